@@ -1,0 +1,79 @@
+"""What policy says of one target for one request at one instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.domain.identity import Role
+
+
+class Verdict(StrEnum):
+    ALLOW = "allow"
+    RISKY = "risky"
+    DENY = "deny"
+
+
+class Handling(StrEnum):
+    """What is done with a risky target: tried last, used with a warning, or wound down."""
+
+    AVOID = "avoid"
+    WARN = "warn"
+    DRAIN = "drain"
+
+
+class Mode(StrEnum):
+    """``shadow`` decides and records, but never acts."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Who asks, as far as rules can tell callers apart."""
+
+    team: str | None = None
+    app: str | None = None
+    environment: str | None = None
+    data_class: str | None = None
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The share still sent falls linearly from 1 at ``start`` to 0 at ``end``."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict of the worst party, and why.
+
+    ``rule`` is the id of the deciding rule (``default`` for the default), ``vendor`` and ``role``
+    the party it fell on; ``matched`` all rule ids that matched, sorted; ``shadowed`` those that
+    would have counted but stand in shadow; ``revision`` the policy's.
+    """
+
+    target: str
+    verdict: Verdict
+    rule: str
+    reason: str
+    vendor: str
+    role: Role
+    revision: str
+    mode: Mode = Mode.ENFORCE
+    handling: Handling | None = None
+    drain: Drain | None = None
+    reference: str | None = None
+    waiver: str | None = None
+    matched: tuple[str, ...] = ()
+    shadowed: tuple[str, ...] = ()
+
+    @property
+    def acted(self) -> Verdict:
+        """The verdict that is acted on: in shadow mode nothing is ever held back."""
+        return Verdict.ALLOW if self.mode is Mode.SHADOW else self.verdict

@@ -1,0 +1,117 @@
+"""Events of an answer: what every backend yields, whatever is behind it.
+
+An attempt is ``Started``, then any number of ``Delta`` or ``Relayed``, at most one ``Usage``, and
+ends in exactly one of ``Finished`` and ``Failed``. ``Failed`` may come at any time, first included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class FailureKind(StrEnum):
+    """Failures told apart, as the failover table needs them."""
+
+    REFUSED = "refused"
+    """The connection could not be made: refused, reset, no route, no name."""
+    TLS = "tls"
+    CONNECT_TIMEOUT = "connect_timeout"
+    SERVER_ERROR = "server_error"
+    """5xx."""
+    MALFORMED = "malformed"
+    """An empty body, not JSON, not HTTP, or not the API's shape."""
+    TRUNCATED = "truncated"
+    """The stream or body ended before its terminator."""
+    STREAM_ERROR = "stream_error"
+    """The vendor sent an error event within a stream."""
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"
+    IDLE_TIMEOUT = "idle_timeout"
+    RATE_LIMITED = "rate_limited"
+    """429."""
+    UNAUTHORIZED = "unauthorized"
+    """401 or 403: a wrong or revoked key."""
+    VENDOR_BLOCKED = "vendor_blocked"
+    """451, or a body that says that the account or region is blocked."""
+    REQUEST_FAULT = "request_fault"
+    """400, 404, 413, 422: the request itself is at fault."""
+    CONTEXT_OVERFLOW = "context_overflow"
+    """The prompt is too long for this target; one with a longer context may do."""
+    STALE_CONNECTION = "stale_connection"
+    """A kept-alive connection turned out to be closed before a byte of the answer came."""
+    EGRESS_REFUSED = "egress_refused"
+    """The egress guard does not let this connection be made."""
+    ANSWERED_BY_DENIED = "answered_by_denied"
+    """The model named in the answer resolves to a vendor that policy denies."""
+    BUSY = "busy"
+    """The local queue is full."""
+    WORKER_LOST = "worker_lost"
+    """The local model's process died or is not up."""
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The target has begun to answer. ``model`` is what it calls itself, if it says."""
+
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the assistant's text: never empty, never half a character."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A piece of the answer's bytes, already in the caller's dialect. ``text`` is how many
+    characters of the assistant's text it holds.
+    """
+
+    data: bytes
+    text: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts. ``cached`` are those of the prompt that were not computed again."""
+
+    prompt: int
+    completion: int
+    cached: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One attempt failed. ``retry_after`` is in seconds; ``code`` and ``param`` are those of the
+    vendor's error envelope where ``kind`` is ``REQUEST_FAULT``. ``message`` holds no address, key
+    or prompt.
+    """
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    code: str | None = None
+    param: str | None = None
+
+
+Event: TypeAlias = Started | Delta | Relayed | Usage | Finished | Failed

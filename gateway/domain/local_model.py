@@ -1,0 +1,41 @@
+"""A GGUF model on our own hardware: the file and how it is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known of one GGUF file. ``sha256`` is lower-case hex and pinned; ``developer`` and
+    ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` an SPDX id.
+    """
+
+    id: str
+    path: Path
+    sha256: str
+    developer: str
+    model: str
+    licence: str
+    context: int
+    lineage: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """One configured local model. ``name`` is what targets say after ``local/``; ``context`` is in
+    tokens for each slot; ``slots`` how many answers are generated at once; ``queue`` how many
+    requests may wait for a slot; ``gpu_layers`` of ``None`` means all that fit; ``threads`` of
+    ``None`` means all cores that this process may use.
+    """
+
+    name: str
+    manifest: Manifest
+    context: int
+    slots: int
+    queue: int
+    gpu_layers: int | None = None
+    threads: int | None = None
+    preload: bool = True

@@ -1,0 +1,48 @@
+"""A target: one place that a request can go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.domain.identity import Identity, Locality
+
+
+class Capability(StrEnum):
+    """What a request can need of a target. The value is the word that an error names."""
+
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    IMAGES = "images"
+    AUDIO = "audio"
+    LOGPROBS = "logprobs"
+    LOGIT_BIAS = "logit_bias"
+    SEVERAL_CHOICES = "n"
+    WEB_SEARCH = "web_search_options"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``channel`` is the configured channel's name (``local`` for GGUF files), ``model`` the id as
+    that channel knows it. ``capabilities`` of ``None`` means: assumed to have all of them.
+    ``context`` is in tokens, ``None`` where it is not known.
+    """
+
+    channel: str
+    model: str
+    identity: Identity
+    capabilities: frozenset[Capability] | None = None
+    context: int | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.channel}/{self.model}"
+
+    @property
+    def locality(self) -> Locality:
+        return self.identity.locality
+
+    def lacks(self, needs: frozenset[Capability]) -> frozenset[Capability]:
+        """The needs that this target does not meet."""
+        return frozenset() if self.capabilities is None else needs - self.capabilities

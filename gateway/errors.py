@@ -1,0 +1,199 @@
+"""The one tree of errors.
+
+::
+
+    GatewayError
+    ├── RequestError                 400  the caller's request is at fault
+    │   ├── InvalidRequest           400  invalid_json, invalid_type, missing_field, …
+    │   ├── CapabilityMissing        400  no target of this model can do what is asked
+    │   ├── ContextOverflow          400  the prompt is longer than the model's context
+    │   ├── BodyTooLarge             413
+    │   ├── ModelNotFound            404
+    │   ├── RouteNotFound            404
+    │   └── MethodNotAllowed         405
+    ├── PolicyDenied                 451  policy leaves no target
+    ├── Unavailable                  503  nothing healthy is left; carries ``retry_after``
+    ├── VendorFault                  ···  the vendor's own 4xx, handed back to the caller
+    ├── InternalFault                500
+    └── StartupError                 ···  the process cannot start or a command cannot go on
+        ├── DocumentError            ···  problems in configuration or policy, with positions
+        ├── ModelFileError           ···  a GGUF file is missing, altered or malformed
+        └── StateError               ···  a file of our own state cannot be read or written
+
+What a *target* does wrong is no exception but a ``Failed`` event (``gateway.domain.events``): the
+failover table decides what follows from it, and only what is left in the end becomes an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """An error with what a caller must know of it.
+
+    ``status`` is the HTTP status; ``type`` and ``code`` are those of the OpenAI envelope;
+    ``param`` names the offending parameter; ``retry_after`` is in seconds.
+    """
+
+    status = 500
+    type = "api_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+
+class RequestError(GatewayError):
+    """The request itself is at fault; no other target may be tried."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidRequest(RequestError):
+    """The body does not parse or breaks the API's schema."""
+
+    code = "invalid_value"
+
+
+class CapabilityMissing(RequestError):
+    """No target that is left can do what the request needs."""
+
+    code = "unsupported_parameter"
+
+
+class ContextOverflow(RequestError):
+    """The prompt and the answer asked for do not fit the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class BodyTooLarge(RequestError):
+    """The body is over ``server.max_body_mb``."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class ModelNotFound(RequestError):
+    """The model name is not configured."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class RouteNotFound(RequestError):
+    """No such path."""
+
+    status = 404
+    code = "unknown_url"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class PolicyDenied(GatewayError):
+    """Policy leaves no target. The message names vendor, rule, reason and reference."""
+
+    status = 451
+    type = "policy_denied"
+    code = "vendor_blocked"
+
+
+class Unavailable(GatewayError):
+    """Nothing healthy is left, or the local queue is full."""
+
+    status = 503
+    type = "service_unavailable"
+    code = "no_healthy_target"
+
+
+class VendorFault(GatewayError):
+    """A vendor's own verdict on the request (400, 404, 413, 422), handed back."""
+
+    type = "invalid_request_error"
+
+    def __init__(
+        self, message: str, *, status: int, code: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.status = status
+
+
+class InternalFault(GatewayError):
+    """A defect of the gateway. Its message never says more than the request id."""
+
+    code = "internal_error"
+
+
+class StartupError(GatewayError):
+    """The process cannot start, or a command cannot go on. The message says what to do."""
+
+    type = "configuration_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a document: where it is, what was expected, and the nearest known word.
+
+    ``line`` and ``column`` count from 1; ``text`` is the line itself without its newline.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    text: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.file}:{self.line}:{self.column}: {self.message}"]
+        if self.text:
+            parts.append(f"    {self.text}")
+            parts.append("    " + " " * (self.column - 1) + "^")
+        if self.hint:
+            parts.append(f"    {self.hint}")
+        return "\n".join(parts)
+
+
+class DocumentError(StartupError):
+    """A configuration, policy or manifest with all its mistakes at once."""
+
+    code = "invalid_document"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        if not problems:
+            raise ValueError("a DocumentError needs at least one problem")
+        ordered = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
+        super().__init__("\n".join(str(problem) for problem in ordered))
+        self.problems = ordered
+
+
+class ModelFileError(StartupError):
+    """A GGUF file is missing, altered or malformed."""
+
+    code = "invalid_model_file"
+
+
+class StateError(StartupError):
+    """A file of the gateway's own state cannot be read or written."""
+
+    code = "state_unavailable"
