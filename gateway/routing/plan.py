@@ -1,0 +1,84 @@
+"""Decisions to a plan: which targets are tried, in what order, and why the others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.domain.decision import Decision, Handling, Verdict
+from gateway.domain.plan import LeftOut, Omission, Plan, Step
+from gateway.domain.target import Capability, Target
+from gateway.routing.health import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A configured target with all that the plan depends on.
+
+    ``drained`` says that this request falls into the share that a drain still sends there;
+    ``credentials`` that the channel has its key; ``ready`` that the backend can take it.
+    """
+
+    target: Target
+    decision: Decision
+    health: Health
+    drained: bool = False
+    credentials: bool = True
+    ready: bool = True
+
+
+def make_plan(
+    candidates: Iterable[Candidate],
+    *,
+    needs: frozenset[Capability],
+    risky_last_resort: bool,
+    now: float,
+) -> Plan:
+    """The plan for one request. ``now`` is the monotonic time that ``Health`` is kept in."""
+    ordered: list[Step] = []
+    last: list[Step] = []
+    omitted: list[Omission] = []
+    first: str | None = None
+    for candidate in candidates:
+        first = first or candidate.target.id
+        step = Step(candidate.target, candidate.decision)
+        avoided = _avoided(candidate)
+        obstacle = _obstacle(candidate, needs, now)
+        if obstacle is None and avoided and not risky_last_resort:
+            obstacle = (LeftOut.RISKY, candidate.decision.reason)
+        if obstacle is not None:
+            omitted.append(Omission(candidate.target, candidate.decision, *obstacle))
+        elif avoided:
+            last.append(step)
+        else:
+            ordered.append(step)
+    if first is None:
+        raise ValueError("a plan needs at least one candidate")
+    return Plan(first=first, steps=(*ordered, *last), omitted=tuple(omitted))
+
+
+def _avoided(candidate: Candidate) -> bool:
+    decision = candidate.decision
+    if decision.acted is not Verdict.RISKY:
+        return False
+    if decision.handling is Handling.WARN:
+        return False
+    return not (decision.handling is Handling.DRAIN and candidate.drained)
+
+
+def _obstacle(
+    candidate: Candidate, needs: frozenset[Capability], now: float
+) -> tuple[LeftOut, str] | None:
+    if candidate.decision.acted is Verdict.DENY:
+        return LeftOut.POLICY, candidate.decision.reason
+    if not candidate.credentials:
+        return LeftOut.NO_CREDENTIALS, f"channel {candidate.target.channel} has no key"
+    lacking = candidate.target.lacks(needs)
+    if lacking:
+        return LeftOut.CAPABILITY, ", ".join(sorted(lacking))
+    obstacle = candidate.health.obstacle(now)
+    if obstacle is not None:
+        return obstacle, ""
+    if not candidate.ready:
+        return LeftOut.NOT_READY, ""
+    return None
