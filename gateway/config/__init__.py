@@ -1,0 +1,1 @@
+"""The only reader of files: settings, policy, manifests, positions of errors, watching."""

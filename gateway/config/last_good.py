@@ -1,0 +1,123 @@
+"""The last known good policy on disk, so that it outlives a restart.
+
+``<state>/last-good/<digest>/`` holds the files, ``<state>/last-good/current`` the digest: a crash
+at any moment leaves the pointer at a folder that is complete, and the digest proves it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import StateError
+
+_FOLDER = "last-good"
+_POINTER = "current"
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """A name for exactly these files."""
+    total = hashlib.sha256()
+    for name in sorted(files):
+        content = hashlib.sha256(files[name]).hexdigest()
+        total.update(f"{name}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def keep(state_dir: Path, files: Mapping[str, bytes]) -> None:
+    """Make these files the last known good ones; raises StateError where they cannot be written."""
+    root = state_dir / _FOLDER
+    name = digest(files)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root):
+            if _read(root / name, name) is None:
+                _write(root, name, files)
+            write_atomically(root / _POINTER, name.encode())
+            _prune(root, name)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StateError(f"the last good policy cannot be kept in {root}: {reason}") from None
+
+
+def find(state_dir: Path) -> Path | None:
+    """The folder with the last known good policy's files, if there is one and it is whole."""
+    root = state_dir / _FOLDER
+    try:
+        name = (root / _POINTER).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if len(name) != 64 or not all(character in "0123456789abcdef" for character in name):
+        return None
+    return root / name if _read(root / name, name) is not None else None
+
+
+def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Replace a file as a whole: a reader sees the old content or the new, never a part."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    with (root / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(root: Path, name: str, files: Mapping[str, bytes]) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    try:
+        for file, content in files.items():
+            with (temporary / file).open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        sync_folder(temporary)
+        shutil.rmtree(root / name, ignore_errors=True)
+        temporary.rename(root / name)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(root)
+
+
+def _read(folder: Path, name: str) -> dict[str, bytes] | None:
+    """The files of one folder, if they are what its name says."""
+    try:
+        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    except OSError:
+        return None
+    return files if digest(files) == name else None
+
+
+def _prune(root: Path, name: str) -> None:
+    for entry in root.iterdir():
+        if entry.is_dir() and entry.name != name:
+            shutil.rmtree(entry, ignore_errors=True)

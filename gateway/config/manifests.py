@@ -1,0 +1,131 @@
+"""Manifests of GGUF files: ``models/<id>.yaml``, and where the file itself is."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from gateway.config.catalog import load_catalog
+from gateway.config.documents import read_document
+from gateway.config.schema import Closed, Finding, Text, Whole, nearest, validate
+from gateway.config.sections import Name
+from gateway.config.settings import Settings, vendor_findings
+from gateway.domain.local_model import LocalModel, Manifest
+from gateway.errors import DocumentError, ModelFileError
+
+
+class _FileSection(Closed):
+    """Either a resource of an installed package, or a path (relative to the manifest)."""
+
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
+    resource: Text | None = None
+    path: Text | None = None
+
+
+class _ManifestDocument(Closed):
+    id: Name
+    file: _FileSection
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    developer: Text
+    model: Text
+    licence: Text
+    context: Annotated[Whole, Field(ge=128)]
+    lineage: tuple[Text, ...] = ()
+    source: str = ""
+
+
+def load_manifest(folder: Path, id: str) -> Manifest:
+    """The manifest ``<folder>/<id>.yaml``, with the GGUF file found.
+
+    Raises ModelFileError where manifest, package or file is missing, DocumentError where the
+    manifest is wrong. The file's hash is not checked here.
+    """
+    path = folder / f"{id}.yaml"
+    if not path.is_file():
+        hint = nearest(id, (entry.stem for entry in folder.glob("*.yaml")))
+        raise ModelFileError(f"there is no manifest {path}" + (f"; {hint}" if hint else ""))
+    document = read_document(path)
+    written = validate(document, _ManifestDocument, check=_check)
+    if written.id != id:
+        raise DocumentError(
+            [document.problem(("id",), f"expected {id!r}, the name of the file, got {written.id!r}")]
+        )
+    return Manifest(
+        id=id,
+        path=_locate(written.file, path),
+        sha256=written.sha256,
+        developer=written.developer,
+        model=written.model,
+        licence=written.licence,
+        context=written.context,
+        lineage=written.lineage,
+        source=written.source,
+    )
+
+
+def _check(data: Any) -> Iterable[Finding]:
+    if not isinstance(data, dict):
+        return
+    catalog = load_catalog()
+    yield from vendor_findings(("developer",), data.get("developer"), catalog)
+    lineage = data.get("lineage")
+    for index, vendor in enumerate(lineage if isinstance(lineage, list) else ()):
+        yield from vendor_findings(("lineage", index), vendor, catalog)
+    file = data.get("file")
+    if isinstance(file, dict):
+        given = set(file) & {"package", "resource", "path"}
+        if given not in ({"path"}, {"package", "resource"}):
+            yield Finding(("file",), "expected either package and resource, or path")
+        resource = file.get("resource")
+        if isinstance(resource, str) and (resource.startswith("/") or ".." in resource.split("/")):
+            yield Finding(("file", "resource"), "expected a path inside the package")
+
+
+def _locate(file: _FileSection, manifest: Path) -> Path:
+    if file.path is not None:
+        found = manifest.parent / Path(file.path).expanduser()
+        if not found.is_file():
+            raise ModelFileError(f"{manifest}: there is no file {found}: put the GGUF file there")
+        return found.absolute()
+    # Only looked up, never imported: such a package may need what is not installed here.
+    spec = importlib.util.find_spec(str(file.package))
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelFileError(
+            f"{manifest}: the package {file.package} is not installed: run make setup"
+        )
+    for location in spec.submodule_search_locations:
+        found = Path(location) / str(file.resource)
+        if found.is_file():
+            return found.absolute()
+    raise ModelFileError(
+        f"{manifest}: the package {file.package} has no file {file.resource}: reinstall it"
+    )
+
+
+def local_models(settings: Settings) -> tuple[LocalModel, ...]:
+    """Every configured local model, in the order of the configuration."""
+    return tuple(_local_model(settings, name) for name in settings.local.models)
+
+
+def _local_model(settings: Settings, name: str) -> LocalModel:
+    section = settings.local.models[name]
+    manifest = load_manifest(settings.local.manifests, section.manifest)
+    if section.context > manifest.context:
+        raise ModelFileError(
+            f"local.models.{name}.context is {section.context}, but {manifest.id} was trained for "
+            f"{manifest.context}: lower it"
+        )
+    return LocalModel(
+        name=name,
+        manifest=manifest,
+        context=section.context,
+        slots=section.slots,
+        queue=section.queue,
+        gpu_layers=section.gpu_layers,
+        threads=section.threads,
+        preload=section.preload,
+    )

@@ -1,0 +1,67 @@
+"""Which serving processes run on this state folder: a small file each, so that the command line
+finds them without asking the network, and knows when all of them have taken a new policy.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from gateway.errors import StateError
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """One serving process. ``problem`` says why the newest policy on disk is not in force."""
+
+    pid: int
+    url: str
+    policy_dir: str
+    revision: str
+    problem: str | None = None
+
+
+class Announcement:
+    """This process's own file; replaced atomically whenever something changes."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / f"serving-{os.getpid()}.json"
+
+    def publish(self, presence: Presence) -> None:
+        temporary = self._path.with_suffix(".tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_bytes(msgspec.json.encode(presence))
+            temporary.replace(self._path)
+        except OSError as error:
+            raise StateError(
+                f"{self._path.parent} cannot be written ({error.strerror}): "
+                "make it writable or set state.dir"
+            ) from error
+
+    def withdraw(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def running(run_dir: Path) -> list[Presence]:
+    """The serving processes that are alive, by process id."""
+    found = []
+    for path in sorted(run_dir.glob("serving-*.json")):
+        try:
+            presence = msgspec.json.decode(path.read_bytes(), type=Presence)
+        except (FileNotFoundError, msgspec.DecodeError):
+            continue
+        if _alive(presence.pid):
+            found.append(presence)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

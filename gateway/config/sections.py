@@ -1,0 +1,212 @@
+"""The sections of ``gateway.yaml``: a closed schema, one class a section."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from gateway.config.schema import Closed, Flag, Number, Text, Whole
+from gateway.config.secrets import Secret
+from gateway.domain.identity import ChannelFacts, Deployment, Locality
+
+LOCAL = "local"
+"""The channel of our own GGUF models; no configured channel may have this name."""
+
+KINDS = ("openai",)
+"""The kinds of channel that this version can speak to."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
+
+
+def _name(value: str) -> str:
+    if not _NAME.match(value):
+        raise PydanticCustomError(
+            "name", "expected a name of a-z, 0-9, '.', '_' and '-' that begins with a letter or digit"
+        )
+    return value
+
+
+def _channel_name(value: str) -> str:
+    if value == LOCAL:
+        raise PydanticCustomError("reserved", "the channel name 'local' is reserved for GGUF models")
+    return _name(value)
+
+
+def _kind(value: object) -> object:
+    if value not in KINDS:
+        raise PydanticCustomError("kind", "only kind 'openai' is supported in this version")
+    return value
+
+
+def _auto(value: object) -> object:
+    return None if value == "auto" else value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+ChannelName = Annotated[str, AfterValidator(_channel_name)]
+Auto = Annotated[Annotated[Whole, Field(ge=0)] | None, BeforeValidator(_auto)]
+Seconds = Annotated[Number, Field(gt=0, le=86400)]
+
+
+class ServerSection(Closed):
+    """Where to listen, and what one request may take. ``deadline`` is in seconds, end to end."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[Whole, Field(ge=1, le=256)] = 1
+    max_body_mb: Annotated[Number, Field(gt=0, le=1024)] = 20
+    deadline: Seconds = 600
+
+
+class DeploymentSection(Closed):
+    """What stands behind a name that says nothing itself."""
+
+    developer: Text
+    model: Text
+    lineage: tuple[Text, ...] = ()
+
+
+class ChannelSection(Closed):
+    """One endpoint that requests can be sent to."""
+
+    vendor: Text
+    kind: Annotated[Literal["openai"], BeforeValidator(_kind)]
+    base_url: Text
+    api_key: Secret | None = None
+    locality: Literal["cloud", "sovereign"] = "cloud"
+    provider: Text | None = None
+    region: Text | None = None
+    organization: Text | None = None
+    deployments: Mapping[Text, DeploymentSection] = Field(default_factory=dict)
+    allow_private: Flag = False
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _base_url(value)
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if (
+            self.locality == "cloud"
+            and self.base_url.startswith("http:")
+            and not is_loopback(urlsplit(self.base_url).hostname or "")
+        ):
+            raise PydanticCustomError(
+                "plain_http",
+                "a cloud channel over plain http would send keys and prompts unencrypted",
+                {"hint": "use https, or say locality: sovereign if it is inside your own boundary"},
+            )
+        return self
+
+    @property
+    def needs_key(self) -> bool:
+        """A cloud channel without its key is left out of every plan."""
+        return self.locality == "cloud"
+
+    def facts(self, name: str) -> ChannelFacts:
+        """What resolving must know of this channel."""
+        deployments = {
+            word: Deployment(entry.developer, entry.model, entry.lineage)
+            for word, entry in self.deployments.items()
+        }
+        return ChannelFacts(
+            name=name,
+            vendor=self.vendor,
+            kind=self.kind,
+            locality=Locality(self.locality),
+            provider=self.provider,
+            region=self.region,
+            deployments=deployments,
+        )
+
+
+def _base_url(value: str) -> str:
+    """The address without a slash at its end; what it may not hold is never repeated."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise PydanticCustomError("base_url", "expected a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise PydanticCustomError("base_url", "expected an http:// or https:// URL")
+    if parts.username is not None or parts.password is not None:
+        raise PydanticCustomError(
+            "secret_literal", "credentials in a URL are not allowed: use api_key: ${NAME}"
+        )
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise PydanticCustomError("secret_literal", "expected a URL without a query or fragment")
+    if re.search(r"[\x00-\x20\x7f-\U0010ffff\\]", value):
+        raise PydanticCustomError("base_url", "expected a URL in ASCII without blanks")
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine by its very text, without a look-up."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class ModelSection(Closed):
+    """What an app may ask for: its targets in order, as ``<channel>/<model id>``."""
+
+    targets: Annotated[tuple[Text, ...], Field(min_length=1)]
+    risky_last_resort: Flag = False
+    continuation: Flag = True
+
+
+class LocalModelSection(Closed):
+    """One GGUF model: a manifest and its limits. ``None`` for layers and threads means auto."""
+
+    manifest: Name
+    context: Annotated[Whole, Field(ge=128, le=10_000_000)] = 4096
+    slots: Annotated[Whole, Field(ge=1, le=1024)] = 8
+    queue: Annotated[Whole, Field(ge=0, le=100_000)] = 64
+    gpu_layers: Auto = None
+    threads: Annotated[Auto, Field()] = None
+    preload: Flag = True
+
+    @field_validator("threads")
+    @classmethod
+    def _some_thread(cls, value: int | None) -> int | None:
+        if value == 0:
+            raise PydanticCustomError("threads", "expected auto or a whole number of at least 1")
+        return value
+
+
+class LocalSection(Closed):
+    """The models of our own process; ``manifests`` is the folder of their manifests."""
+
+    manifests: Path
+    models: Mapping[Name, LocalModelSection] = Field(default_factory=dict)
+
+
+class UpstreamSection(Closed):
+    """How long to wait for a target, in seconds."""
+
+    connect_timeout: Seconds = 5
+    first_token_timeout: Seconds = 30
+    idle_timeout: Seconds = 30
+
+
+class StateSection(Closed):
+    """Where the gateway keeps what must outlive it."""
+
+    dir: Path
+
+
+class PolicySection(Closed):
+    """Where the policy's files are."""
+
+    dir: Path

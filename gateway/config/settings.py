@@ -1,0 +1,238 @@
+"""``gateway.yaml``, the environment and the flags, as one typed and closed whole.
+
+Precedence: flags, then ``GATEWAY_…`` variables (nested with ``__``), then the file, then defaults.
+An error names where its value came from: a line of the file, a variable, or a flag.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, PrivateAttr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.config.catalog import load_catalog
+from gateway.config.documents import Document, Steps, read_document
+from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
+from gateway.config.schema import Finding, findings, nearest, place
+from gateway.config.sections import (
+    LOCAL,
+    ChannelName,
+    ChannelSection,
+    LocalSection,
+    ModelSection,
+    PolicySection,
+    ServerSection,
+    StateSection,
+    UpstreamSection,
+)
+from gateway.domain.identity import SELF, ChannelFacts
+from gateway.errors import DocumentError, Problem
+from gateway.vendors.catalog import Catalog
+
+PATHS: tuple[tuple[str, str], ...] = (("local", "manifests"), ("state", "dir"), ("policy", "dir"))
+
+
+class Settings(BaseSettings):
+    """The whole configuration. All paths are absolute."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    server: ServerSection = Field(default_factory=ServerSection)
+    channels: Mapping[ChannelName, ChannelSection] = Field(default_factory=dict)
+    models: Mapping[str, ModelSection] = Field(default_factory=dict)
+    local: LocalSection
+    upstream: UpstreamSection = Field(default_factory=UpstreamSection)
+    state: StateSection
+    policy: PolicySection
+
+    _file: Path = PrivateAttr(default=Path())
+
+    @property
+    def file(self) -> Path:
+        """The file that these settings were read from."""
+        return self._file
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths (and ``file:`` secrets) are relative to."""
+        return self._file.parent
+
+    def channel_facts(self) -> dict[str, ChannelFacts]:
+        """What resolving must know of each channel, by the operator's name for it."""
+        return {name: channel.facts(name) for name, channel in self.channels.items()}
+
+    def find_model(self, name: str) -> ModelSection | None:
+        """The entry for a model name: exact, then the longest pattern that fits, then ``*``."""
+        if name in self.models:
+            return self.models[name]
+        fitting = [
+            pattern
+            for pattern in self.models
+            if is_pattern(pattern) and fnmatch.fnmatchcase(name, pattern)
+        ]
+        return self.models[max(fitting, key=lambda p: (len(p), p))] if fitting else None
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name under ``models:`` stands for several."""
+    return any(character in name for character in "*?[")
+
+
+class _Source(PydanticBaseSettingsSource):
+    """One layer of values for pydantic-settings."""
+
+    def __init__(self, owner: type[BaseSettings], values: dict[str, Any]) -> None:
+        super().__init__(owner)
+        self._values = values
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._values
+
+
+def load_settings(
+    file: Path, overrides: Mapping[str, object], environ: Mapping[str, str]
+) -> Settings:
+    """Read the configuration; raises DocumentError with every mistake of every layer.
+
+    ``overrides`` are the flags that were given, by dotted path (``{"server.port": 9000}``); ``None``
+    means not given. Their relative paths are relative to the working folder, all others to the
+    folder of ``file``.
+    """
+    file = file.absolute()
+    document = read_document(file)
+    if document.data is not None and not isinstance(document.data, dict):
+        raise DocumentError([document.problem((), "expected a mapping at the top")])
+    base: dict[str, Any] = document.data or {}
+    flags = flag_layer(overrides, PATHS)
+    variables = environment_layer(environ, base)
+    _absolute(variables.values, file.parent)
+    merged = merge(base, variables.values, flags.values)
+    layers = (flags, variables)
+    found = [_placed(finding, document, layers) for finding in _crossings(merged)]
+    found += variables.problems
+    try:
+        settings = _build(file, base, layers)
+    except ValidationError as error:
+        wrong = findings(error, merged, Settings)
+        raise DocumentError([*found, *(_placed(f, document, layers) for f in wrong)]) from None
+    if found:
+        raise DocumentError(found)
+    return settings
+
+
+def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Settings:
+    written = merge({}, base)
+    _absolute(written, file.parent)
+    values = [*(layer.values for layer in layers), written, _defaults(file.parent)]
+
+    class Loaded(Settings):
+        """The settings with this load's layers as the sources, highest first."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return tuple(_Source(settings_cls, layer) for layer in values)
+
+    settings = Loaded()  # type: ignore[call-arg]  # the sources give what has no default
+    settings._file = file
+    return settings
+
+
+def _defaults(folder: Path) -> dict[str, Any]:
+    return {
+        "local": {"manifests": (folder / "../models").resolve()},
+        "state": {"dir": (folder / "../var").resolve()},
+        "policy": {"dir": folder / "policies"},
+    }
+
+
+def _absolute(values: dict[str, Any], folder: Path) -> None:
+    for section, key in PATHS:
+        inner = values.get(section)
+        if isinstance(inner, dict) and isinstance(inner.get(key), str):
+            inner[key] = folder / Path(inner[key]).expanduser()
+
+
+def _placed(finding: Finding, document: Document, layers: Iterable[Layer]) -> Problem:
+    """A finding at the layer that its value came from."""
+    for layer in layers:
+        origin = layer.origin(finding.path)
+        if origin is not None:
+            return unplaced(origin, finding.message, finding.hint)
+    return place(document, finding)
+
+
+def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
+    """What a schema cannot say: names that must be known elsewhere. Takes plain data as it is."""
+    catalog = load_catalog()
+    channels = _mapping(merged, "channels")
+    for name, channel in channels.items():
+        yield from _vendors(name, channel, catalog)
+    models = _mapping(_mapping(merged, "local"), "models")
+    for name, model in _mapping(merged, "models").items():
+        targets = model.get("targets") if isinstance(model, dict) else None
+        for index, target in enumerate(targets if isinstance(targets, list) else ()):
+            path: Steps = ("models", name, "targets", index)
+            if isinstance(target, str) and target:
+                yield from _target(path, target, channels, models)
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = data.get(key)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _vendors(name: str, channel: Any, catalog: Catalog) -> Iterable[Finding]:
+    if not isinstance(channel, dict):
+        return
+    path: Steps = ("channels", name)
+    yield from vendor_findings((*path, "vendor"), channel.get("vendor"), catalog, also=(SELF,))
+    for word, entry in _mapping(channel, "deployments").items():
+        if isinstance(entry, dict):
+            inner: Steps = (*path, "deployments", word)
+            yield from vendor_findings((*inner, "developer"), entry.get("developer"), catalog)
+            lineage = entry.get("lineage")
+            for index, vendor in enumerate(lineage if isinstance(lineage, list) else ()):
+                yield from vendor_findings((*inner, "lineage", index), vendor, catalog)
+
+
+def vendor_findings(
+    path: Steps, word: object, catalog: Catalog, also: tuple[str, ...] = ()
+) -> Iterable[Finding]:
+    """A finding where ``word`` is a text and no vendor id of the catalog."""
+    if not isinstance(word, str) or not word or word in also or catalog.vendor(word) is not None:
+        return
+    near = catalog.canonical(word) or catalog.nearest(word)
+    hint = f"did you mean {near!r}?" if near else "gateway vendors list shows all"
+    yield Finding(path, f"unknown vendor {word!r}", hint)
+
+
+def _target(
+    path: Steps, target: str, channels: Mapping[str, Any], models: Mapping[str, Any]
+) -> Iterable[Finding]:
+    channel, slash, model = target.partition("/")
+    if not slash or not channel or not model:
+        yield Finding(path, f"expected a target as <channel>/<model id>, got {target!r}")
+    elif channel == LOCAL:
+        if model not in models:
+            message = f"no local model {model!r} is configured under local.models"
+            yield Finding(path, message, nearest(model, models))
+    elif channel not in channels:
+        message = f"no channel {channel!r} is configured"
+        yield Finding(path, message, nearest(channel, [*channels, LOCAL]))
