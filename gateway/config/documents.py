@@ -23,6 +23,7 @@ Steps: TypeAlias = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
 MAX_DIGITS = 300
+MAX_SHOWN = 160
 
 _NULL = re.compile(r"(?:null|Null|NULL|~|)\Z")
 _TRUE = re.compile(r"(?:true|True|TRUE)\Z")
@@ -84,7 +85,8 @@ def line_text(text: str, line: int) -> str:
     if not 0 < line <= len(lines):
         return ""
     shown = _SECRET_KEY.sub(r"\1…", lines[line - 1].rstrip())
-    return _SECRET_WORD.sub("…", shown)
+    shown = _SECRET_WORD.sub("…", shown)
+    return shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + "…"
 
 
 def core_scalar(word: str) -> Any:

@@ -1,0 +1,94 @@
+"""What a policy file's schema cannot say: known vendors, and ids that are given once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from gateway.config.documents import Document, Steps
+from gateway.config.policy_schema import DEFAULT_MAX_WAIVER_DAYS, PolicyFile
+from gateway.config.schema import Finding, nearest
+from gateway.config.settings import vendor_findings
+from gateway.domain.identity import SELF, UNKNOWN
+from gateway.errors import Problem
+from gateway.vendors.catalog import Catalog
+
+_SPECIAL = (SELF, UNKNOWN)
+
+
+def vendor_words(data: Any, catalog: Catalog) -> Iterator[Finding]:
+    """Every vendor id of one file's plain data that the catalog does not know."""
+    vendors = data.get("vendors") if isinstance(data, dict) else None
+    for word in vendors if isinstance(vendors, dict) else ():
+        for finding in vendor_findings(("vendors", word), word, catalog, also=_SPECIAL):
+            yield Finding(finding.path, finding.message, finding.hint, key=True)
+    for index, rule in _entries(data, "rules"):
+        match = rule.get("match")
+        words = match.get("vendor") if isinstance(match, dict) else None
+        for number, word in enumerate(words if isinstance(words, list) else ()):
+            path: Steps = ("rules", index, "match", "vendor", number)
+            yield from vendor_findings(path, word, catalog, also=_SPECIAL)
+    for index, waiver in _entries(data, "waivers"):
+        path = ("waivers", index, "vendor")
+        yield from vendor_findings(path, waiver.get("vendor"), catalog, also=_SPECIAL)
+
+
+def _entries(data: Any, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    entries = data.get(key) if isinstance(data, dict) else None
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            yield index, entry
+
+
+def duplicates(documents: Iterable[Document]) -> Iterator[Problem]:
+    """Ids and settings that are given twice, over all files; each problem names both places."""
+    seen: dict[tuple[str, str], str] = {}
+    for document in documents:
+        for kind, word, path, key in _names(document.data):
+            mark = document.mark(path, key=key)
+            here = f"{document.file}:{mark.line}"
+            first = seen.setdefault((kind, word), here)
+            if first != here:
+                shown = f"{kind} {word!r}" if word else f"'{kind}'"
+                message = f"{shown} is given a second time: first at {first}"
+                yield document.problem(path, message, key=key)
+
+
+def _names(data: Any) -> Iterator[tuple[str, str, Steps, bool]]:
+    """Kind, word, path and whether the path's key is meant."""
+    if not isinstance(data, dict):
+        return
+    for key in ("mode", "default", "in_flight", "max_waiver_days"):
+        if key in data:
+            yield key, "", (key,), True
+    vendors = data.get("vendors")
+    for word in vendors if isinstance(vendors, dict) else ():
+        yield "the rule id", word, ("vendors", word), True
+    for section, kind in (("rules", "the rule id"), ("waivers", "the waiver id")):
+        for index, entry in _entries(data, section):
+            if isinstance(entry.get("id"), str):
+                yield kind, entry["id"], (section, index, "id"), False
+    for index, entry in _entries(data, "tests"):
+        if isinstance(entry.get("name"), str):
+            yield "the test name", entry["name"], ("tests", index, "name"), False
+
+
+def waivers(files: Mapping[str, tuple[Document, PolicyFile]]) -> Iterator[Problem]:
+    """Waivers that are too long, or of a rule that is not there or may not be waived."""
+    limits = [f.max_waiver_days for _, f in files.values() if f.max_waiver_days is not None]
+    limit = min(limits, default=DEFAULT_MAX_WAIVER_DAYS)
+    rules = {rule.id: rule.waivable for _, file in files.values() for rule in file.rules}
+    rules |= {vendor: False for _, file in files.values() for vendor in file.vendors}
+    for document, file in files.values():
+        for index, waiver in enumerate(file.waivers):
+            path: Steps = ("waivers", index)
+            if waiver.expires - waiver.granted > timedelta(days=limit):
+                message = f"a waiver lasts at most {limit} days from 'granted' (max_waiver_days)"
+                yield document.problem((*path, "expires"), message)
+            if waiver.rule not in rules:
+                message = f"there is no rule {waiver.rule!r}"
+                yield document.problem((*path, "rule"), message, nearest(waiver.rule, rules))
+            elif not rules[waiver.rule]:
+                message = f"the rule {waiver.rule!r} does not say waivable: true"
+                yield document.problem((*path, "rule"), message)

@@ -1,0 +1,62 @@
+"""The policy folder → a compiled policy, or every mistake in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from gateway.config.documents import Document, parse_document
+from gateway.config.folder import read_folder
+from gateway.config.policy_check import duplicates, vendor_words, waivers
+from gateway.config.policy_rules import compiled
+from gateway.config.policy_schema import PolicyFile
+from gateway.config.schema import validate
+from gateway.domain.identity import Identity
+from gateway.errors import DocumentError, Problem
+from gateway.policy.compile import Policy, PolicyConflict
+from gateway.policy.embedded_tests import run_tests
+from gateway.vendors.catalog import Catalog
+
+Resolver: TypeAlias = Callable[[str], Identity]
+"""A target's id (``openai/gpt-4o``) → who is behind it."""
+
+
+def load_policy(folder: Path, catalog: Catalog, resolver: Resolver) -> Policy:
+    """Read, validate, compile and test a folder; raises DocumentError with every problem."""
+    return load_policy_files(folder, read_folder(folder), catalog, resolver)
+
+
+def load_policy_files(
+    folder: Path, files: Mapping[str, bytes], catalog: Catalog, resolver: Resolver
+) -> Policy:
+    """The same over bytes that were read already; ``folder`` is only for the messages."""
+    problems: list[Problem] = []
+    documents: list[Document] = []
+    valid: dict[str, tuple[Document, PolicyFile]] = {}
+    for name in sorted(files):
+        try:
+            document = parse_document(files[name], str(folder / name))
+            documents.append(document)
+            written = validate(document, PolicyFile, check=lambda d: vendor_words(d, catalog))
+        except DocumentError as error:
+            problems += error.problems
+        else:
+            valid[name] = (document, written)
+    problems += duplicates(documents)
+    if not problems:
+        # Only with all files read: a waiver may name a rule of another file.
+        problems += waivers(valid)
+    if problems:
+        raise DocumentError(problems)
+    return _tested(folder, valid, resolver)
+
+
+def _tested(
+    folder: Path, valid: Mapping[str, tuple[Document, PolicyFile]], resolver: Resolver
+) -> Policy:
+    try:
+        policy = compiled(valid)
+    except PolicyConflict as error:
+        raise DocumentError([Problem(str(folder), 1, 1, str(error))]) from None
+    return policy
