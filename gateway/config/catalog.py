@@ -15,5 +15,7 @@ def load_catalog() -> Catalog:
         text = resources.files("gateway.vendors").joinpath("catalog.toml").read_text("utf-8")
         data = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StateError(f"the vendor catalog cannot be read; reinstall the package: {error}") from None
+        raise StateError(
+            f"the vendor catalog cannot be read; reinstall the package: {error}"
+        ) from None
     return Catalog.from_mapping(data)

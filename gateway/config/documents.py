@@ -222,7 +222,12 @@ def _syntax(file: str, text: str, error: yaml.YAMLError) -> Problem:
         if error.context and error.context_mark is not None:
             hint = f"{error.context} that begins on line {error.context_mark.line + 1}"
         return Problem(
-            file, mark.line, mark.column, f"not valid YAML: {message}", line_text(text, mark.line), hint
+            file,
+            mark.line,
+            mark.column,
+            f"not valid YAML: {message}",
+            line_text(text, mark.line),
+            hint,
         )
     position = getattr(error, "position", 0)
     before = text[: position if isinstance(position, int) else 0]

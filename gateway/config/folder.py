@@ -63,7 +63,5 @@ def signature(folder: Path) -> Signature | None:
         except OSError:
             found.append((path.name, 0, 0, 0, 0))
         else:
-            found.append(
-                (path.name, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
-            )
+            found.append((path.name, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
     return tuple(found)

@@ -52,7 +52,11 @@ def load_manifest(folder: Path, id: str) -> Manifest:
     written = validate(document, _ManifestDocument, check=_check)
     if written.id != id:
         raise DocumentError(
-            [document.problem(("id",), f"expected {id!r}, the name of the file, got {written.id!r}")]
+            [
+                document.problem(
+                    ("id",), f"expected {id!r}, the name of the file, got {written.id!r}"
+                )
+            ]
         )
     return Manifest(
         id=id,

@@ -59,15 +59,16 @@ class Layer:
         self.origins[path] = origin
 
     def origin(self, path: Steps) -> str | None:
-        """Where the value at ``path`` came from, if it came from this layer.
-
-        A mistake that is only told for the whole of several values (a missing key) belongs to this
-        layer where nothing else gave any of them: that is left to the file, which comes last.
-        """
+        """Where the value at ``path`` came from, if it came from this layer."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]
         return None
+
+    def below(self, path: Steps) -> str | None:
+        """Where the first value inside of ``path`` came from: who made a mapping that is wrong."""
+        inside = (name for steps, name in self.origins.items() if steps[: len(path)] == path)
+        return next(inside, None) if path else None
 
 
 def flag_layer(overrides: Mapping[str, object], paths: tuple[tuple[str, str], ...]) -> Layer:

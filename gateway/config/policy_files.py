@@ -15,7 +15,6 @@ from gateway.config.schema import validate
 from gateway.domain.identity import Identity
 from gateway.errors import DocumentError, Problem
 from gateway.policy.compile import Policy, PolicyConflict
-from gateway.policy.embedded_tests import run_tests
 from gateway.vendors.catalog import Catalog
 
 Resolver: TypeAlias = Callable[[str], Identity]

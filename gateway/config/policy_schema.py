@@ -51,7 +51,9 @@ class MatchSection(Closed):
     """What the rule says of a target: all keys of it, any word of each."""
 
     vendor: Words | None = None
-    roles: Annotated[tuple[RoleWord, ...], Field(min_length=1), BeforeValidator(_list)] | None = None
+    roles: Annotated[tuple[RoleWord, ...], Field(min_length=1), BeforeValidator(_list)] | None = (
+        None
+    )
     jurisdiction: (
         Annotated[tuple[Country, ...], Field(min_length=1), BeforeValidator(_list)] | None
     ) = None
@@ -123,7 +125,9 @@ class RuleSection(Closed):
         if self.handling is not None and self.verdict != "risky":
             raise PydanticCustomError("handling", "handling is only for verdict: risky")
         if (self.handling == "drain") != (self.drain is not None):
-            raise PydanticCustomError("drain", "handling: drain and drain: {from, until} go together")
+            raise PydanticCustomError(
+                "drain", "handling: drain and drain: {from, until} go together"
+            )
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise PydanticCustomError("order", "expected 'from' before 'until'")
         return self

@@ -82,9 +82,7 @@ class PolicyStore:
             return False
         return self._accept(policy, files)
 
-    async def watch(
-        self, on_change: Callable[[Policy], None], stop_event: asyncio.Event
-    ) -> None:
+    async def watch(self, on_change: Callable[[Policy], None], stop_event: asyncio.Event) -> None:
         """Follow the folder until ``stop_event``; calls back after each swap, on this loop."""
         while not stop_event.is_set():
             try:
@@ -95,9 +93,7 @@ class PolicyStore:
                 await self._look(on_change)
                 await _pause(stop_event)
 
-    async def _follow(
-        self, on_change: Callable[[Policy], None], stop_event: asyncio.Event
-    ) -> None:
+    async def _follow(self, on_change: Callable[[Policy], None], stop_event: asyncio.Event) -> None:
         """One run of the kernel's watch; ends when the folder it is bound to is another one."""
         bound = _inode(self._folder)
         changes = watchfiles.awatch(
@@ -149,9 +145,7 @@ class PolicyStore:
 
     def _refuse(self, error: StartupError) -> None:
         self._problem = error.message
-        self._log.error(
-            "policy.refused", in_force=self.current.revision, problem=error.message
-        )
+        self._log.error("policy.refused", in_force=self.current.revision, problem=error.message)
 
     def _start_from_last_good(self, error: StartupError) -> None:
         kept = last_good.find(self._state_dir)

@@ -85,7 +85,9 @@ def _finding(details: Any, data: Any, model: type[BaseModel]) -> Finding:
         return Finding(path, f"missing key {str(loc[-1])!r}", key=False)
     if kind == "extra_forbidden":
         known = known_keys(model, path[:-1])
-        return Finding(path, f"unknown key {str(loc[-1])!r}", nearest(str(loc[-1]), known), key=True)
+        return Finding(
+            path, f"unknown key {str(loc[-1])!r}", nearest(str(loc[-1]), known), key=True
+        )
     if kind == "secret_literal":
         return Finding(path, details["msg"], show=False)
     if loc and loc[-1] == "[key]":
@@ -93,7 +95,9 @@ def _finding(details: Any, data: Any, model: type[BaseModel]) -> Finding:
     hint = details.get("ctx", {}).get("hint", "")
     if kind in ("literal_error", "enum"):
         word = details["input"]
-        choices = [w.strip("'") for w in details["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        choices = [
+            w.strip("'") for w in details["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        ]
         hint = nearest(word, choices) if isinstance(word, str) else ""
         hint = "" if hint.startswith("known") else hint
     return Finding(path, _message(details), str(hint))
@@ -121,9 +125,7 @@ def locate(loc: Steps, data: Any) -> Steps:
     """
     path: Steps = ()
     for step in loc:
-        if isinstance(data, dict) and step in data:
-            data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data):
+        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data)):
             data = data[step]
         else:
             continue

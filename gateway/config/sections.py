@@ -28,14 +28,17 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 def _name(value: str) -> str:
     if not _NAME.match(value):
         raise PydanticCustomError(
-            "name", "expected a name of a-z, 0-9, '.', '_' and '-' that begins with a letter or digit"
+            "name",
+            "expected a name of a-z, 0-9, '.', '_' and '-' that begins with a letter or digit",
         )
     return value
 
 
 def _channel_name(value: str) -> str:
     if value == LOCAL:
-        raise PydanticCustomError("reserved", "the channel name 'local' is reserved for GGUF models")
+        raise PydanticCustomError(
+            "reserved", "the channel name 'local' is reserved for GGUF models"
+        )
     return _name(value)
 
 

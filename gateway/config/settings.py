@@ -171,8 +171,9 @@ def _absolute(values: dict[str, Any], folder: Path) -> None:
 
 def _placed(finding: Finding, document: Document, layers: Iterable[Layer]) -> Problem:
     """A finding at the layer that its value came from."""
+    written = finding.path in document.positions
     for layer in layers:
-        origin = layer.origin(finding.path)
+        origin = layer.origin(finding.path) or (None if written else layer.below(finding.path))
         if origin is not None:
             return unplaced(origin, finding.message, finding.hint)
     return place(document, finding)

@@ -45,7 +45,8 @@ def refused(text: str | bytes) -> str:
 def test_scalars_follow_the_core_schema(word: str, value: object) -> None:
     """A plain scalar is what YAML 1.2 says, so that NO is a country and a date a string."""
     got = parse_document(f"a: {word}".encode(), "x").data["a"]
-    assert got == value and type(got) is type(value)
+    assert got == value
+    assert type(got) is type(value)
 
 
 def test_positions_of_keys_and_values_count_from_one() -> None:
@@ -79,9 +80,7 @@ def test_everything_beyond_plain_data_is_refused_at_once() -> None:
         ("#" * (MAX_BYTES + 1), f"{MAX_BYTES + 1} bytes: a document has at most {MAX_BYTES}"),
     ],
 )
-def test_what_cannot_be_read_is_a_problem_with_a_position(
-    text: str | bytes, expected: str
-) -> None:
+def test_what_cannot_be_read_is_a_problem_with_a_position(text: str | bytes, expected: str) -> None:
     """Broken syntax, encoding, depth and size end in a DocumentError that says where."""
     assert expected in refused(text)
 
@@ -106,7 +105,8 @@ def test_any_bytes_are_data_or_a_document_error(raw: bytes) -> None:
 def test_a_line_that_may_hold_a_key_is_masked(line: str) -> None:
     """The text of a line never shows what stands where a credential would."""
     message = refused(f"b: *x\n{line} *y\n? &z [\n")
-    assert "0123456789" not in message and "abcdefgh" not in message
+    assert "0123456789" not in message
+    assert "abcdefgh" not in message
 
 
 class _Inner(Closed):
@@ -121,7 +121,9 @@ class _Outer(Closed):
 
 def test_a_schema_tells_every_mistake_with_the_nearest_word() -> None:
     """Unknown key, wrong type, missing key: all at once, each at its place."""
-    document = parse_document(b"items:\n  - nam: x\n  - {name: 3, size: true}\ninner: []\n", "x.yaml")
+    document = parse_document(
+        b"items:\n  - nam: x\n  - {name: 3, size: true}\ninner: []\n", "x.yaml"
+    )
     with pytest.raises(DocumentError) as caught:
         validate(document, _Outer)
     assert caught.value.message == (
