@@ -181,7 +181,7 @@ class TestSection(Closed):
 class PolicyFile(Closed):
     """One file of the policy folder."""
 
-    version: Annotated[Literal[1], Field(strict=True)]
+    version: Literal[1]
     mode: ModeWord | None = None
     default: VerdictWord | None = None
     in_flight: Literal["finish", "cut"] | None = None

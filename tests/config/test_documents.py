@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,10 +90,8 @@ def test_what_cannot_be_read_is_a_problem_with_a_position(text: str | bytes, exp
 @given(st.binary(max_size=200))
 def test_any_bytes_are_data_or_a_document_error(raw: bytes) -> None:
     """Nothing but a DocumentError ever leaves the parser."""
-    try:
+    with contextlib.suppress(DocumentError):
         parse_document(raw, "x")
-    except DocumentError as error:
-        assert error.problems
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,8 @@ def test_a_schema_tells_every_mistake_with_the_nearest_word() -> None:
         "x.yaml:2:5: missing key 'name'\n      - nam: x\n        ^\n"
         "x.yaml:2:5: unknown key 'nam'\n      - nam: x\n        ^\n    did you mean 'name'?\n"
         "x.yaml:3:12: expected a string\n      - {name: 3, size: true}\n               ^\n"
-        "x.yaml:3:21: expected a whole number\n      - {name: 3, size: true}\n                        ^\n"
+        "x.yaml:3:21: expected a whole number\n      - {name: 3, size: true}\n"
+        "                        ^\n"
         "x.yaml:4:8: expected a mapping\n    inner: []\n           ^"
     )
 
