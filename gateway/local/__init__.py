@@ -1,0 +1,1 @@
+"""GGUF targets: file reader, supervisor, worker process, batching loop, chat templates."""

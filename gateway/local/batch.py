@@ -1,0 +1,306 @@
+"""Continuous batching: many answers at once on one model.
+
+Theory of operation. A request waits until one of the model's slots is free, then holds it until its
+answer ends. Each step is one ``decode`` of one batch: one token of every answer that is being
+generated, and pieces of the prompts that are not computed yet. While anybody generates, prompts get
+only ``PREFILL_SHARE`` tokens of a step between them, equally, so that a long prompt stalls neither
+those who generate nor those with a short prompt. Requests join and leave between steps.
+
+The batcher belongs to one thread and does no I/O: what it has to say is handed back by ``step`` and
+``submit`` as events. The model is reached by the protocol below, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from gateway.domain.call import Sampling
+from gateway.local.pace import Pace
+from gateway.local.protocol import Reason, RefusalKind
+from gateway.local.text import TextStream
+
+PREFILL_SHARE = 64
+"""Tokens of prompts in a step in which others generate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive tokens of the sequence in ``slot``, the first at position ``start``; ``output``:
+    whether the last one's successor is wanted.
+    """
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    output: bool
+
+
+class NoRoom(Exception):
+    """The model's memory has no room for the batch; nothing was computed."""
+
+
+class SamplerLike(Protocol):
+    def sample(self, row: int) -> int: ...
+    def close(self) -> None: ...
+
+
+class ModelLike(Protocol):
+    """What the batcher needs of a model. ``context`` is in tokens for each slot, ``batch`` tokens
+    of one decode.
+    """
+
+    context: int
+    slots: int
+    batch: int
+
+    def piece(self, token: int) -> bytes: ...
+    def is_end(self, token: int) -> bool: ...
+    def sampler(self, sampling: Sampling, seed: int) -> SamplerLike: ...
+    def decode(self, chunks: Sequence[Chunk]) -> list[int]: ...
+    def forget(self, slot: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request, its prompt in tokens. ``key`` is the caller's and comes back in every event."""
+
+    key: Hashable
+    prompt: Sequence[int]
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    key: Hashable
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    key: Hashable
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    key: Hashable
+    reason: Reason
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """``retry_after`` is in seconds."""
+
+    key: Hashable
+    kind: RefusalKind
+    message: str
+    retry_after: float | None = None
+
+
+Event: TypeAlias = Admitted | Said | Ended | Declined
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """A request in a slot. ``done`` tokens of its prompt are computed."""
+
+    job: Job
+    slot: int
+    sampler: SamplerLike
+    text: TextStream
+    limit: int
+    done: int = 0
+    completion: int = 0
+    next: int | None = None
+
+    @property
+    def remaining(self) -> int:
+        return len(self.job.prompt) - self.done
+
+
+@dataclass(slots=True)
+class _Plan:
+    chunks: list[Chunk] = field(default_factory=list)
+    who: list[_Sequence] = field(default_factory=list)
+    prefilled: int = 0
+
+
+class Batcher:
+    """``queue`` requests may wait beyond those in slots; ``clock`` gives seconds, monotonic."""
+
+    def __init__(self, model: ModelLike, queue: int, clock: Callable[[], float]) -> None:
+        self._model = model
+        self._queue = queue
+        self._clock = clock
+        self._pace = Pace()
+        self._waiting: deque[Job] = deque()
+        self._active: dict[Hashable, _Sequence] = {}
+        self._free = list(range(model.slots - 1, -1, -1))
+
+    @property
+    def idle(self) -> bool:
+        return not self._waiting and not self._active
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def active(self) -> int:
+        return len(self._active)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of all answers together, smoothed over the last steps; 0 before the first."""
+        return self._pace.decode_rate
+
+    def submit(self, job: Job) -> list[Event]:
+        """Take a request into the queue, or decline it at once."""
+        size = len(job.prompt)
+        if size >= self._model.context:
+            return [overflow(job.key, str(size), self._model.context)]
+        if len(self._waiting) + len(self._active) >= self._model.slots + self._queue:
+            # Places are not a matter of who is here but of the work that stands before a newcomer.
+            message = (
+                f"the local queue is full: {len(self._active)} answers are being generated, "
+                f"{len(self._waiting)} requests wait"
+            )
+            return [Declined(job.key, RefusalKind.BUSY, message, self._wait())]
+        self._waiting.append(job)
+        return []
+
+    def cancel(self, key: Hashable) -> None:
+        """Forget a request, wherever it is; its slot is free at once."""
+        sequence = self._active.get(key)
+        if sequence is not None:
+            self._release(sequence)
+            return
+        for job in self._waiting:
+            if job.key == key:
+                self._waiting.remove(job)
+                return
+
+    def step(self) -> list[Event]:
+        """Fill free slots, compute one batch, and say what came of it."""
+        events: list[Event] = list(self._admit())
+        plan = self._plan()
+        if not plan.chunks:
+            return events
+        started = self._clock()
+        try:
+            rows = self._model.decode(plan.chunks)
+        except NoRoom:
+            events.append(self._evict())
+            return events
+        generated = 0
+        for sequence, chunk, row in zip(plan.who, plan.chunks, rows, strict=True):
+            if sequence.next is None:
+                sequence.done += len(chunk.tokens)
+            if row >= 0:
+                generated += 1
+                events.extend(self._advance(sequence, sequence.sampler.sample(row)))
+        self._pace.step(self._clock() - started, plan.prefilled, generated)
+        return events
+
+    def _admit(self) -> list[Event]:
+        events: list[Event] = []
+        while self._waiting and self._free:
+            job = self._waiting.popleft()
+            size = len(job.prompt)
+            room = self._model.context - size
+            limit = room if job.max_tokens is None else min(job.max_tokens, room)
+            seed = job.sampling.seed
+            sampler = self._model.sampler(
+                job.sampling, secrets.randbits(32) if seed is None else seed
+            )
+            self._active[job.key] = _Sequence(
+                job, self._free.pop(), sampler, TextStream(job.stop), max(limit, 1)
+            )
+            events.append(Admitted(job.key, size))
+        return events
+
+    def _plan(self) -> _Plan:
+        plan = _Plan()
+        for sequence in self._active.values():
+            if sequence.next is not None:
+                at = len(sequence.job.prompt) + sequence.completion - 1
+                plan.chunks.append(Chunk(sequence.slot, at, (sequence.next,), True))
+                plan.who.append(sequence)
+        room = self._model.batch - len(plan.chunks)
+        budget = min(PREFILL_SHARE, room) if plan.chunks else room
+        # The least that is left comes first, so what it does not use of its share is not lost.
+        prompts = sorted(
+            (s for s in self._active.values() if s.next is None), key=lambda s: s.remaining
+        )
+        for index, sequence in enumerate(prompts):
+            share = max(budget // (len(prompts) - index), 1)
+            count = min(share, sequence.remaining, budget)
+            if count == 0:
+                break
+            budget -= count
+            piece = sequence.job.prompt[sequence.done : sequence.done + count]
+            last = count == sequence.remaining
+            plan.chunks.append(Chunk(sequence.slot, sequence.done, piece, last))
+            plan.who.append(sequence)
+            plan.prefilled += count
+        return plan
+
+    def _advance(self, sequence: _Sequence, token: int) -> list[Event]:
+        """One more token of an answer."""
+        if self._model.is_end(token):
+            return self._end(sequence, Reason.STOP)
+        sequence.completion += 1
+        sequence.next = token
+        text = sequence.text.feed(self._model.piece(token))
+        events: list[Event] = [Said(sequence.job.key, text)] if text else []
+        if sequence.text.stopped:
+            return events + self._end(sequence, Reason.STOP)
+        if sequence.completion >= sequence.limit:
+            return events + self._end(sequence, Reason.LENGTH)
+        return events
+
+    def _end(self, sequence: _Sequence, reason: Reason) -> list[Event]:
+        key = sequence.job.key
+        rest = sequence.text.finish()
+        self._release(sequence)
+        self._pace.answered(sequence.completion)
+        ended = Ended(key, reason, len(sequence.job.prompt), sequence.completion)
+        return [Said(key, rest), ended] if rest else [ended]
+
+    def _evict(self) -> Event:
+        """The newest gives way, so that the others can go on."""
+        sequence = list(self._active.values())[-1]
+        self._release(sequence)
+        message = "the local model's memory has no room left"
+        return Declined(sequence.job.key, RefusalKind.BUSY, message, self._wait())
+
+    def _release(self, sequence: _Sequence) -> None:
+        del self._active[sequence.job.key]
+        sequence.sampler.close()
+        self._model.forget(sequence.slot)
+        self._free.append(sequence.slot)
+
+    def _wait(self) -> float:
+        """Seconds until all that is here now will have been answered, as far as is known."""
+        prompt = sum(s.remaining for s in self._active.values() if s.next is None)
+        prompt += sum(len(job.prompt) for job in self._waiting)
+        answers = [(s.limit, s.completion) for s in self._active.values()]
+        answers += [(job.max_tokens or self._model.context, 0) for job in self._waiting]
+        return self._pace.seconds(prompt, answers)
+
+
+def overflow(key: Hashable, size: str, context: int) -> Declined:
+    """``size`` says how many tokens the prompt has."""
+    message = (
+        f"the prompt has {size} tokens, but this model's context is {context} tokens and must "
+        "hold the answer too"
+    )
+    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, message)

@@ -1,0 +1,226 @@
+"""The only file that imports llama_cpp: a thin typed wrapper over its low-level bindings.
+
+Sampling stays in C, and a step makes no Python loop over the vocabulary. ``llama_decode`` releases
+the GIL (ctypes does for every foreign call), so sockets are served while the model computes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as native
+
+from gateway.domain.call import Sampling
+from gateway.errors import ModelFileError
+from gateway.local.batch import Chunk, NoRoom
+
+BATCH = 512
+"""Tokens of one ``llama_decode`` at most."""
+TEMPERATURE = 0.8
+TOP_P = 0.95
+TOP_K = 40
+MIN_P = 0.05
+"""What is left open by a request: llama.cpp's own defaults."""
+RANDOM_SEED = 0xFFFFFFFF
+"""What llama.cpp takes for: choose a seed yourself."""
+LOG_ERROR = 4
+LOG_CONTINUE = 5
+
+
+class DecodeFailed(Exception):
+    """llama.cpp's state is no longer known; the process must go."""
+
+
+def silence() -> object:
+    """Let llama.cpp log nothing but errors, to standard error. Keep what is returned alive for as
+    long as the library is used.
+    """
+    loud = False
+
+    def log(level: int, text: bytes, _: object) -> None:
+        nonlocal loud
+        if level != LOG_CONTINUE:
+            loud = level >= LOG_ERROR
+        if loud:
+            sys.stderr.write(text.decode("utf-8", "replace"))
+
+    callback = native.llama_log_callback(log)
+    native.llama_log_set(callback, ctypes.c_void_p(0))
+    return callback
+
+
+class Sampler:
+    """One answer's chain of samplers."""
+
+    def __init__(self, handle: Any, context: Any) -> None:
+        self._handle = handle
+        self._context = context
+
+    def sample(self, row: int) -> int:
+        """The token chosen from output ``row`` of the last decode; remembered for penalties."""
+        return int(native.llama_sampler_sample(self._handle, self._context, row))
+
+    def close(self) -> None:
+        native.llama_sampler_free(self._handle)
+
+
+class LlamaModel:
+    """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
+
+    ``gpu_layers`` of ``None`` means all. Raises ModelFileError where llama.cpp does not load it.
+    """
+
+    def __init__(
+        self, path: Path, *, context: int, slots: int, threads: int, gpu_layers: int | None
+    ) -> None:
+        self._log = silence()
+        native.llama_backend_init()
+        params = native.llama_model_default_params()
+        params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
+        self._model = native.llama_model_load_from_file(str(path).encode(), params)
+        if not self._model:
+            raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")
+        self.context = context
+        self.slots = slots
+        self.batch = BATCH
+        self._context = self._open(threads)
+        self._vocab = native.llama_model_get_vocab(self._model)
+        self._memory = native.llama_get_memory(self._context)
+        self._tokens = native.llama_batch_init(BATCH, 0, 1)
+        size = int(native.llama_vocab_n_tokens(self._vocab))
+        self._vocabulary = size
+        self._pieces = tuple(self._piece(token, special=False) for token in range(size))
+        self._ends = frozenset(t for t in range(size) if native.llama_vocab_is_eog(self._vocab, t))
+        self.longest_piece = max((len(piece) for piece in self._pieces if piece), default=1)
+
+    def _open(self, threads: int) -> Any:
+        params = native.llama_context_default_params()
+        # One store of keys and values for all: a long answer and a short one share it, a prompt's
+        # beginning can be shared, and prefill and decode go through in one batch.
+        params.kv_unified = True
+        params.n_ctx = self.context * self.slots
+        params.n_seq_max = self.slots
+        params.n_batch = BATCH
+        params.n_ubatch = BATCH
+        params.n_outputs_max = self.slots
+        params.n_threads = threads
+        params.n_threads_batch = threads
+        params.no_perf = True
+        handle = native.llama_init_from_model(self._model, params)
+        if not handle:
+            raise ModelFileError(
+                f"llama.cpp cannot make a context of {self.slots} slots of {self.context} tokens; "
+                "there may be too little memory: lower `context` or `slots`"
+            )
+        return handle
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source in the file."""
+        found = native.llama_model_chat_template(self._model, None)
+        return found.decode("utf-8", "replace") if found else None
+
+    @property
+    def bos(self) -> str:
+        return self._token_text(native.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos(self) -> str:
+        return self._token_text(native.llama_vocab_eos(self._vocab))
+
+    def tokenize(self, prompt: str) -> list[int]:
+        """Tokens of a rendered template. The beginning is not marked twice where the template has
+        done it. May be called from any thread.
+        """
+        data = prompt.encode()
+        marked = bool(self.bos) and prompt.startswith(self.bos)
+        room = len(data) + 8
+        tokens = (native.llama_token * room)()
+        count = native.llama_tokenize(self._vocab, data, len(data), tokens, room, not marked, True)
+        if count < 0:
+            raise DecodeFailed(f"llama_tokenize wants {-count} tokens for {len(data)} bytes")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token; none for one that controls."""
+        return self._pieces[token]
+
+    def is_end(self, token: int) -> bool:
+        return token in self._ends
+
+    def sampler(self, sampling: Sampling, seed: int) -> Sampler:
+        """A chain for one answer. ``temperature`` of 0 takes the likeliest token always."""
+        chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
+        add = native.llama_sampler_chain_add
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            penalties = native.llama_sampler_init_penalties(
+                self._vocabulary,
+                self.context,
+                1.0,
+                sampling.frequency_penalty,
+                sampling.presence_penalty,
+            )
+            add(chain, penalties)
+        heat = TEMPERATURE if sampling.temperature is None else sampling.temperature
+        if heat <= 0:
+            add(chain, native.llama_sampler_init_greedy())
+            return Sampler(chain, self._context)
+        top_p = TOP_P if sampling.top_p is None else sampling.top_p
+        add(chain, native.llama_sampler_init_top_k(TOP_K))
+        add(chain, native.llama_sampler_init_top_p(top_p, 1))
+        add(chain, native.llama_sampler_init_min_p(MIN_P, 1))
+        add(chain, native.llama_sampler_init_temp(heat))
+        add(chain, native.llama_sampler_init_dist(seed % RANDOM_SEED))
+        return Sampler(chain, self._context)
+
+    def decode(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Compute all chunks in one batch; the output row of each, -1 where none was wanted.
+
+        Raises NoRoom where the chunks were not computed and nothing else has changed, DecodeFailed
+        where the state is lost.
+        """
+        batch = self._tokens
+        rows: list[int] = []
+        at = 0
+        for chunk in chunks:
+            for offset, token in enumerate(chunk.tokens):
+                batch.token[at] = token
+                batch.pos[at] = chunk.start + offset
+                batch.n_seq_id[at] = 1
+                batch.seq_id[at][0] = chunk.slot
+                batch.logits[at] = 0
+                at += 1
+            batch.logits[at - 1] = chunk.output
+            rows.append(at - 1 if chunk.output else -1)
+        batch.n_tokens = at
+        code = int(native.llama_decode(self._context, batch))
+        if code == 1:
+            raise NoRoom
+        if code != 0:
+            raise DecodeFailed(f"llama_decode returned {code}")
+        return rows
+
+    def forget(self, slot: int) -> None:
+        """Drop all that is kept of the sequence in ``slot``."""
+        native.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def close(self) -> None:
+        native.llama_batch_free(self._tokens)
+        native.llama_free(self._context)
+        native.llama_model_free(self._model)
+
+    def _token_text(self, token: int) -> str:
+        return self._piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = int(native.llama_token_to_piece(self._vocab, token, buffer, room, 0, special))
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size

@@ -1,0 +1,170 @@
+"""What a serving process and a model's worker say to each other over a Unix stream socket.
+
+A frame is a 4-byte big-endian length and that many bytes of msgpack: one tagged struct. A worker
+sends ``Hello`` first on every connection, once its model is loaded and warmed. Each ``Generate``
+then gets ``Accepted`` (it has a slot), any number of ``Text``, and ``Done``; or ``Refused``, which
+may come at any time. ``id`` is the client's, unique on its connection; after ``Cancel`` an answer
+may still be on its way and is to be ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from gateway.domain.call import Message, Sampling
+from gateway.domain.target import Capability
+
+LENGTH_BYTES = 4
+MAX_FRAME = 32 << 20
+
+
+class ProtocolError(Exception):
+    """The peer sent what is no frame of this protocol; the connection is of no more use."""
+
+
+class RefusalKind(StrEnum):
+    BUSY = "busy"
+    CONTEXT_OVERFLOW = "context_overflow"
+    TEMPLATE = "template"
+    FAULT = "fault"
+
+
+class Reason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class Generate(msgspec.Struct, frozen=True, tag="generate"):
+    """``max_tokens`` of ``None`` means: up to the end of the context."""
+
+    id: int
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    id: int
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Asks for a ``Pong``."""
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """``context`` is in tokens for each slot."""
+
+    model: str
+    context: int
+    slots: int
+    pid: int
+    capabilities: tuple[Capability, ...] = ()
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The request has a slot. ``cached`` tokens of the prompt need not be computed again."""
+
+    id: int
+    prompt_tokens: int
+    cached: int = 0
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Never empty, never half a character."""
+
+    id: int
+    text: str
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    id: int
+    reason: Reason
+    prompt_tokens: int
+    completion_tokens: int
+    cached: int = 0
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """``retry_after`` is in seconds."""
+
+    id: int
+    kind: RefusalKind
+    message: str
+    retry_after: float | None = None
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """``stalled`` is for how many seconds the step at work has run; 0 between steps."""
+
+    waiting: int
+    active: int
+    tokens_per_second: float
+    stalled: float = 0.0
+
+
+Request: TypeAlias = Generate | Cancel | Ping
+Reply: TypeAlias = Hello | Accepted | Text | Done | Refused | Pong
+T = TypeVar("T")
+
+
+def encode(message: Request | Reply) -> bytes:
+    """One whole frame. Raises ProtocolError where it would be over ``MAX_FRAME`` bytes."""
+    body = msgspec.msgpack.encode(message)
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME}")
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+class FrameDecoder(Generic[T]):
+    """Bytes in any pieces to messages. Holds at most one incomplete frame."""
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[T]) -> None:
+        self._decoder = decoder
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[T]:
+        """The messages that ``data`` completes. Raises ProtocolError, after which it is spent."""
+        self._buffer += data
+        at = 0
+        try:
+            while (end := self._frame_end(at)) is not None:
+                frame = memoryview(self._buffer)[at + LENGTH_BYTES : end]
+                try:
+                    message = self._decoder.decode(frame)
+                except msgspec.DecodeError as error:
+                    raise ProtocolError(f"not a message of this protocol: {error}") from error
+                finally:
+                    frame.release()
+                at = end
+                yield message
+        finally:
+            del self._buffer[:at]
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of an incomplete frame are held."""
+        return len(self._buffer)
+
+    def _frame_end(self, at: int) -> int | None:
+        if len(self._buffer) - at < LENGTH_BYTES:
+            return None
+        length = int.from_bytes(self._buffer[at : at + LENGTH_BYTES], "big")
+        if length > MAX_FRAME:
+            raise ProtocolError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+        end = at + LENGTH_BYTES + length
+        return end if end <= len(self._buffer) else None
+
+
+def request_decoder() -> FrameDecoder[Request]:
+    """What a worker reads with."""
+    return FrameDecoder(msgspec.msgpack.Decoder(Request))
+
+
+def reply_decoder() -> FrameDecoder[Reply]:
+    """What a serving process reads with."""
+    return FrameDecoder(msgspec.msgpack.Decoder(Reply))
