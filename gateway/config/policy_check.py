@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.config.documents import Document, Steps
-from gateway.config.policy_schema import DEFAULT_MAX_WAIVER_DAYS, PolicyFile
+from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import Finding, nearest
 from gateway.config.settings import vendor_findings
 from gateway.domain.identity import SELF, UNKNOWN
 from gateway.errors import Problem
+from gateway.policy.rules import DEFAULT_MAX_WAIVER_DAYS
 from gateway.vendors.catalog import Catalog
 
 _SPECIAL = (SELF, UNKNOWN)
@@ -44,24 +45,33 @@ def _entries(data: Any, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def duplicates(documents: Iterable[Document]) -> Iterator[Problem]:
     """Ids and settings that are given twice, over all files; each problem names both places."""
     seen: dict[tuple[str, str], str] = {}
+    settings: dict[str, tuple[Any, str]] = {}
     for document in documents:
+        yield from _disagreements(document, settings)
         for kind, word, path, key in _names(document.data):
             mark = document.mark(path, key=key)
             here = f"{document.file}:{mark.line}"
             first = seen.setdefault((kind, word), here)
             if first != here:
-                shown = f"{kind} {word!r}" if word else f"'{kind}'"
-                message = f"{shown} is given a second time: first at {first}"
+                message = f"{kind} {word!r} is given a second time: first at {first}"
                 yield document.problem(path, message, key=key)
+
+
+def _disagreements(document: Document, settings: dict[str, tuple[Any, str]]) -> Iterator[Problem]:
+    data = document.data if isinstance(document.data, dict) else {}
+    for key in ("mode", "default", "max_waiver_days"):
+        if key not in data:
+            continue
+        here = f"{document.file}:{document.mark((key,), key=True).line}"
+        value, first = settings.setdefault(key, (data[key], here))
+        if value != data[key]:
+            yield document.problem((key,), f"{key!r} is {value!r} at {first}: files must agree")
 
 
 def _names(data: Any) -> Iterator[tuple[str, str, Steps, bool]]:
     """Kind, word, path and whether the path's key is meant."""
     if not isinstance(data, dict):
         return
-    for key in ("mode", "default", "in_flight", "max_waiver_days"):
-        if key in data:
-            yield key, "", (key,), True
     vendors = data.get("vendors")
     for word in vendors if isinstance(vendors, dict) else ():
         yield "the rule id", word, ("vendors", word), True

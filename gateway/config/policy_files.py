@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from gateway.config.documents import Document, parse_document
 from gateway.config.folder import read_folder
 from gateway.config.policy_check import duplicates, vendor_words, waivers
-from gateway.config.policy_rules import compiled
+from gateway.config.policy_rules import policy_document
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
 from gateway.domain.identity import Identity
 from gateway.errors import DocumentError, Problem
-from gateway.policy.compile import Policy, PolicyConflict
+from gateway.policy.compile import Conflict, Policy, PolicyConflict, compile_policy
+from gateway.policy.embedded_tests import run_tests
 from gateway.vendors.catalog import Catalog
 
 Resolver: TypeAlias = Callable[[str], Identity]
@@ -48,14 +50,29 @@ def load_policy_files(
         problems += waivers(valid)
     if problems:
         raise DocumentError(problems)
-    return _tested(folder, valid, resolver)
+    return _tested(valid, resolver)
 
 
-def _tested(
-    folder: Path, valid: Mapping[str, tuple[Document, PolicyFile]], resolver: Resolver
-) -> Policy:
+def _tested(valid: Mapping[str, tuple[Document, PolicyFile]], resolver: Resolver) -> Policy:
+    """Compile, and run the policy's own tests."""
     try:
-        policy = compiled(valid)
+        policy = compile_policy([policy_document(*pair) for pair in valid.values()])
     except PolicyConflict as error:
-        raise DocumentError([Problem(str(folder), 1, 1, str(error))]) from None
+        raise DocumentError([_conflict(conflict) for conflict in error.conflicts]) from None
+    failures = {f.name: f.message for f in run_tests(policy, resolver, datetime.now(UTC))}
+    problems = [
+        document.problem(("tests", index, "name"), f"the test {test.name!r}: {failures[test.name]}")
+        for document, written in valid.values()
+        for index, test in enumerate(written.tests)
+        if test.name in failures
+    ]
+    if problems:
+        raise DocumentError(problems)
     return policy
+
+
+def _conflict(conflict: Conflict) -> Problem:
+    file, _, line = conflict.source.rpartition(":")
+    if not line.isdigit():
+        return Problem(conflict.source, 1, 1, conflict.message)
+    return Problem(file, int(line), 1, conflict.message)

@@ -14,7 +14,6 @@ from gateway.config.schema import Closed, Flag, Text, Whole
 VerdictWord: TypeAlias = Literal["allow", "risky", "deny"]
 ModeWord: TypeAlias = Literal["enforce", "shadow"]
 RoleWord: TypeAlias = Literal["channel", "developer", "lineage", "weights"]
-DEFAULT_MAX_WAIVER_DAYS = 180
 
 
 def _moment(value: object) -> datetime:
@@ -32,6 +31,12 @@ def _moment(value: object) -> datetime:
 def _rule_id(value: object) -> object:
     if value == "default":
         raise PydanticCustomError("reserved", "the rule id 'default' is reserved for the default")
+    return value
+
+
+def _in_flight(value: object) -> object:
+    if value == "cut":
+        raise PydanticCustomError("in_flight", "only 'finish' is supported in this version")
     return value
 
 
@@ -71,7 +76,8 @@ class MatchSection(Closed):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not any(value is not None for value in self.__dict__.values()):
+        said = {name for name, value in self.__dict__.items() if value is not None}
+        if not said - {"roles"}:
             raise PydanticCustomError(
                 "empty_match",
                 "an empty match would be every target",
@@ -184,7 +190,7 @@ class PolicyFile(Closed):
     version: Literal[1]
     mode: ModeWord | None = None
     default: VerdictWord | None = None
-    in_flight: Literal["finish", "cut"] | None = None
+    in_flight: Annotated[Literal["finish"] | None, BeforeValidator(_in_flight)] = None
     max_waiver_days: Annotated[Whole, Field(ge=1, le=3660)] | None = None
     vendors: Mapping[Text, VerdictWord] = Field(default_factory=dict)
     rules: tuple[RuleSection, ...] = ()

@@ -58,8 +58,10 @@ class PolicyStore:
         return self._problem
 
     @property
-    def loaded_at(self) -> datetime | None:
-        """When the policy in force was loaded (UTC)."""
+    def loaded_at(self) -> datetime:
+        """When the policy in force was loaded (UTC); only after ``start``."""
+        if self._loaded_at is None:
+            raise StateError("no policy is loaded yet")
         return self._loaded_at
 
     def start(self) -> None:
@@ -82,8 +84,14 @@ class PolicyStore:
             return False
         return self._accept(policy, files)
 
-    async def watch(self, on_change: Callable[[Policy], None], stop_event: asyncio.Event) -> None:
-        """Follow the folder until ``stop_event``; calls back after each swap, on this loop."""
+    async def watch(
+        self, on_change: Callable[[Policy | None], None], stop_event: asyncio.Event
+    ) -> None:
+        """Follow the folder until ``stop_event``.
+
+        Calls back on this loop: with the policy after a swap, with None where the policy in force
+        stayed and only ``problem`` is another.
+        """
         while not stop_event.is_set():
             try:
                 await self._follow(on_change, stop_event)
@@ -93,7 +101,9 @@ class PolicyStore:
                 await self._look(on_change)
                 await _pause(stop_event)
 
-    async def _follow(self, on_change: Callable[[Policy], None], stop_event: asyncio.Event) -> None:
+    async def _follow(
+        self, on_change: Callable[[Policy | None], None], stop_event: asyncio.Event
+    ) -> None:
         """One run of the kernel's watch; ends when the folder it is bound to is another one."""
         bound = _inode(self._folder)
         changes = watchfiles.awatch(
@@ -113,9 +123,14 @@ class PolicyStore:
                 if _inode(self._folder) != bound:
                     return
 
-    async def _look(self, on_change: Callable[[Policy], None]) -> None:
-        if signature(self._folder) != self._seen and await asyncio.to_thread(self.reload):
+    async def _look(self, on_change: Callable[[Policy | None], None]) -> None:
+        if signature(self._folder) == self._seen:
+            return
+        problem = self._problem
+        if await asyncio.to_thread(self.reload):
             on_change(self.current)
+        elif self._problem != problem:
+            on_change(None)
 
     def _read(self) -> tuple[Policy, dict[str, bytes]]:
         """A policy, and the very bytes that it was made of."""

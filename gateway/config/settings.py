@@ -105,8 +105,8 @@ def load_settings(
     """Read the configuration; raises DocumentError with every mistake of every layer.
 
     ``overrides`` are the flags that were given, by dotted path (``{"server.port": 9000}``);
-    ``None`` means not given. Their relative paths are relative to the working folder, all others to the
-    folder of ``file``.
+    ``None`` means not given. Their relative paths are relative to the working folder, all others
+    to the folder of ``file``.
     """
     file = file.absolute()
     document = read_document(file)

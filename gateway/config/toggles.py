@@ -6,9 +6,11 @@ loaded: a ban that would break the policy is refused and changes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +19,10 @@ from typing import Any
 from gateway.config.documents import Document, parse_document
 from gateway.config.folder import read_folder
 from gateway.config.last_good import write_atomically
-from gateway.config.policy_files import Resolver, load_policy_files
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
 from gateway.domain.identity import SELF, UNKNOWN
-from gateway.errors import DocumentError, StartupError, StateError
+from gateway.errors import DocumentError, Problem, StartupError, StateError
 from gateway.policy.compile import Policy
 from gateway.vendors.catalog import Catalog
 
@@ -43,9 +44,11 @@ def ban(
     roles: Sequence[str] | None = None,
     now: datetime,
     catalog: Catalog,
-    resolver: Resolver,
+    load: Callable[[Path], Policy],
 ) -> Policy:
     """Deny a vendor from ``now`` on; an earlier toggle of it is replaced. Returns the new policy.
+
+    ``load`` reads, validates and tests a folder, or raises.
 
     Raises StartupError (code ``toggle_refused``) where the ban says too little or nothing known,
     DocumentError where the folder would not load, StateError where it cannot be written.
@@ -73,10 +76,10 @@ def ban(
         files = read_folder(folder)
         data = _toggles(folder, files)
         rules = [old for old in data["rules"] if old["id"] != rule["id"]]
-        return _put(folder, files, {**data, "rules": [*rules, rule]}, catalog, resolver)
+        return _put(folder, files, {**data, "rules": [*rules, rule]}, load)
 
 
-def unban(folder: Path, vendor: str, *, catalog: Catalog, resolver: Resolver) -> Policy:
+def unban(folder: Path, vendor: str, *, catalog: Catalog, load: Callable[[Path], Policy]) -> Policy:
     """Take back the toggle of a vendor. Returns the new policy.
 
     Raises StartupError (code ``toggle_refused``) where a hand-written rule denies the vendor all
@@ -94,7 +97,7 @@ def unban(folder: Path, vendor: str, *, catalog: Catalog, resolver: Resolver) ->
                 f"{vendor} is not banned: no toggle and no rule denies it by name "
                 "(a rule without a vendor or the default may: gateway policy explain)"
             )
-        return _put(folder, files, {**data, "rules": rules}, catalog, resolver)
+        return _put(folder, files, {**data, "rules": rules}, load)
 
 
 def _rule_id(vendor: str) -> str:
@@ -165,11 +168,10 @@ def _put(
     folder: Path,
     files: dict[str, bytes],
     data: Mapping[str, Any],
-    catalog: Catalog,
-    resolver: Resolver,
+    load: Callable[[Path], Policy],
 ) -> Policy:
     content = _text(data).encode()
-    policy = load_policy_files(folder, {**files, TOGGLES: content}, catalog, resolver)
+    policy = _rehearsed(folder, {**files, TOGGLES: content}, load)
     path = folder / TOGGLES
     try:
         mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
@@ -177,6 +179,30 @@ def _put(
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror or error}") from None
     return policy
+
+
+def _rehearsed(folder: Path, files: Mapping[str, bytes], load: Callable[[Path], Policy]) -> Policy:
+    """The policy as it will be, loaded from a copy; problems name the files of ``folder``."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="gateway-policy-") as name:
+            for file, content in files.items():
+                (Path(name) / file).write_bytes(content)
+            try:
+                return load(Path(name))
+            except DocumentError as error:
+                raise DocumentError(
+                    [_moved(p, Path(name), folder) for p in error.problems]
+                ) from None
+    except OSError as error:
+        raise StateError(f"no room for a copy of the policy: {error.strerror or error}") from None
+
+
+def _moved(problem: Problem, copy: Path, folder: Path) -> Problem:
+    return dataclasses.replace(
+        problem,
+        file=problem.file.replace(str(copy), str(folder)),
+        message=problem.message.replace(str(copy), str(folder)),
+    )
 
 
 def _text(data: Mapping[str, Any]) -> str:

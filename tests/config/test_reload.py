@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from gateway.policy.compile import Policy
 
 from gateway.config.documents import parse_document
 from gateway.config.folder import read_folder
@@ -22,6 +21,7 @@ from gateway.config.policy_schema import PolicyFile
 from gateway.config.reload import PolicyStore
 from gateway.config.schema import validate
 from gateway.errors import DocumentError
+from gateway.policy.compile import Policy
 
 GOOD = "version: 1\nvendors: {openai: allow}\n"
 OTHER = "version: 1\nvendors: {openai: deny}\n"
@@ -64,10 +64,14 @@ def make(folder: Path) -> PolicyStore:
 
 @asynccontextmanager
 async def watching(store: PolicyStore) -> AsyncIterator[list[str]]:
-    """Watch in the background; the list gets each new revision."""
+    """Watch in the background; the list gets each new revision, or that there is a problem."""
     seen: list[str] = []
+
+    def changed(policy: Policy | None) -> None:
+        seen.append(policy.revision if policy is not None else "problem")
+
     stop = asyncio.Event()
-    task = asyncio.create_task(store.watch(lambda p: seen.append(p.revision), stop))
+    task = asyncio.create_task(store.watch(changed, stop))
     await asyncio.sleep(0.3)
     try:
         yield seen
@@ -128,11 +132,11 @@ async def test_a_deleted_folder_leaves_the_old_policy_and_says_why(folder: Path)
         await until(lambda: store.problem is not None)
         assert store.current.revision == revision(GOOD)
         assert "the policy folder cannot be read: No such file" in str(store.problem)
-        folder.mkdir()
+        await asyncio.to_thread(folder.mkdir)
         (folder / "10.yaml").write_text(OTHER)
-        await until(lambda: seen == [revision(OTHER)])
+        await until(lambda: seen[-1] == revision(OTHER))
         (folder / "10.yaml").write_text(GOOD)
-        await until(lambda: seen == [revision(OTHER), revision(GOOD)])
+        await until(lambda: seen[-1] == revision(GOOD))
         assert store.problem is None
 
 
@@ -145,21 +149,20 @@ async def test_a_half_written_file_leaves_the_old_policy_until_it_is_whole(folde
         assert f"{folder / '10.yaml'}:" in str(store.problem)
         assert "not valid YAML" in str(store.problem)
         assert store.current.revision == revision(GOOD)
-        assert seen == []
+        await until(lambda: seen == ["problem"])
         (folder / "10.yaml").write_text(OTHER)
-        await until(lambda: seen == [revision(OTHER)])
+        await until(lambda: seen == ["problem", revision(OTHER)])
         assert store.problem is None
 
 
 async def test_going_back_to_what_is_in_force_clears_the_problem(folder: Path) -> None:
-    """The same revision again is no change, but the problem is gone."""
+    """The same revision again is no swap, but the callback hears that the problem is gone."""
     store = make(folder)
     async with watching(store) as seen:
         (folder / "20.yaml").write_text("nonsense: 1\n")
         await until(lambda: store.problem is not None)
         (folder / "20.yaml").unlink()
-        await until(lambda: store.problem is None)
-        assert seen == []
+        await until(lambda: store.problem is None and seen == ["problem", "problem"])
 
 
 async def test_editors_temporaries_are_no_policy(folder: Path) -> None:
