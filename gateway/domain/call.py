@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -54,8 +54,8 @@ class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``prompt_tokens`` an estimate; ``received`` a monotonic time in seconds and
-    ``deadline`` the monotonic time by which all must be done.
+    sent; ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which
+    all must be done.
     """
 
     id: str
@@ -64,7 +64,6 @@ class Call:
     stream: bool
     body: bytes
     chat: Chat
-    prompt_tokens: int
     received: float
     deadline: float
     include_usage: bool = False
@@ -75,8 +74,8 @@ class Call:
 class Backend(Protocol):
     """What can perform an attempt. The only thing that the engine knows of a target's inside."""
 
-    def attempt(self, target: Target, call: Call) -> AsyncIterator[Event]:
-        """Yield the events of one attempt. Closing the iterator cancels the attempt at once."""
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        """Yield the events of one attempt. Closing the generator cancels the attempt at once."""
         ...
 
     def ready(self, target: Target) -> bool:

@@ -1,0 +1,1 @@
+"""Rules to verdict. Pure: no clock, no I/O, no logging; ``now`` is an argument."""

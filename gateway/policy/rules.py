@@ -1,0 +1,186 @@
+"""What operators write, typed: rules, waivers, tests and the documents they stand in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
+from gateway.domain.identity import Identity, Locality, Party, Role
+
+DEFAULT_ROLES = frozenset({Role.CHANNEL, Role.DEVELOPER})
+DEFAULT_MAX_WAIVER_DAYS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which targets, and which of their parties. Lists are any-of, fields are all-of, an empty
+    field stands for everything. ``model`` holds patterns over the canonical name or the full id.
+    """
+
+    vendor: frozenset[str] = frozenset()
+    roles: frozenset[Role] = DEFAULT_ROLES
+    jurisdiction: frozenset[str] = frozenset()
+    locality: frozenset[Locality] = frozenset()
+    region: frozenset[str] = frozenset()
+    channel: frozenset[str] = frozenset()
+    model: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        fields = (
+            self.vendor,
+            self.jurisdiction,
+            self.locality,
+            self.region,
+            self.channel,
+            self.model,
+        )
+        if not any(fields):
+            raise ValueError("an empty match: name a vendor, jurisdiction, locality or the like")
+        if not self.roles:
+            raise ValueError("a match needs at least one role")
+
+    @property
+    def whole_target(self) -> bool:
+        """A match without vendor or jurisdiction judges the target, not one party of it."""
+        return not self.vendor and not self.jurisdiction
+
+    def covers(self, target: str, identity: Identity) -> bool:
+        """Whether the target as such is meant, whoever its parties are."""
+        if self.locality and identity.locality not in self.locality:
+            return False
+        if self.region and identity.region not in self.region:
+            return False
+        if self.channel and target.partition("/")[0] not in self.channel:
+            return False
+        return not self.model or any(
+            fnmatchcase(identity.model, pattern) or fnmatchcase(target, pattern)
+            for pattern in self.model
+        )
+
+    def fits(self, party: Party) -> bool:
+        """Whether one party is meant."""
+        if self.whole_target:
+            return True
+        if party.role not in self.roles:
+            return False
+        if self.vendor and party.vendor not in self.vendor:
+            return False
+        return not self.jurisdiction or bool(self.jurisdiction & party.jurisdictions)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which requests: any-of within a field, all-of over the fields."""
+
+    team: frozenset[str] = frozenset()
+    app: frozenset[str] = frozenset()
+    environment: frozenset[str] = frozenset()
+    data_class: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+    def fits(self, labels: Labels) -> bool:
+        return (
+            (not self.team or labels.team in self.team)
+            and (not self.app or labels.app in self.app)
+            and (not self.environment or labels.environment in self.environment)
+            and (not self.data_class or labels.data_class in self.data_class)
+            and (not self.tags or bool(self.tags & labels.tags))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One decision of the operator. ``start`` is inclusive, ``end`` exclusive; ``source`` is where
+    it is written and decides nothing.
+    """
+
+    id: str
+    match: Match
+    verdict: Verdict
+    when: When = When()
+    reason: str = ""
+    authority: str | None = None
+    reference: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    waivable: bool = False
+    handling: Handling = Handling.AVOID
+    drain: Drain | None = None
+    mode: Mode = Mode.ENFORCE
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("a rule needs an id")
+        if (self.handling is Handling.DRAIN) != (self.drain is not None):
+            raise ValueError("handling: drain and drain: {from, until} belong together")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError("'until' must be after 'from'")
+
+    def in_force(self, now: datetime) -> bool:
+        return _within(self.start, self.end, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """Lifts one rule for one vendor and the requests it names, until it expires."""
+
+    id: str
+    rule: str
+    vendor: str
+    owner: str
+    approver: str
+    reason: str
+    granted: datetime
+    expires: datetime
+    when: When = When()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.granted >= self.expires:
+            raise ValueError("'expires' must be after 'granted'")
+
+    def lifts(self, rule: Rule, party: Party, labels: Labels, now: datetime) -> bool:
+        return (
+            rule.waivable
+            and rule.id == self.rule
+            and party.vendor == self.vendor
+            and _within(self.granted, self.expires, now)
+            and self.when.fits(labels)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """What a policy says of itself, run at every load. ``at`` of ``None`` is the time of loading."""
+
+    name: str
+    model: str
+    verdict: Verdict
+    rule: str | None = None
+    labels: Labels = Labels()
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """One file of the policy folder."""
+
+    source: str
+    rules: tuple[Rule, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()
+    mode: Mode | None = None
+    default: Verdict | None = None
+    max_waiver_days: int | None = None
+
+
+def vendor_rule(vendor: str, verdict: Verdict, source: str) -> Rule:
+    """A line of ``vendors:``, as the rule that it is shorthand for."""
+    return Rule(id=vendor, match=Match(vendor=frozenset({vendor})), verdict=verdict, source=source)
+
+
+def _within(start: datetime | None, end: datetime | None, now: datetime) -> bool:
+    return (start is None or start <= now) and (end is None or now < end)

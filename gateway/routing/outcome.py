@@ -1,0 +1,79 @@
+"""The error that goes back where no target served. Pure; the words are for whoever reads the app's
+log, so they name targets, vendors and rules, and never an address or a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.domain.events import Failed, FailureKind
+from gateway.domain.plan import LeftOut, Omission, Plan, Step
+from gateway.errors import (
+    CapabilityMissing,
+    ContextOverflow,
+    GatewayError,
+    PolicyDenied,
+    Unavailable,
+    VendorFault,
+)
+from gateway.routing.failover import TABLE, Move, Progress
+
+_BY_POLICY = (LeftOut.POLICY, LeftOut.RISKY)
+_NOT_THERE = (*_BY_POLICY, LeftOut.NO_CREDENTIALS)
+
+
+def nothing_planned(plan: Plan, wait: float) -> GatewayError:
+    """The error for a plan without steps. ``wait`` is in seconds."""
+    omitted = plan.omitted
+    if all(omission.why in _BY_POLICY for omission in omitted):
+        return _denied(omitted[0])
+    lacking = [omission for omission in omitted if omission.why is LeftOut.CAPABILITY]
+    if lacking and all(o.why in (*_NOT_THERE, LeftOut.CAPABILITY) for o in omitted):
+        missing = lacking[0].detail
+        listing = "; ".join(_line(omission) for omission in omitted)
+        return CapabilityMissing(
+            f"No target that may be used now supports: {missing} ({listing}).",
+            param=missing.split(",")[0],
+        )
+    listing = "; ".join(_line(omission) for omission in omitted)
+    if all(omission.why in _NOT_THERE for omission in omitted):
+        return Unavailable(f"No target is usable: {listing}.", code="no_credentials")
+    return Unavailable(f"No healthy target is left: {listing}.", retry_after=wait)
+
+
+def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float) -> GatewayError:
+    """The error after all attempts failed. ``wait`` is in seconds."""
+    step, last = failures[-1]
+    reaction = TABLE[Progress.NOTHING_SENT, last.kind]
+    if reaction.move is Move.HAND_BACK:
+        return VendorFault(
+            last.message, status=last.status or 400, code=last.code, param=last.param
+        )
+    if reaction.move is Move.NEXT_OR_FAULT:
+        return ContextOverflow(last.message, param="messages")
+    listing = "; ".join(f"{s.target.id}: {f.kind}" for s, f in failures)
+    if last.kind is FailureKind.BUSY:
+        return Unavailable(
+            f"The local queue is full ({listing}).",
+            code="queue_full",
+            retry_after=last.retry_after or wait,
+        )
+    return Unavailable(f"Every target failed: {listing}.", retry_after=wait)
+
+
+def _denied(omission: Omission) -> PolicyDenied:
+    decision = omission.decision
+    words = [
+        f"Policy does not allow {omission.target.id}: vendor {decision.vendor} is "
+        f"{'denied' if omission.why is LeftOut.POLICY else 'risky'} by rule {decision.rule}"
+    ]
+    if decision.reason:
+        words.append(f"reason: {decision.reason}")
+    if decision.reference:
+        words.append(f"reference: {decision.reference}")
+    return PolicyDenied("; ".join(words) + ".", param="model")
+
+
+def _line(omission: Omission) -> str:
+    detail = f" ({omission.detail})" if omission.detail else ""
+    return f"{omission.target.id}: {omission.why}{detail}"

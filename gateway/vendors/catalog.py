@@ -1,0 +1,137 @@
+"""The vendor catalog: vendors, and the families that tell a model's developer by its name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from gateway.domain.identity import SELF, UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One vendor. ``home`` is ISO 3166-1 alpha-2; ``parents`` are vendor ids."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    home: str
+    parents: tuple[str, ...]
+    source: str
+    retrieved: date
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Model names of one developer. ``tokens`` are a prefix of the name; where ``derived``, they
+    may have others between them.
+    """
+
+    tokens: tuple[str, ...]
+    developer: str
+    lineage: tuple[str, ...] = ()
+    derived: bool = False
+
+    def fits(self, tokens: Sequence[str]) -> bool:
+        """Whether a name, cut into lower-case tokens, is of this family."""
+        if not self.derived:
+            return tuple(tokens[: len(self.tokens)]) == self.tokens
+        rest = iter(tokens)
+        return all(token in rest for token in self.tokens)
+
+
+class Catalog:
+    """All vendors and families, indexed. Vendor ``self`` is the operator and always known."""
+
+    def __init__(self, version: str, vendors: Iterable[Vendor], families: Iterable[Family]) -> None:
+        self.version = version
+        self._vendors = {vendor.id: vendor for vendor in vendors}
+        self._words = {alias: v.id for v in self._vendors.values() for alias in v.aliases}
+        self._words |= {id_: id_ for id_ in self._vendors}
+        # The most specific first: derived models, then the longest prefix.
+        self._families = tuple(
+            sorted(families, key=lambda f: (not f.derived, -len(f.tokens), f.tokens))
+        )
+        self._check()
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> Catalog:
+        """From the parsed ``catalog.toml``. Raises ``ValueError`` that names the row."""
+        try:
+            vendors = [_vendor(row) for row in data["vendor"]]
+            families = [_family(row, derived=False) for row in data["family"]]
+            families += [_family(row, derived=True) for row in data["derived"]]
+            version = str(data["version"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the vendor catalog lacks {error}") from error
+        ids = [vendor.id for vendor in vendors]
+        doubles = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+        if doubles:
+            raise ValueError(f"the vendor catalog has two rows of {', '.join(doubles)}")
+        return cls(version, vendors, families)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return (*self._vendors, SELF)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        return self._families
+
+    def vendor(self, id: str) -> Vendor | None:
+        return self._vendors.get(id)
+
+    def canonical(self, word: str) -> str | None:
+        """The vendor id for an id or alias; exact but for case."""
+        return self._words.get(word.lower())
+
+    def nearest(self, word: str) -> str | None:
+        """The vendor id whose id or alias is most like a mistyped word."""
+        near = difflib.get_close_matches(word.lower(), self._words, n=1)
+        return self._words[near[0]] if near else None
+
+    def family(self, tokens: Sequence[str]) -> Family | None:
+        """The family of a model name that was cut into tokens."""
+        return next((family for family in self._families if family.fits(tokens)), None)
+
+    def jurisdictions(self, id: str) -> frozenset[str]:
+        """The home countries of a vendor and of all its parents."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        waiting = [id]
+        while waiting:
+            vendor = self._vendors.get(waiting.pop())
+            if vendor is not None and vendor.id not in seen:
+                seen.add(vendor.id)
+                found.add(vendor.home)
+                waiting.extend(vendor.parents)
+        return frozenset(found)
+
+    def _check(self) -> None:
+        for reserved in (SELF, UNKNOWN):
+            if reserved in self._words:
+                raise ValueError(f"the vendor catalog may not name {reserved!r}")
+        named = [parent for vendor in self._vendors.values() for parent in vendor.parents]
+        named += [v for family in self._families for v in (family.developer, *family.lineage)]
+        strangers = sorted(set(named) - set(self._vendors))
+        if strangers:
+            raise ValueError(f"the vendor catalog names vendors without a row: {strangers}")
+
+
+def _vendor(row: Mapping[str, Any]) -> Vendor:
+    return Vendor(
+        id=row["id"],
+        name=row["name"],
+        aliases=tuple(row["aliases"]),
+        home=row["home"],
+        parents=tuple(row["parents"]),
+        source=row["source"],
+        retrieved=row["retrieved"],
+    )
+
+
+def _family(row: Mapping[str, Any], *, derived: bool) -> Family:
+    return Family(tuple(row["tokens"]), row["developer"], tuple(row.get("lineage", ())), derived)

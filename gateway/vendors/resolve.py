@@ -1,0 +1,145 @@
+"""Who is behind a target: a pure function of its id, its channel's configuration and the catalog.
+
+What cannot be told is ``unknown``: never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.domain.identity import (
+    SELF,
+    UNKNOWN,
+    ChannelFacts,
+    Identity,
+    Locality,
+    Party,
+    Role,
+)
+from gateway.vendors import grammar
+from gateway.vendors.catalog import Catalog
+
+
+def resolve(model_id: str, channel: ChannelFacts, catalog: Catalog) -> Identity:
+    """The identity of ``model_id`` as that channel serves it."""
+    locality = _locality(model_id, channel)
+    deployment = channel.deployments.get(model_id)
+    if deployment is not None:
+        return _identity(
+            channel=_operator(channel, locality),
+            developer=deployment.developer,
+            model=deployment.model,
+            lineage=deployment.lineage,
+            locality=locality,
+            catalog=catalog,
+            region=channel.region,
+            source=f"deployment {model_id} of channel {channel.name}",
+        )
+    provider = catalog.canonical(channel.provider or "") or channel.provider or channel.vendor
+    parsed = grammar.parse(model_id, provider)
+    developer, lineage, source = _developer(parsed, channel, provider, catalog)
+    return _identity(
+        channel=_operator(channel, locality),
+        developer=developer,
+        model=parsed.name,
+        lineage=lineage,
+        locality=locality,
+        catalog=catalog,
+        region=parsed.region or channel.region,
+        source=source,
+    )
+
+
+def local_identity(
+    name: str,
+    *,
+    developer: str,
+    model: str,
+    lineage: tuple[str, ...],
+    catalog: Catalog,
+    source: str,
+) -> Identity:
+    """The identity of a GGUF model in our own process, as its manifest states it."""
+    return _identity(
+        channel=SELF,
+        developer=developer,
+        model=model or name,
+        lineage=lineage,
+        locality=Locality.LOCAL,
+        catalog=catalog,
+        region=None,
+        source=source,
+    )
+
+
+def _locality(model_id: str, channel: ChannelFacts) -> Locality:
+    words = (channel.provider, channel.vendor, channel.kind)
+    if channel.locality is not Locality.CLOUD and grammar.is_cloud_tag(model_id):
+        return Locality.CLOUD
+    if "ollama" in words and grammar.is_cloud_tag(model_id):
+        return Locality.CLOUD
+    return channel.locality
+
+
+def _operator(channel: ChannelFacts, locality: Locality) -> str:
+    """Who receives the prompt: ourselves, unless it leaves our boundary."""
+    if locality is not Locality.CLOUD:
+        return SELF
+    if channel.vendor != SELF:
+        return channel.vendor
+    # A server of our own that forwards off site: only Ollama's cloud tags are known to say so.
+    return "ollama"
+
+
+def _developer(
+    parsed: grammar.ModelId, channel: ChannelFacts, provider: str, catalog: Catalog
+) -> tuple[str, tuple[str, ...], str]:
+    """Developer, lineage and where that is written."""
+    where = f"catalog {catalog.version}"
+    if parsed.opaque or channel.vendor == "microsoft":
+        return UNKNOWN, (), f"{where}: the id says nothing of the developer"
+    if provider == "perplexity" and parsed.publisher is not None:
+        return UNKNOWN, (), f"{where}: a wrapper says nothing of the developer"
+    family = catalog.family(grammar.tokens(parsed.name))
+    publisher = catalog.canonical(parsed.publisher) if parsed.publisher else None
+    if family is not None:
+        return family.developer, family.lineage, f"{where}: family {' '.join(family.tokens)}"
+    if publisher is not None and _makes_models(publisher, catalog):
+        return publisher, (), f"{where}: publisher {parsed.publisher}"
+    return UNKNOWN, (), f"{where}: no family and no publisher is known"
+
+
+def _makes_models(vendor: str, catalog: Catalog) -> bool:
+    """A publisher in a path counts where the catalog knows models of it."""
+    return any(family.developer == vendor for family in catalog.families)
+
+
+def _identity(
+    *,
+    channel: str,
+    developer: str,
+    model: str,
+    lineage: tuple[str, ...],
+    locality: Locality,
+    catalog: Catalog,
+    region: str | None,
+    source: str,
+) -> Identity:
+    maker = Role.DEVELOPER if locality is Locality.CLOUD else Role.WEIGHTS
+    roles = [(Role.CHANNEL, channel), (maker, developer)]
+    roles += [(Role.LINEAGE, vendor) for vendor in lineage]
+    return Identity(
+        channel=channel,
+        developer=developer,
+        model=model,
+        lineage=lineage,
+        locality=locality,
+        parties=tuple(_parties(roles, catalog)),
+        region=region,
+        source=source,
+    )
+
+
+def _parties(roles: Iterable[tuple[Role, str]], catalog: Catalog) -> Iterable[Party]:
+    for role, vendor in roles:
+        yield Party(role, vendor, catalog.jurisdictions(vendor))
