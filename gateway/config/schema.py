@@ -125,9 +125,10 @@ def locate(loc: Steps, data: Any) -> Steps:
     """
     path: Steps = ()
     for step in loc:
-        if (isinstance(data, dict) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data)
-        ):
+        # Two branches, or the type checker cannot tell which key goes with which container.
+        if isinstance(data, dict) and step in data:  # noqa: SIM114
+            data = data[step]
+        elif isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data):
             data = data[step]
         else:
             continue

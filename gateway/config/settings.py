@@ -149,7 +149,7 @@ def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Setting
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return tuple(_Source(settings_cls, layer) for layer in values)
 
-    settings = Loaded()  # type: ignore[call-arg]  # the sources give what has no default
+    settings = Loaded()  # the sources give what has no default
     settings._file = file
     return settings
 

@@ -12,9 +12,13 @@ from gateway.config.settings import load_settings
 from gateway.errors import DocumentError, StateError
 
 
-def mistakes(file: Path, overrides: Mapping[str, object] | None = None, **environ: str) -> str:
+def mistakes(
+    file: Path,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> str:
     with pytest.raises(DocumentError) as caught:
-        load_settings(file, overrides or {}, environ)
+        load_settings(file, overrides or {}, environ or {})
     assert caught.value.__context__ is None or caught.value.__suppress_context__
     return caught.value.message
 
@@ -79,7 +83,7 @@ def test_a_variable_finds_names_whatever_their_case(config: Path) -> None:
 )
 def test_a_wrong_variable_is_named(config: Path, name: str, value: str, expected: str) -> None:
     """An error of the environment names the variable, and no line of a file."""
-    message = mistakes(config, **{name: value})
+    message = mistakes(config, environ={name: value})
     assert message.startswith(expected)
     assert "gateway.yaml" not in message
     assert "sk-1" not in message
