@@ -1,0 +1,1 @@
+"""Cloud and sovereign targets: the egress guard, connections, and the relay."""

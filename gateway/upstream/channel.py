@@ -1,0 +1,101 @@
+"""A configured endpoint as the relay needs it: parsed once, with the head of its requests ready."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
+    seconds; ``head`` is the request's head up to the value of ``content-length``.
+    """
+
+    name: str
+    host: str
+    port: int
+    tls: bool
+    cloud: bool
+    allow_private: bool
+    literal: Address | None
+    connect_timeout: float
+    first_token_timeout: float
+    idle_timeout: float
+    api_key: str | None = field(repr=False)
+    head: bytes = field(repr=False)
+
+    @classmethod
+    def parse(
+        cls,
+        name: str,
+        base_url: str,
+        *,
+        api_key: str | None,
+        locality: str,
+        allow_private: bool,
+        organization: str | None,
+        connect_timeout: float,
+        first_token_timeout: float,
+        idle_timeout: float,
+    ) -> Self:
+        """Raises ``ValueError`` for what is no base URL or cannot stand in a header."""
+        url = urlsplit(base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"channel {name}: base_url must be http(s)://host[:port]/path")
+        if url.username is not None or url.query or url.fragment:
+            raise ValueError(f"channel {name}: base_url must hold no user, query or fragment")
+        tls = url.scheme == "https"
+        literal = _literal(url.hostname)
+        host = url.hostname if literal else url.hostname.encode("idna").decode("ascii")
+        bracketed = f"[{host}]" if ":" in host else host
+        authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
+        return cls(
+            name=name,
+            host=host,
+            port=url.port or (443 if tls else 80),
+            tls=tls,
+            cloud=locality == "cloud",
+            allow_private=allow_private,
+            literal=literal,
+            connect_timeout=connect_timeout,
+            first_token_timeout=first_token_timeout,
+            idle_timeout=idle_timeout,
+            api_key=api_key,
+            head=_head(name, authority, url.path.rstrip("/"), api_key, organization),
+        )
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _head(
+    name: str, authority: str, path: str, api_key: str | None, organization: str | None
+) -> bytes:
+    lines = [
+        f"POST {path}/chat/completions HTTP/1.1",
+        f"Host: {authority}",
+        "User-Agent: sovereign-gateway",
+        "Accept: application/json, text/event-stream",
+        "Accept-Encoding: identity",
+        "Content-Type: application/json",
+    ]
+    if api_key is not None:
+        lines.append(f"Authorization: Bearer {api_key}")
+    if organization is not None:
+        lines.append(f"OpenAI-Organization: {organization}")
+    for line in lines:
+        if not (line.isascii() and line.isprintable()):
+            # Which line is said by its first word only: the rest may be the key.
+            raise ValueError(f"channel {name}: {line.split()[0]} cannot stand in a header")
+    if " " in path:
+        raise ValueError(f"channel {name}: base_url holds a space")
+    return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")

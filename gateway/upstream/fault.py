@@ -1,0 +1,32 @@
+"""What goes wrong on the way to a vendor, until the relay turns it into a ``Failed`` event."""
+
+from __future__ import annotations
+
+from gateway.domain.events import Failed, FailureKind
+
+
+class AttemptFault(Exception):
+    """One attempt cannot go on. The message holds no address, key or prompt."""
+
+    kind = FailureKind.REFUSED
+
+    def __init__(self, message: str, kind: FailureKind | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if kind is not None:
+            self.kind = kind
+
+    def failed(self) -> Failed:
+        return Failed(self.kind, self.message)
+
+
+class StaleConnection(AttemptFault):
+    """A kept-alive connection was closed by the peer before a byte of the answer came."""
+
+    kind = FailureKind.STALE_CONNECTION
+
+
+class EgressRefused(AttemptFault):
+    """The egress guard does not let this connection be made or used."""
+
+    kind = FailureKind.EGRESS_REFUSED

@@ -1,0 +1,159 @@
+"""Connections kept alive, by channel. Every one is made, and used again, through the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import defaultdict
+
+from gateway.domain.events import FailureKind
+from gateway.upstream.channel import Channel
+from gateway.upstream.connection import Connection
+from gateway.upstream.fault import AttemptFault, EgressRefused
+from gateway.upstream.guard import EgressGuard
+
+IDLE = 30.0
+"""Seconds that an unused connection is kept."""
+MOST_IDLE = 256
+"""Unused connections kept for one channel."""
+
+
+class Pool:
+    """``tls`` is what checks certificates."""
+
+    def __init__(self, guard: EgressGuard, tls: ssl.SSLContext) -> None:
+        self._guard = guard
+        self._tls = tls
+        self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
+        self._busy: set[Connection] = set()
+        self._epochs: defaultdict[str, int] = defaultdict(int)
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def take(self, channel: Channel, limit: float, *, fresh: bool = False) -> Connection:
+        """An open connection; a new one where ``fresh``. ``limit`` is in seconds.
+
+        Raises ``AttemptFault``.
+        """
+        if not fresh:
+            self._guard.permit(channel)
+            idle = self._idle[channel.name]
+            while idle:
+                connection = idle.pop()
+                if connection.open:
+                    self._busy.add(connection)
+                    return connection
+        connection = await self._connect(channel, min(limit, channel.connect_timeout))
+        try:
+            # A sweep cannot see a connection that is being made: policy is asked once more.
+            self._guard.permit(channel)
+        except EgressRefused:
+            connection.abort()
+            raise
+        self._busy.add(connection)
+        return connection
+
+    def give_back(self, connection: Connection, *, finished: bool) -> None:
+        """Keep a connection whose answer is ``finished`` if it can be used again; else close it."""
+        if finished and connection.clean and self._current(connection):
+            self._keep(connection)
+        elif finished and connection.open and self._current(connection):
+            connection.drain(self._drained)
+        else:
+            self._busy.discard(connection)
+            connection.abort()
+
+    def sweep(self, channel: str) -> None:
+        """Close a channel's unused connections at once, and those in use after their answer."""
+        self._epochs[channel] += 1
+        for connection in self._idle.pop(channel, ()):
+            connection.abort()
+
+    async def close(self) -> None:
+        """Close everything, answers that are under way included."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for channel in list(self._idle):
+            self.sweep(channel)
+        for connection in list(self._busy):
+            self._epochs[connection.channel] += 1
+            connection.abort()
+        self._busy.clear()
+        await asyncio.sleep(0)
+
+    def _current(self, connection: Connection) -> bool:
+        return connection.epoch == self._epochs[connection.channel]
+
+    def _drained(self, connection: Connection) -> None:
+        if connection.clean and self._current(connection):
+            self._keep(connection)
+        else:
+            self._busy.discard(connection)
+            connection.abort()
+
+    def _keep(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        idle = self._idle[connection.channel]
+        if len(idle) >= MOST_IDLE:
+            connection.abort()
+            return
+        connection.reset()
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        idle.append(connection)
+        if self._timer is None:
+            self._timer = loop.call_later(IDLE, self._expire)
+
+    def _expire(self) -> None:
+        """One timer for all: it may come for a connection up to ``IDLE`` late, never early."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - IDLE + 0.01
+        left = False
+        for channel, connections in self._idle.items():
+            kept = [c for c in connections if c.open and c.idle_since > oldest]
+            for connection in connections:
+                if connection.idle_since <= oldest:
+                    connection.abort()
+            self._idle[channel] = kept
+            left = left or bool(kept)
+        self._timer = loop.call_later(IDLE / 2, self._expire) if left else None
+
+    async def _connect(self, channel: Channel, limit: float) -> Connection:
+        try:
+            async with asyncio.timeout(limit):
+                return await self._dial(channel, await self._guard.check(channel), limit)
+        except TimeoutError:
+            raise AttemptFault(
+                "the connection was not made in time", FailureKind.CONNECT_TIMEOUT
+            ) from None
+        except ssl.SSLError:
+            raise AttemptFault("TLS with the vendor failed", FailureKind.TLS) from None
+        except OSError:
+            raise AttemptFault("the connection could not be made") from None
+
+    async def _dial(
+        self, channel: Channel, addresses: list[tuple[str, int]], limit: float
+    ) -> Connection:
+        """Try each address in turn, with a fair share of the time for each."""
+        for address in addresses[:-1]:
+            try:
+                async with asyncio.timeout(limit / len(addresses)):
+                    return await self._open(channel, address)
+            except OSError:
+                continue
+        return await self._open(channel, addresses[-1])
+
+    async def _open(self, channel: Channel, address: tuple[str, int]) -> Connection:
+        loop = asyncio.get_running_loop()
+        epoch = self._epochs[channel.name]
+        _, connection = await loop.create_connection(
+            lambda: Connection(channel.name, epoch, loop),
+            address[0],
+            address[1],
+            ssl=self._tls if channel.tls else None,
+            server_hostname=channel.host if channel.tls else None,
+            # What has been checked is what is dialled: no name is looked up again here.
+            flags=socket.AI_NUMERICHOST,
+        )
+        return connection

@@ -1,0 +1,216 @@
+"""The relay: a call to a vendor of the app's own dialect, its answer to events."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
+
+from gateway.domain.call import Call
+from gateway.domain.events import (
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Relayed,
+    Started,
+)
+from gateway.domain.target import Target
+from gateway.upstream.channel import Channel
+from gateway.upstream.classify import classify
+from gateway.upstream.connection import Connection
+from gateway.upstream.fault import AttemptFault, StaleConnection
+from gateway.upstream.guard import EgressGuard
+from gateway.upstream.pool import Pool
+from gateway.upstream.stream import StreamRelay
+from gateway.wire.openai_relay import read_answer, read_error, request_body
+
+__all__ = ["Channel", "RelayBackend"]
+
+MOST_BODY = 64 * 1024 * 1024
+MOST_ERROR = 64 * 1024
+ERROR_BODY_WAIT = 5.0
+"""Seconds that the body of an error is waited for: its status already says most."""
+
+
+class RelayBackend:
+    """Implements ``Backend`` for OpenAI-compatible endpoints.
+
+    ``judge_answer`` says why an answer of a target that names this model may not be delivered, or
+    ``None`` where it may. ``tls`` checks certificates; by default the system's trust store does.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        guard: EgressGuard,
+        judge_answer: Callable[[Target, str], str | None],
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._channels = channels
+        self._judge_answer = judge_answer
+        self._pool = Pool(guard, tls or ssl.create_default_context())
+
+    def ready(self, target: Target) -> bool:
+        return True
+
+    def sweep(self, channel: str) -> None:
+        """Close a channel's unused connections at once."""
+        self._pool.sweep(channel)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        """The events of one attempt. Closing the generator closes the connection."""
+        channel = self._channels[target.channel]
+        connection: Connection | None = None
+        finished = False
+        try:
+            clock = _Clock(channel, call)
+            body = request_body(call.body, call.model, target.model)
+            connection, status = await self._send(channel, clock, body)
+            if status != 200:
+                refusal = await self._refusal(connection, clock, status)
+                finished = True
+                yield _scrub(refusal, channel)
+            elif not call.stream:
+                answer = await self._whole(connection, clock, target, call)
+                # From here on, a caller that goes away does not cost the connection.
+                finished = True
+                for event in answer:
+                    yield event
+            else:
+                stream = self._stream_of(connection, target, call)
+                while not stream.ended:
+                    data = await clock.read(connection, started=stream.started)
+                    for event in stream.feed(data) if data else stream.end():
+                        finished = stream.finished
+                        yield event
+        except AttemptFault as fault:
+            yield fault.failed()
+        finally:
+            if connection is not None:
+                self._pool.give_back(connection, finished=finished)
+
+    async def _send(self, channel: Channel, clock: _Clock, body: bytes) -> tuple[Connection, int]:
+        """Send the request and wait for the answer's head; once more where a kept connection
+        turns out to be closed.
+        """
+        try:
+            return await self._exchange(channel, clock, body, fresh=False)
+        except StaleConnection:
+            return await self._exchange(channel, clock, body, fresh=True)
+
+    async def _exchange(
+        self, channel: Channel, clock: _Clock, body: bytes, *, fresh: bool
+    ) -> tuple[Connection, int]:
+        connection = await self._pool.take(channel, clock.left(), fresh=fresh)
+        answered = False
+        try:
+            connection.send(channel.head, body)
+            clock.sent()
+            status = await clock.head(connection)
+            answered = True
+        finally:
+            if not answered:
+                self._pool.give_back(connection, finished=False)
+        return connection, status
+
+    async def _refusal(self, connection: Connection, clock: _Clock, status: int) -> Failed:
+        body = b""
+        until = asyncio.get_running_loop().time() + min(ERROR_BODY_WAIT, clock.left())
+        try:
+            while len(body) <= MOST_ERROR:
+                piece = await connection.read(until)
+                if not piece:
+                    break
+                body += piece
+        except (AttemptFault, TimeoutError):
+            # What has come of the body will do: the status is known.
+            connection.abort()
+        if len(body) > MOST_ERROR:
+            connection.abort()
+        return classify(status, read_error(body), connection.headers, time.time())
+
+    async def _whole(
+        self, connection: Connection, clock: _Clock, target: Target, call: Call
+    ) -> list[Event]:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await clock.read(connection, started=bool(pieces)):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MOST_BODY:
+                connection.abort()
+                raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
+        try:
+            answer = read_answer(b"".join(pieces), call.model)
+        except ValueError:
+            raise AttemptFault(
+                "the answer is not a chat completion", FailureKind.MALFORMED
+            ) from None
+        why = self._judge_answer(target, answer.model) if answer.model is not None else None
+        if why is not None:
+            return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
+        events: list[Event] = [Started(answer.model), Relayed(answer.data, answer.text)]
+        if answer.usage is not None:
+            events.append(answer.usage)
+        events.append(Finished(answer.finish_reason))
+        return events
+
+    def _stream_of(self, connection: Connection, target: Target, call: Call) -> StreamRelay:
+        media = connection.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if media != b"text/event-stream":
+            raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
+        return StreamRelay(call.model, lambda model: self._judge_answer(target, model))
+
+
+class _Clock:
+    """The time-outs of one attempt. A call's deadline bounds them all."""
+
+    def __init__(self, channel: Channel, call: Call) -> None:
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + call.deadline - time.monotonic()
+        self._first = self._deadline
+
+    def left(self) -> float:
+        """Seconds until the call's deadline."""
+        return max(0.0, self._deadline - self._loop.time())
+
+    def sent(self) -> None:
+        """The request is out: the first byte of the answer is waited for from now."""
+        self._first = min(self._deadline, self._loop.time() + self._channel.first_token_timeout)
+
+    async def head(self, connection: Connection) -> int:
+        try:
+            return await connection.head(self._first)
+        except TimeoutError:
+            raise _late(started=False) from None
+
+    async def read(self, connection: Connection, *, started: bool) -> bytes:
+        until = self._first
+        if started:
+            until = min(self._deadline, self._loop.time() + self._channel.idle_timeout)
+        try:
+            return await connection.read(until)
+        except TimeoutError:
+            raise _late(started=started) from None
+
+
+def _late(*, started: bool) -> AttemptFault:
+    if started:
+        return AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT)
+    return AttemptFault("the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT)
+
+
+def _scrub(failed: Failed, channel: Channel) -> Failed:
+    """A vendor's own words, without the address or key of the channel."""
+    message = failed.message.replace(channel.host, "[vendor]")
+    if channel.api_key:
+        message = message.replace(channel.api_key, "[key]")
+    return failed if message == failed.message else replace(failed, message=message)

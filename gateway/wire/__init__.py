@@ -1,0 +1,1 @@
+"""Dialects: bytes to domain types and back. No I/O."""

@@ -1,0 +1,1 @@
+"""Vendors that misbehave on request, over real sockets."""
