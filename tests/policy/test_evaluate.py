@@ -1,0 +1,293 @@
+"""Verdicts and their reasons, by the specification's section "Verdict"."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
+from gateway.domain.identity import SELF, UNKNOWN, Identity, Locality, Party, Role
+from gateway.policy.compile import Policy, PolicyConflict, compile_policy
+from gateway.policy.embedded_tests import run_tests
+from gateway.policy.evaluate import evaluate, share_sent
+from gateway.policy.rules import (
+    Match,
+    PolicyDocument,
+    PolicyTest,
+    Rule,
+    Waiver,
+    When,
+    vendor_rule,
+)
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def cloud(channel: str, developer: str, *lineage: str, home: str = "US") -> Identity:
+    """A cloud target of that channel and developer."""
+    parties = [Party(Role.CHANNEL, channel, frozenset({"US"}))]
+    parties.append(Party(Role.DEVELOPER, developer, frozenset({home})))
+    parties += [Party(Role.LINEAGE, vendor) for vendor in lineage]
+    return Identity(channel, developer, "model-1", lineage, Locality.CLOUD, tuple(parties))
+
+
+LOCAL = Identity(
+    SELF,
+    "huggingface",
+    "smollm2",
+    ("meta",),
+    Locality.LOCAL,
+    (
+        Party(Role.CHANNEL, SELF),
+        Party(Role.WEIGHTS, "huggingface"),
+        Party(Role.LINEAGE, "meta"),
+    ),
+)
+
+
+def policy(*rules: Rule, **fields: Any) -> Policy:
+    return compile_policy([PolicyDocument("a.yaml", rules=rules, **fields)])
+
+
+def allow(vendor: str) -> Rule:
+    return vendor_rule(vendor, Verdict.ALLOW, "a.yaml:1")
+
+
+def deny(vendor: str, **fields: Any) -> Rule:
+    match = Match(vendor=frozenset({vendor}), **fields.pop("match", {}))
+    return Rule(id=f"no-{vendor}", match=match, verdict=Verdict.DENY, **fields)
+
+
+CASES = [
+    # rules, identity, verdict, deciding rule
+    ([], cloud("openai", "openai"), "deny", "default"),
+    ([allow("openai")], cloud("openai", "openai"), "allow", "openai"),
+    ([allow("openai")], cloud("openrouter", "openai"), "deny", "default"),
+    ([allow("openai"), allow("openrouter")], cloud("openrouter", "openai"), "allow", "openai"),
+    ([allow("openrouter")], cloud("openrouter", UNKNOWN), "deny", "default"),
+    ([allow("openrouter"), allow(UNKNOWN)], cloud("openrouter", UNKNOWN), "allow", "openrouter"),
+    ([allow("amazon"), deny("anthropic")], cloud("amazon", "anthropic"), "deny", "no-anthropic"),
+    ([allow("openai"), deny("openai")], cloud("openai", "openai"), "deny", "no-openai"),
+    ([], LOCAL, "allow", "default"),
+    ([deny("huggingface")], LOCAL, "allow", "default"),
+    (
+        [deny("huggingface", match={"roles": frozenset({Role.WEIGHTS})})],
+        LOCAL,
+        "deny",
+        "no-huggingface",
+    ),
+    ([deny("meta", match={"roles": frozenset({Role.LINEAGE})})], LOCAL, "deny", "no-meta"),
+    (
+        [allow("groq"), allow("deepseek"), deny("meta")],
+        cloud("groq", "deepseek", "meta"),
+        "allow",
+        "deepseek",
+    ),
+    (
+        [
+            allow("groq"),
+            allow("deepseek"),
+            Rule("cn", Match(jurisdiction=frozenset({"CN"})), Verdict.DENY),
+        ],
+        cloud("groq", "deepseek", home="CN"),
+        "deny",
+        "cn",
+    ),
+    (
+        [Rule("home", Match(locality=frozenset({Locality.CLOUD})), Verdict.DENY)],
+        cloud("openai", "openai"),
+        "deny",
+        "home",
+    ),
+    (
+        [Rule("all", Match(locality=frozenset({Locality.CLOUD})), Verdict.ALLOW)],
+        cloud("openrouter", UNKNOWN),
+        "deny",
+        "default",
+    ),
+    (
+        [allow("openai"), Rule("m", Match(model=("model-*",)), Verdict.RISKY)],
+        cloud("openai", "openai"),
+        "risky",
+        "m",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rules", "identity", "verdict", "rule"), CASES)
+def test_the_worst_party_decides(
+    rules: list[Rule], identity: Identity, verdict: str, rule: str
+) -> None:
+    """Verdict and deciding rule are those of the table."""
+    decision = evaluate(policy(*rules), "c/m", identity, Labels(), NOW)
+    assert (decision.verdict, decision.rule) == (verdict, rule)
+
+
+def test_from_is_inclusive_and_until_exclusive() -> None:
+    """A rule holds from its first instant to just before its last."""
+    dated = policy(allow("openai"), deny("openai", start=NOW, end=NOW + DAY))
+    target = cloud("openai", "openai")
+    verdicts = [
+        evaluate(dated, "c/m", target, Labels(), at).verdict
+        for at in (NOW - timedelta(seconds=1), NOW, NOW + DAY - timedelta(seconds=1), NOW + DAY)
+    ]
+    assert verdicts == ["allow", "deny", "deny", "allow"]
+
+
+def test_when_tells_callers_apart() -> None:
+    """A rule for a data class leaves other callers alone."""
+    rules = policy(allow("openai"), deny("openai", when=When(data_class=frozenset({"cui"}))))
+    target = cloud("openai", "openai")
+    assert evaluate(rules, "c/m", target, Labels(data_class="cui"), NOW).rule == "no-openai"
+    assert evaluate(rules, "c/m", target, Labels(), NOW).rule == "openai"
+
+
+def waiver(**fields: Any) -> Waiver:
+    base: dict[str, Any] = {
+        "id": "W-7",
+        "rule": "no-anthropic",
+        "vendor": "anthropic",
+        "owner": "o",
+        "approver": "a",
+        "reason": "r",
+        "granted": NOW - DAY,
+        "expires": NOW + DAY,
+    }
+    return Waiver(**(base | fields))
+
+
+def test_a_waiver_lifts_only_the_rule_it_names() -> None:
+    """Another deny on the same vendor still holds."""
+    ban = deny("anthropic", waivable=True)
+    target = cloud("anthropic", "anthropic")
+    lifted = evaluate(policy(ban, waivers=(waiver(),)), "c/m", target, Labels(), NOW)
+    assert (lifted.verdict, lifted.waiver) == (Verdict.ALLOW, "W-7")
+    other = Rule("second", Match(vendor=frozenset({"anthropic"})), Verdict.DENY)
+    held = evaluate(policy(ban, other, waivers=(waiver(),)), "c/m", target, Labels(), NOW)
+    assert (held.verdict, held.rule) == (Verdict.DENY, "second")
+
+
+@given(days=st.integers(0, 400))
+def test_an_expired_waiver_is_no_waiver(days: int) -> None:
+    """From the instant of its expiry on, the deny holds again."""
+    ban = deny("anthropic", waivable=True)
+    held = evaluate(
+        policy(ban, waivers=(waiver(),)),
+        "c/m",
+        cloud("anthropic", "anthropic"),
+        Labels(),
+        NOW + DAY + timedelta(days=days),
+    )
+    assert (held.verdict, held.waiver) == (Verdict.DENY, None)
+
+
+def test_shadow_decides_and_never_acts() -> None:
+    """In shadow mode the verdict is recorded and everything passes; a shadow rule is listed."""
+    shadow = compile_policy([PolicyDocument("a", rules=(deny("openai"),), mode=Mode.SHADOW)])
+    decision = evaluate(shadow, "c/m", cloud("openai", "openai"), Labels(), NOW)
+    assert (decision.verdict, decision.acted) == (Verdict.DENY, Verdict.ALLOW)
+    single = policy(allow("openai"), deny("openai", mode=Mode.SHADOW))
+    decision = evaluate(single, "c/m", cloud("openai", "openai"), Labels(), NOW)
+    assert (decision.verdict, decision.shadowed) == (Verdict.ALLOW, ("no-openai",))
+
+
+def test_a_drain_falls_from_all_to_nothing() -> None:
+    """The share is 1 at the start, about half in the middle, 0 at the end; a replay agrees."""
+    drain = Drain(NOW, NOW + 100 * DAY)
+    rule = Rule(
+        "d",
+        Match(vendor=frozenset({"openai"})),
+        Verdict.RISKY,
+        handling=Handling.DRAIN,
+        drain=drain,
+    )
+    decision = evaluate(policy(rule), "c/m", cloud("openai", "openai"), Labels(), NOW)
+
+    def share(at: datetime) -> float:
+        return sum(share_sent(decision, f"r{n}", at) for n in range(1000)) / 1000
+
+    assert share(NOW) == 1.0
+    assert 0.4 < share(NOW + 50 * DAY) < 0.6
+    assert share(NOW + 100 * DAY) == 0.0
+    assert share(NOW + 50 * DAY) == share(NOW + 50 * DAY)
+
+
+VENDORS = st.sampled_from(["openai", "anthropic", "amazon", UNKNOWN])
+RULES = st.lists(
+    st.tuples(VENDORS, st.sampled_from(list(Verdict))), max_size=5, unique_by=lambda row: row[0]
+)
+
+
+def built(rows: list[tuple[str, Verdict]]) -> list[Rule]:
+    return [vendor_rule(vendor, verdict, f"a.yaml:{n}") for n, (vendor, verdict) in enumerate(rows)]
+
+
+@given(rows=RULES, denied=VENDORS, channel=VENDORS, developer=VENDORS)
+def test_a_deny_never_enlarges_what_is_allowed(
+    rows: list[tuple[str, Verdict]], denied: str, channel: str, developer: str
+) -> None:
+    """What is denied stays denied whatever deny is added."""
+    target = cloud(channel, developer)
+    rules = built(rows)
+    before = evaluate(policy(*rules), "c/m", target, Labels(), NOW)
+    after = evaluate(policy(*rules, deny(denied)), "c/m", target, Labels(), NOW)
+    order = [Verdict.ALLOW, Verdict.RISKY, Verdict.DENY]
+    assert order.index(after.verdict) >= order.index(before.verdict)
+
+
+@given(rows=RULES, channel=VENDORS, developer=VENDORS, data=st.data())
+def test_order_never_matters(
+    rows: list[tuple[str, Verdict]], channel: str, developer: str, data: st.DataObject
+) -> None:
+    """Rules in any order, over any files, make the same revision and the same decision."""
+    rules = built(rows)
+    shuffled = data.draw(st.permutations(rules))
+    cut = data.draw(st.integers(0, len(rules)))
+    one = compile_policy([PolicyDocument("a", rules=tuple(rules))])
+    two = compile_policy(
+        [
+            PolicyDocument("z", rules=tuple(shuffled[:cut])),
+            PolicyDocument("b", rules=tuple(shuffled[cut:])),
+        ]
+    )
+    target = cloud(channel, developer)
+    assert one.revision == two.revision
+    assert evaluate(one, "c/m", target, Labels(), NOW) == evaluate(
+        two, "c/m", target, Labels(), NOW
+    )
+
+
+def test_documents_that_contradict_each_other_are_refused_with_all_reasons() -> None:
+    """Mode, ids and waivers are checked over all files at once."""
+    documents = [
+        PolicyDocument("a", rules=(allow("openai"),), mode=Mode.ENFORCE),
+        PolicyDocument("b", rules=(allow("openai"),), mode=Mode.SHADOW),
+        PolicyDocument("c", waivers=(waiver(expires=NOW + 400 * DAY),)),
+    ]
+    with pytest.raises(PolicyConflict) as caught:
+        compile_policy(documents)
+    text = str(caught.value)
+    assert "mode is enforce in another file" in text
+    assert "two rules have the id 'openai'" in text
+    assert "names no known rule" in text
+    assert "longer than 180 days" in text
+
+
+def test_a_policys_own_test_asserts_verdict_and_rule() -> None:
+    """A failing test says what was expected and what came."""
+    tests = (
+        PolicyTest("right", "openai/x", Verdict.ALLOW, "openai"),
+        PolicyTest("wrong verdict", "openai/x", Verdict.DENY),
+        PolicyTest("wrong rule", "openai/x", Verdict.ALLOW, "default"),
+    )
+    tested = policy(allow("openai"), tests=tests)
+    failures = run_tests(tested, lambda _: cloud("openai", "openai"), NOW)
+    assert [(f.name, f.message) for f in failures] == [
+        ("wrong rule", "expected rule default, got openai"),
+        ("wrong verdict", "expected deny, got allow by rule openai"),
+    ]
