@@ -1,48 +1,62 @@
 """Build the llama-cpp-python wheel once, and keep it.
 
 Prints the path of the wheel as the last line of standard output and its progress to standard
-error. The source is downloaded by the hash in ``requirements/llama.txt``; build tools come from
-the environment that runs this script (``requirements/build.txt``).
+error. With ``--check`` it builds nothing and only says whether it could: a machine without a
+compiler learns that before anything is downloaded. The source is downloaded by the hash in
+``requirements/llama.txt``; build tools come from the environment that runs this script
+(``requirements/build.txt``).
 
 A wheel is kept under ``$GATEWAY_WHEEL_CACHE`` (default ``~/.cache/sovereign-gateway/wheels``) in a
 folder whose name depends on all that decides what is in it: the source's hash, ``CMAKE_ARGS``, the
-platform, and, since the build is for the processor at hand unless ``GGML_NATIVE=OFF`` is given, the
-processor's features.
+compilers and their flags, the platform and its C library, and, since the build is for the processor
+at hand unless ``GGML_NATIVE=OFF`` is given, the processor's features.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 REQUIREMENT = Path(__file__).resolve().parent.parent / "requirements" / "llama.txt"
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 EVERY_SECONDS = 10.0
+TAIL_LINES = 30
+COMPILERS = {"CC": ("cc", "gcc", "clang"), "CXX": ("c++", "g++", "clang++")}
+DECIDING = ("CMAKE_ARGS", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     folder = cache_folder() / cache_key()
     wheel = kept_wheel(folder)
+    if wheel is None and not compilers_found():
+        say(
+            "llama.cpp is built from source: a C and a C++ compiler are needed\n"
+            "(Debian: apt install build-essential)"
+        )
+        return 1
+    if "--check" in arguments:
+        return 0
     if wheel is None:
-        missing = [name for name in ("cc", "c++") if shutil.which(os.environ.get("CC", name)) is None]
-        if missing:
-            say("a C and a C++ compiler are needed (Debian: apt install build-essential)")
-            return 1
-        wheel = build(folder)
-        if wheel is None:
-            return 1
+        try:
+            wheel = build(folder)
+        except OSError as error:
+            say(f"the wheel cache cannot be written: {error} (GATEWAY_WHEEL_CACHE names another)")
     else:
         say(f"using the kept llama-cpp-python wheel in {folder}")
+    if wheel is None:
+        return 1
     print(wheel)
     return 0
 
@@ -56,9 +70,9 @@ def cache_folder() -> Path:
 
 
 def cache_key() -> str:
-    arguments = os.environ.get("CMAKE_ARGS", "")
-    parts = [REQUIREMENT.read_text("utf-8"), arguments, sysconfig.get_platform()]
-    if "GGML_NATIVE=OFF" not in arguments:
+    parts = [REQUIREMENT.read_text("utf-8"), sysconfig.get_platform(), *platform.libc_ver()]
+    parts += [f"{name}={os.environ.get(name, '')}" for name in DECIDING]
+    if "GGML_NATIVE=OFF" not in os.environ.get("CMAKE_ARGS", "").upper():
         parts.append(processor())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
@@ -68,9 +82,18 @@ def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
-        return sysconfig.get_platform()
+        return platform.processor()
     wanted = ("flags", "Features", "model name", "CPU part")
     return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
+
+
+def compilers_found() -> bool:
+    """What CMake looks for: the command that CC or CXX names, or else the usual ones."""
+    for variable, usual in COMPILERS.items():
+        named = shlex.split(os.environ.get(variable, ""))
+        if not any(shutil.which(name) for name in named[:1] or usual):
+            return False
+    return True
 
 
 def kept_wheel(folder: Path) -> Path | None:
@@ -89,21 +112,18 @@ def digest(file: Path) -> str:
 def build(folder: Path) -> Path | None:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
-    say("building llama.cpp from source: 3 to 10 minutes on two cores, once")
+    say(f"building llama.cpp from source: 3 to 10 minutes on two cores, once (log: {log})")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         command = [
             *(sys.executable, "-m", "pip", "wheel", "--verbose", "--disable-pip-version-check"),
             *("--require-hashes", "--no-deps", "--no-build-isolation", "--no-cache-dir"),
             *("--wheel-dir", scratch, "--requirement", str(REQUIREMENT)),
         ]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
         with log.open("w", encoding="utf-8") as kept:
-            follow(kept_lines(process, kept))
-        if process.wait() != 0:
+            status = run(command, kept)
+        if status != 0:
             say("the build failed; its last lines were:")
-            say("".join(log.read_text("utf-8").splitlines(keepends=True)[-30:]))
+            say("\n".join(log.read_text("utf-8").splitlines()[-TAIL_LINES:]))
             say(f"all of it is in {log}")
             return None
         (built,) = Path(scratch).glob("*.whl")
@@ -113,25 +133,53 @@ def build(folder: Path) -> Path | None:
     return wheel
 
 
-def kept_lines(process: subprocess.Popen[str], kept: TextIO) -> Iterator[str]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        kept.write(line)
-        yield line
+def run(command: list[str], log: TextIO) -> int:
+    """Run to the end, with a line of progress every few seconds whether or not the build speaks."""
+    progress = Progress()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    reader = threading.Thread(target=progress.follow, args=(process.stdout, log), daemon=True)
+    reader.start()
+    while True:
+        try:
+            status = process.wait(timeout=EVERY_SECONDS)
+            break
+        except subprocess.TimeoutExpired:
+            say(progress.line())
+    reader.join()
+    if status == 0:
+        say(f"[100%] built llama.cpp in {progress.seconds():.0f} s")
+    return status
 
 
-def follow(lines: Iterator[str]) -> None:
-    """One line of progress every few seconds, by the steps that ninja counts."""
-    began = time.monotonic()
-    told = began
-    for line in lines:
-        now = time.monotonic()
-        step = STEP.search(line)
-        if step is not None and now - told >= EVERY_SECONDS:
-            told = now
-            done, total = int(step.group(1)), int(step.group(2))
-            say(f"[{100 * done // total:3d}%] building llama.cpp, {now - began:.0f} s")
-    say(f"built in {time.monotonic() - began:.0f} s")
+class Progress:
+    """How far the build is, by the steps that ninja counts."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.percent: int | None = None
+
+    def follow(self, output: TextIO, log: TextIO) -> None:
+        for line in output:
+            log.write(line)
+            step = STEP.search(line)
+            if step is not None:
+                done, total = int(step.group(1)), int(step.group(2))
+                self.percent = 100 * done // max(total, 1)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def line(self) -> str:
+        if self.percent is None:
+            return f"[  0%] downloading and configuring llama.cpp, {self.seconds():.0f} s"
+        return f"[{self.percent:3d}%] building llama.cpp, {self.seconds():.0f} s"
 
 
 def say(text: str) -> None:
@@ -139,4 +187,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
