@@ -1,3 +1,4 @@
+# Every step is a command of the Makefile; tests/test_dockerfile.py holds that.
 # Portable CPU image: docker build -t sovereign-gateway .
 # CUDA image:         docker build -t sovereign-gateway:cuda \
 #   --build-arg BUILD_IMAGE=nvidia/cuda:12.8.1-devel-ubuntu24.04 \
@@ -10,7 +11,8 @@ FROM ${BUILD_IMAGE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
     build-essential make python3 python3-venv && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/gateway
-# Not for the processor of the machine that builds, but for all x86-64-v3 and ARMv8 ones.
+# Not for the processor of the machine that builds: on x86-64 this needs AVX2, FMA, F16C and BMI2
+# (since 2013), on ARM the base of ARMv8.
 ARG CMAKE_ARGS="-DGGML_NATIVE=OFF"
 ENV CMAKE_ARGS=${CMAKE_ARGS}
 COPY Makefile pyproject.toml README.md LICENSE ./
@@ -26,7 +28,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 libgomp
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/gateway --create-home gateway
 COPY --from=build /opt/gateway /opt/gateway
-COPY configs /etc/gateway
+COPY configs/gateway.yaml /etc/gateway/gateway.yaml
+# `gateway ban` writes its toggles into the policy folder.
+COPY --chown=gateway:gateway configs/policies /etc/gateway/policies
 COPY models /etc/gateway/models
 ENV PATH=/opt/gateway/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -36,7 +40,8 @@ USER gateway
 WORKDIR /var/lib/gateway
 VOLUME /var/lib/gateway
 EXPOSE 8080
-HEALTHCHECK --start-period=60s CMD ["python3", "-c", \
+HEALTHCHECK --start-period=60s --interval=10s --timeout=5s CMD ["python3", "-c", \
     "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/readyz', timeout=3)"]
 ENTRYPOINT ["gateway"]
-CMD ["serve", "--config", "/etc/gateway/gateway.yaml", "--policy", "/etc/gateway/policies", "--host", "0.0.0.0"]
+CMD ["serve", "--config", "/etc/gateway/gateway.yaml", "--policy", "/etc/gateway/policies", \
+     "--host", "0.0.0.0"]

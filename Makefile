@@ -1,4 +1,6 @@
 # The two commands of the README are `make serve` and `make test`; both begin with `make setup`.
+# Variables: PYTHON (which Python makes .venv), CMAKE_ARGS (how llama.cpp is built),
+# GATEWAY_WHEEL_CACHE (where its wheel is kept). docs/install.md says more.
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,6 +25,10 @@ serve: setup ## Start the gateway on 127.0.0.1:8080
 test: setup $(STAMPS)/dev ## Run the whole test suite, with the real model
 	$(BIN)/python -m pytest
 
+.PHONY: coverage
+coverage: setup $(STAMPS)/dev ## The test suite with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
 .PHONY: check
 check: setup $(STAMPS)/dev ## Format, lint, types, layers
 	$(BIN)/ruff format --check gateway tests deploy
@@ -35,15 +41,23 @@ format: $(STAMPS)/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff format gateway tests deploy
 	$(BIN)/ruff check --fix gateway tests deploy
 
+.PHONY: engine
+engine: ## Install the local engine anew, for instance with other CMAKE_ARGS
+	@rm -f $(STAMPS)/local
+	@$(MAKE) --no-print-directory $(STAMPS)/gateway
+
 .PHONY: clean
 clean: ## Remove .venv and what was built (the wheel cache stays)
 	rm -rf $(VENV) build dist
 
 $(STAMPS)/venv:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "$(PYTHON) is not there (Debian: apt install python3 python3-venv)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' || \
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "Python's venv module is missing (Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) deploy/build_llama_wheel.py --check
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMPS)
@@ -77,10 +91,10 @@ $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/gateway
 
 # Pinned versions with hashes and without addresses. Needs uv.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --no-annotate --quiet
+	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 
 .PHONY: requirements
-requirements: ## Pin all requirements anew (needs uv)
+requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay unless UPGRADE=1)
 	$(COMPILE) pyproject.toml -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra local -c requirements/serve.txt \
 		--no-emit-package llama-cpp-python -o requirements/local.txt
