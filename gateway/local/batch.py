@@ -70,7 +70,7 @@ class Job:
 
     key: Hashable
     prompt: Sequence[int]
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
 

@@ -53,6 +53,17 @@ def silence() -> object:
     return callback
 
 
+def has_amx() -> bool:
+    """Whether this CPU has tile instructions. ggml's kernels for them die of SIGSEGV at ``ldtilecfg``
+    on virtual machines (seen with llama-cpp-python 0.3.36), and are left out with the other
+    repacked layouts where they would be chosen.
+    """
+    try:
+        return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+
+
 class Sampler:
     """One answer's chain of samplers."""
 
@@ -81,6 +92,7 @@ class LlamaModel:
         native.llama_backend_init()
         params = native.llama_model_default_params()
         params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
+        params.use_extra_bufts = not has_amx()
         self._model = native.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")

@@ -1,0 +1,241 @@
+"""The serving process's side of the local models: a ``Backend`` over their workers' sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+import structlog
+
+from gateway.domain.call import Call
+from gateway.domain.events import (
+    Delta,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    FinishReason,
+    Started,
+    Usage,
+)
+from gateway.domain.target import Target
+from gateway.local.protocol import (
+    Accepted,
+    Cancel,
+    Done,
+    Generate,
+    Hello,
+    Pong,
+    ProtocolError,
+    RefusalKind,
+    Refused,
+    Reply,
+    Text,
+    encode,
+    reply_decoder,
+)
+
+READ = 1 << 16
+FIRST_DELAY = 0.05
+LONGEST_DELAY = 1.0
+"""Seconds between attempts to connect."""
+BACK_SOON = 2.0
+"""Seconds: within this a lost worker of a small model is back."""
+
+FAILURES: Mapping[RefusalKind, FailureKind] = {
+    RefusalKind.BUSY: FailureKind.BUSY,
+    RefusalKind.CONTEXT_OVERFLOW: FailureKind.CONTEXT_OVERFLOW,
+    RefusalKind.TEMPLATE: FailureKind.REQUEST_FAULT,
+    RefusalKind.FAULT: FailureKind.SERVER_ERROR,
+}
+
+Answer: TypeAlias = Accepted | Text | Done | Refused
+LOST = Failed(FailureKind.WORKER_LOST, "the local model's worker is not up", retry_after=BACK_SOON)
+
+
+class _Link:
+    """One model's connection, kept open; answers go to their requests' queues, ``None`` when the
+    connection is lost.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self._name = name
+        self._path = path
+        self._writer: asyncio.StreamWriter | None = None
+        self._answers: dict[int, asyncio.Queue[Answer | None]] = {}
+        self._last = 0
+        self.hello: Hello | None = None
+        self.up = asyncio.Event()
+
+    def open(self, request: Generate) -> asyncio.Queue[Answer | None] | None:
+        """Send a request; ``None`` where there is no worker. Raises ProtocolError if too large."""
+        if self._writer is None or self.hello is None or self._writer.is_closing():
+            return None
+        frame = encode(request)
+        answers: asyncio.Queue[Answer | None] = asyncio.Queue()
+        self._answers[request.id] = answers
+        self._writer.write(frame)
+        return answers
+
+    def next_id(self) -> int:
+        self._last += 1
+        return self._last
+
+    def close(self, id: int) -> None:
+        """The answer is of no more interest; the worker is told where it is not at its end."""
+        if self._answers.pop(id, None) is not None and self._writer is not None:
+            self._writer.write(encode(Cancel(id)))
+
+    async def keep(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                reader, self._writer = await asyncio.open_unix_connection(self._path)
+                await self._read(reader)
+            except (OSError, ProtocolError) as error:
+                structlog.get_logger().debug(
+                    "local_connection_failed", model=self._name, reason=str(error)
+                )
+            finally:
+                if self.hello is not None:
+                    delay = FIRST_DELAY
+                self._lose()
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        decoder = reply_decoder()
+        while data := await reader.read(READ):
+            for reply in decoder.feed(data):
+                self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        match reply:
+            case Hello():
+                self.hello = reply
+                self.up.set()
+            case Pong():
+                pass
+            case Done() | Refused():
+                # At its end: nothing is left that could be cancelled.
+                answers = self._answers.pop(reply.id, None)
+                if answers is not None:
+                    answers.put_nowait(reply)
+            case _:
+                answers = self._answers.get(reply.id)
+                if answers is not None:
+                    answers.put_nowait(reply)
+
+    def _lose(self) -> None:
+        self.hello = None
+        self.up.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        for answers in self._answers.values():
+            answers.put_nowait(None)
+        self._answers.clear()
+
+
+class LocalBackend:
+    """Performs attempts on local models. ``sockets`` is the Unix socket of each by its name."""
+
+    def __init__(self, sockets: Mapping[str, Path]) -> None:
+        self._sockets = dict(sockets)
+        self._links: dict[str, _Link] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to connect; does not wait for any worker."""
+        self._links = {name: _Link(name, path) for name, path in self._sockets.items()}
+        self._tasks = [asyncio.create_task(link.keep()) for link in self._links.values()]
+
+    async def stop(self) -> None:
+        """Close all connections; what is still being answered fails."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+
+    async def wait_ready(self, name: str, timeout: float) -> bool:
+        """Whether the worker of the model ``name`` has said that it is ready within ``timeout``
+        seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._links[name].up.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def ready(self, target: Target) -> bool:
+        """Whether the model is loaded and warmed and its worker connected."""
+        link = self._links.get(target.model)
+        return link is not None and link.hello is not None
+
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        """Yield the events of one attempt. Closing the generator frees the slot at once."""
+        link = self._links.get(target.model)
+        if link is None:
+            yield LOST
+            return
+        chat = call.chat
+        request = Generate(link.next_id(), chat.messages, chat.sampling, chat.max_tokens, chat.stop)
+        try:
+            answers = link.open(request)
+        except ProtocolError as error:
+            yield Failed(FailureKind.CONTEXT_OVERFLOW, str(error))
+            return
+        if answers is None:
+            yield LOST
+            return
+        try:
+            ended = False
+            while not ended:
+                for event in _events(await _batch(answers), target.model):
+                    ended = isinstance(event, Finished | Failed)
+                    yield event
+        finally:
+            link.close(request.id)
+
+
+async def _batch(answers: asyncio.Queue[Answer | None]) -> list[Answer | None]:
+    """Whatever is there, at least one."""
+    batch = [await answers.get()]
+    while not answers.empty():
+        batch.append(answers.get_nowait())
+    return batch
+
+
+def _events(batch: list[Answer | None], model: str) -> list[Event]:
+    """Texts that arrived together become one delta."""
+    events: list[Event] = []
+    texts: list[str] = []
+    for answer in batch:
+        if isinstance(answer, Text):
+            texts.append(answer.text)
+            continue
+        if texts:
+            events.append(Delta("".join(texts)))
+            texts = []
+        match answer:
+            case None:
+                events.append(LOST)
+            case Accepted():
+                events.append(Started(model))
+            case Done():
+                events.append(Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached))
+                events.append(Finished(FinishReason(answer.reason.value)))
+            case Refused():
+                events.append(
+                    Failed(FAILURES[answer.kind], answer.message, retry_after=answer.retry_after)
+                )
+    if texts:
+        events.append(Delta("".join(texts)))
+    return events

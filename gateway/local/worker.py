@@ -1,0 +1,348 @@
+"""The process of one local model: ``python -m gateway.local.worker``.
+
+Its supervisor starts it with a listening Unix socket as an inherited descriptor and writes one line
+of JSON (``WorkerConfig``) to its standard input, which then stays open: its end is the parent's
+end, and the worker's. The main thread serves sockets, one thread renders and tokenizes prompts, and
+one thread owns the batcher and the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+import structlog
+
+from gateway.domain.call import Message, Sampling
+from gateway.errors import StartupError
+from gateway.local.batch import (
+    Admitted,
+    Batcher,
+    Declined,
+    Ended,
+    Event,
+    Job,
+    Said,
+    overflow,
+)
+from gateway.local.isolation import die_with_parent, drop_network, forbid_core_dumps
+from gateway.local.protocol import (
+    Accepted,
+    Cancel,
+    Done,
+    Generate,
+    Hello,
+    Ping,
+    Pong,
+    ProtocolError,
+    RefusalKind,
+    Refused,
+    Reply,
+    Request,
+    Text,
+    encode,
+    request_decoder,
+)
+from gateway.local.template import ChatTemplate, TemplateFault
+
+if TYPE_CHECKING:
+    from gateway.local.llama import LlamaModel
+
+READ = 1 << 16
+MAX_UNREAD = 8 << 20
+"""Bytes that a client may leave unread before its connection is given up."""
+
+Key: TypeAlias = tuple[int, int]
+"""Connection and the client's id of the request."""
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """``listener`` is a descriptor, ``parent`` a process id; the rest as in ``LocalModel``."""
+
+    name: str
+    path: str
+    context: int
+    slots: int
+    queue: int
+    threads: int
+    gpu_layers: int | None
+    listener: int
+    parent: int
+
+
+class Decoding:
+    """The thread that owns the batcher. Everything reaches it through one queue; what it has to
+    say goes to ``emit``, which must be safe to call from it.
+    """
+
+    def __init__(self, batcher: Batcher, emit: Callable[[list[Event]], None]) -> None:
+        self._batcher = batcher
+        self._emit = emit
+        self._inbox: queue.SimpleQueue[Job | Key | None] = queue.SimpleQueue()
+        self._step_since = 0.0
+
+    def submit(self, job: Job) -> None:
+        self._inbox.put(job)
+
+    def cancel(self, key: Key) -> None:
+        self._inbox.put(key)
+
+    def close(self) -> None:
+        self._inbox.put(None)
+
+    def pong(self) -> Pong:
+        """The state of affairs; figures may be one step old."""
+        since = self._step_since
+        return Pong(
+            waiting=self._batcher.waiting,
+            active=self._batcher.active,
+            tokens_per_second=self._batcher.tokens_per_second,
+            stalled=time.monotonic() - since if since else 0.0,
+        )
+
+    def run(self) -> None:
+        """Until ``close``. An exception of the model goes through: the process must end."""
+        while True:
+            events: list[Event] = []
+            while self._batcher.idle or not self._inbox.empty():
+                order = self._inbox.get()
+                if order is None:
+                    return
+                if isinstance(order, Job):
+                    events += self._batcher.submit(order)
+                    if events and self._batcher.idle:
+                        break
+                else:
+                    self._batcher.cancel(order)
+            self._step_since = time.monotonic()
+            events += self._batcher.step()
+            self._step_since = 0.0
+            if events:
+                self._emit(events)
+
+
+class Worker:
+    """The sockets' side: connections, their requests, and the way of events back to them."""
+
+    def __init__(self, config: WorkerConfig, model: LlamaModel) -> None:
+        self._config = config
+        self._model = model
+        self._template = ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
+        self._writers: dict[int, asyncio.StreamWriter] = {}
+        self._connections = 0
+        self._cancelled: set[Key] = set()
+        self._preparing: set[Key] = set()
+        self._prepare = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._loop = asyncio.get_running_loop()
+        self._decoding = Decoding(
+            Batcher(model, config.queue, time.monotonic),
+            lambda events: _call(self._loop, self._deliver, events),
+        )
+
+    def warm_up(self) -> None:
+        """Generate one token, so that the first request does not pay for what is done once."""
+        batcher = Batcher(self._model, 0, time.monotonic)
+        prompt = self._model.tokenize(self._template.render([Message("user", "Hello")]))
+        batcher.submit(Job(0, prompt, Sampling(temperature=0.0), max_tokens=1))
+        while not batcher.idle:
+            batcher.step()
+
+    async def run(self, listener: socket.socket) -> None:
+        """Serve until standard input ends."""
+        decoding = asyncio.create_task(_in_thread(self._decoding.run))
+        parent = asyncio.create_task(_end_of_input())
+        server = await asyncio.start_unix_server(self._serve, sock=listener)
+        await asyncio.wait((decoding, parent), return_when=asyncio.FIRST_COMPLETED)
+        server.close()
+        if decoding.done():
+            decoding.result()  # raises what ended it
+        self._decoding.close()
+        await decoding
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        connection = self._connections
+        self._writers[connection] = writer
+        mine: set[int] = set()
+        config = self._config
+        self._send(connection, Hello(config.name, config.context, config.slots, os.getpid()))
+        decoder = request_decoder()
+        try:
+            while data := await reader.read(READ):
+                for request in decoder.feed(data):
+                    self._handle(connection, request, mine)
+        except (ConnectionError, ProtocolError) as error:
+            structlog.get_logger().warning("local_connection_lost", reason=str(error))
+        finally:
+            del self._writers[connection]
+            for id in mine:
+                self._cancel((connection, id))
+            writer.close()
+
+    def _handle(self, connection: int, request: Request, mine: set[int]) -> None:
+        match request:
+            case Generate():
+                mine.add(request.id)
+                key = (connection, request.id)
+                self._preparing.add(key)
+                self._prepare.submit(self._tokenize, key, request).add_done_callback(
+                    lambda done: _call(self._loop, self._prepared, key, done.result())
+                )
+            case Cancel():
+                mine.discard(request.id)
+                self._cancel((connection, request.id))
+            case Ping():
+                self._send(connection, self._decoding.pong())
+
+    def _cancel(self, key: Key) -> None:
+        if key in self._preparing:
+            self._cancelled.add(key)
+        else:
+            self._decoding.cancel(key)
+
+    def _tokenize(self, key: Key, request: Generate) -> Job | Declined:
+        """In the thread for prompts: a long one must not stall those who generate."""
+        if key in self._cancelled:
+            return Declined(key, RefusalKind.FAULT, "cancelled")
+        try:
+            prompt = self._template.render(request.messages)
+        except TemplateFault as fault:
+            return Declined(key, RefusalKind.TEMPLATE, str(fault))
+        # So much text cannot be fewer tokens than this; tokenizing it exactly could take minutes.
+        least = len(prompt.encode("utf-8", "surrogatepass")) // self._model.longest_piece
+        if least >= self._config.context:
+            return overflow(key, f"at least {least}", self._config.context)
+        tokens = self._model.tokenize(prompt)
+        return Job(key, tokens, request.sampling, request.max_tokens, request.stop)
+
+    def _prepared(self, key: Key, outcome: Job | Declined) -> None:
+        self._preparing.discard(key)
+        if key in self._cancelled:
+            self._cancelled.discard(key)
+        elif isinstance(outcome, Job):
+            self._decoding.submit(outcome)
+        else:
+            self._deliver([outcome])
+
+    def _deliver(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event.key, tuple):
+                connection, id = event.key
+                self._send(connection, _reply(id, event))
+
+    def _send(self, connection: int, reply: Reply) -> None:
+        writer = self._writers.get(connection)
+        if writer is None or writer.is_closing():
+            return
+        writer.write(encode(reply))
+        if writer.transport.get_write_buffer_size() > MAX_UNREAD:
+            writer.transport.abort()
+
+
+def _reply(id: int, event: Event) -> Reply:
+    match event:
+        case Admitted():
+            return Accepted(id, event.prompt_tokens)
+        case Said():
+            return Text(id, event.text)
+        case Ended():
+            return Done(id, event.reason, event.prompt_tokens, event.completion_tokens)
+        case Declined():
+            return Refused(id, event.kind, event.message, event.retry_after)
+
+
+def _call(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: object) -> None:
+    """From another thread. When the loop is closed the process is ending, and nobody listens."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(what, *arguments)
+
+
+async def _in_thread(run: Callable[[], None]) -> None:
+    """A daemon thread, unlike the executor's: one that hangs in C does not keep the process."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def target() -> None:
+        try:
+            run()
+        finally:
+            failed = sys.exc_info()[1]
+            _call(loop, _settle, ended, failed)
+
+    threading.Thread(target=target, name="decode", daemon=True).start()
+    await ended
+
+
+def _settle(future: asyncio.Future[None], failed: BaseException | None) -> None:
+    if future.done():
+        return
+    if failed is None:
+        future.set_result(None)
+    else:
+        future.set_exception(failed)
+
+
+async def _end_of_input() -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(READ):
+        pass
+
+
+async def _work(config: WorkerConfig) -> None:
+    # Not at the top: numpy starts threads when it is imported, and the network must be dropped
+    # before; and whoever only reads the configuration's type needs no llama.cpp.
+    from gateway.local.llama import LlamaModel  # noqa: PLC0415 - heavy, after the isolation
+
+    log = structlog.get_logger()
+    started = time.monotonic()
+    model = LlamaModel(
+        Path(config.path),
+        context=config.context,
+        slots=config.slots,
+        threads=config.threads,
+        gpu_layers=config.gpu_layers,
+    )
+    worker = Worker(config, model)
+    worker.warm_up()
+    log.info("local_model_ready", model=config.name, seconds=round(time.monotonic() - started, 2))
+    await worker.run(socket.socket(fileno=config.listener))
+
+
+def main() -> int:
+    """0 when the parent ended, 1 when the model could not be served."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log = structlog.get_logger()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it is over
+    # Byte by byte: what is buffered here would be lost to the loop that reads on.
+    line = bytearray()
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    config = msgspec.json.decode(line, type=WorkerConfig)
+    forbid_core_dumps()
+    if not drop_network():
+        log.warning("local_network_not_dropped", model=config.name, reason="the kernel forbids it")
+    if not die_with_parent(config.parent):
+        return 0
+    try:
+        asyncio.run(_work(config))
+    except (StartupError, TemplateFault) as error:
+        log.error("local_model_failed", model=config.name, reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
