@@ -26,7 +26,7 @@ class FailureKind(StrEnum):
     """The stream or body ended before its terminator."""
     STREAM_ERROR = "stream_error"
     """The vendor sent an error event within a stream."""
-    FIRST_TOKEN_TIMEOUT = "first_token_timeout"
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105 - a token of text
     IDLE_TIMEOUT = "idle_timeout"
     RATE_LIMITED = "rate_limited"
     """429."""

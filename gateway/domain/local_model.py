@@ -9,7 +9,8 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What is known of one GGUF file. ``sha256`` is lower-case hex and pinned; ``developer`` and
-    ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` an SPDX id.
+    ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` is an
+    SPDX id.
     """
 
     id: str

@@ -108,11 +108,11 @@ def _bad_waivers(
     for waiver in waivers:
         rule = by_id.get(waiver.rule)
         if rule is None:
-            yield Conflict(waiver.source, f"waiver {waiver.id!r} names no known rule: {waiver.rule!r}")
-        elif not rule.waivable:
             yield Conflict(
-                waiver.source, f"waiver {waiver.id!r}: rule {rule.id!r} is not waivable"
+                waiver.source, f"waiver {waiver.id!r} names no known rule: {waiver.rule!r}"
             )
+        elif not rule.waivable:
+            yield Conflict(waiver.source, f"waiver {waiver.id!r}: rule {rule.id!r} is not waivable")
         if waiver.expires - waiver.granted > timedelta(days=longest):
             yield Conflict(waiver.source, f"waiver {waiver.id!r} is longer than {longest} days")
 

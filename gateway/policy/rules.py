@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -154,13 +154,13 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTest:
-    """What a policy says of itself, run at every load. ``at`` of ``None`` is the time of loading."""
+    """What a policy says of itself, run at every load; ``at`` of ``None`` is that instant."""
 
     name: str
     model: str
     verdict: Verdict
     rule: str | None = None
-    labels: Labels = Labels()
+    labels: Labels = field(default_factory=Labels)
     at: datetime | None = None
 
 

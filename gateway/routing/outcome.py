@@ -43,7 +43,7 @@ def nothing_planned(plan: Plan, wait: float) -> GatewayError:
 
 def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float) -> GatewayError:
     """The error after all attempts failed. ``wait`` is in seconds."""
-    step, last = failures[-1]
+    last = failures[-1][1]
     reaction = TABLE[Progress.NOTHING_SENT, last.kind]
     if reaction.move is Move.HAND_BACK:
         return VendorFault(

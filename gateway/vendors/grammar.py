@@ -103,7 +103,7 @@ def _bedrock(model_id: str) -> ModelId:
 
 
 def _path(model_id: str) -> ModelId:
-    """``publisher/model``, ``publishers/x/models/y``, ``accounts/x/models/y``, ``ft:…``, ``model``."""
+    """A bare ``model``, ``publisher/model``, ``…/models/model`` or a fine-tuned ``ft:model:…``."""
     if model_id.startswith("ft:"):
         return ModelId(model_id.split(":")[1])
     parts = [part for part in model_id.split("/") if part]
