@@ -1,0 +1,69 @@
+"""Options that several commands share, and how their values reach the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway.config.settings import Settings, load_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_option(command: F) -> F:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        default=Path("configs/gateway.yaml"),
+        show_default=True,
+        help="The configuration file.",
+    )(command)
+
+
+def policy_option(command: F) -> F:
+    return click.option(
+        "--policy",
+        "policy_dir",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="The policy folder.  [default: policy.dir of the configuration]",
+    )(command)
+
+
+def format_option(command: F) -> F:
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print.",
+    )(command)
+
+
+def settings_of(config: Path, policy_dir: Path | None = None, **flags: object) -> Settings:
+    """The settings as ``gateway serve`` would have them: file, environment, then flags."""
+    overrides: dict[str, object] = {k: v for k, v in flags.items() if v is not None}
+    if policy_dir is not None:
+        overrides["policy.dir"] = policy_dir.absolute()
+    return load_settings(config, overrides, os.environ)
+
+
+class Moment(click.ParamType[datetime]):
+    """A date or time by ISO 8601; without a zone it is UTC, without a time midnight."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date like 2026-03-05 or 2026-03-05T12:00:00Z")
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,55 @@
+"""``gateway status``: what runs on this configuration, and whether it is well."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.options import config_option, format_option, settings_of
+from gateway.config.presence import Presence, running
+from gateway.wiring import run_dir
+
+
+@click.command()
+@config_option
+@format_option
+def status(config: Path, format_: str) -> None:
+    """Show the serving processes, the policy in force and the local models.
+
+    Example: gateway status --format json
+    """
+    serving = running(run_dir(settings_of(config)))
+    if not serving:
+        click.echo("no gateway is running on this configuration", err=True)
+        sys.exit(1)
+    shared = _ask(serving[0])
+    if format_ == "json":
+        processes = [{"pid": p.pid, "policy": p.revision, "problem": p.problem} for p in serving]
+        click.echo(json.dumps({**shared, "url": serving[0].url, "processes": processes}, indent=2))
+        return
+    click.echo(f"{shared['status']} on {serving[0].url}, version {shared['version']}")
+    for presence in serving:
+        click.echo(f"process {presence.pid}: policy {presence.revision[:12]}")
+        if presence.problem:
+            click.secho(f"  not in force: {presence.problem}", fg="red")
+    for model in shared["local_models"]:
+        click.echo(f"local/{model['name']}: {'ready' if model['ready'] else 'not ready'}")
+    for channel in shared["without_credentials"]:
+        click.echo(f"channel {channel}: no credentials")
+
+
+def _ask(presence: Presence) -> dict[str, Any]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{presence.url}/admin/status", timeout=5) as answer:
+            state: dict[str, Any] = json.load(answer)
+            return state
+    except (urllib.error.URLError, OSError) as error:
+        click.echo(f"process {presence.pid} does not answer on {presence.url}: {error}", err=True)
+        sys.exit(1)

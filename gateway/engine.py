@@ -1,0 +1,362 @@
+"""The loop: decide → plan → perform → feed back → audit. Knows backends only by their protocol.
+
+The engine yields ``Serving`` once, as soon as it is known which target answers, then that answer's
+events. Until then every failure leads to the next target without the app noticing. For a plain
+(not streamed) call nothing is yielded before the answer is complete.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from gateway.audit.record import AttemptRecord, JudgedTarget, Record
+from gateway.audit.sink import AuditSink
+from gateway.domain.call import Backend, Call
+from gateway.domain.decision import Decision, Handling, Labels, Verdict
+from gateway.domain.events import (
+    Delta,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Relayed,
+    Started,
+    Usage,
+)
+from gateway.domain.plan import LeftOut, Omission, Plan, Step
+from gateway.domain.target import Capability, Target
+from gateway.errors import GatewayError, ModelNotFound
+from gateway.policy.compile import Policy
+from gateway.policy.evaluate import evaluate, share_sent
+from gateway.routing.failover import TABLE, Move, Progress
+from gateway.routing.health import Health
+from gateway.routing.outcome import after_failures, nothing_planned
+from gateway.routing.plan import Candidate, make_plan
+
+MOST_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a configured model name leads to."""
+
+    targets: tuple[Target, ...]
+    risky_last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Configured models by exact name, and by pattern in the order of the configuration.
+
+    ``without_credentials`` are the channels whose key is not set.
+    """
+
+    exact: Mapping[str, Route]
+    patterns: tuple[tuple[str, Route], ...] = ()
+    without_credentials: frozenset[str] = frozenset()
+
+    def targets_of(self, channel: str) -> Iterator[Target]:
+        """All configured targets of a channel."""
+        for route in (*self.exact.values(), *(route for _, route in self.patterns)):
+            yield from (target for target in route.targets if target.channel == channel)
+
+    def find(self, model: str) -> Route:
+        """The route of a model name. Raises ``ModelNotFound``."""
+        route = self.exact.get(model)
+        if route is not None:
+            return route
+        for pattern, candidate in self.patterns:
+            if fnmatchcase(model, pattern):
+                return candidate
+        raise ModelNotFound(
+            f"The model {model[:200]!r} is not configured on this gateway. "
+            "GET /v1/models lists those that are.",
+            param="model",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Which target answers, and why not the first: ``failover`` is ``None`` where it does."""
+
+    target: Target
+    failover: str | None
+    revision: str
+    warning: str | None = None
+
+
+class Engine:
+    """Serves calls. ``policy`` gives the policy in force at this instant."""
+
+    def __init__(
+        self,
+        *,
+        routes: Routes,
+        policy: Callable[[], Policy],
+        backends: Mapping[str, Backend],
+        audit: AuditSink,
+    ) -> None:
+        self.routes = routes
+        self._policy = policy
+        self._backends = backends
+        self._audit = audit
+        self._health: dict[str, Health] = {}
+
+    def plan(
+        self,
+        model: str,
+        *,
+        needs: frozenset[Capability] = frozenset(),
+        labels: Labels | None = None,
+        request_id: str = "",
+        at: datetime | None = None,
+    ) -> Plan:
+        """The plan for a request as things stand. Raises ``ModelNotFound``."""
+        route = self.routes.find(model)
+        policy = self._policy()
+        when = at or datetime.now(UTC)
+        return make_plan(
+            (
+                self._candidate(target, policy, labels or Labels(), request_id, when)
+                for target in route.targets
+            ),
+            needs=needs,
+            risky_last_resort=route.risky_last_resort,
+            now=time.monotonic(),
+        )
+
+    def health(self, target: str) -> Health:
+        return self._health.get(target) or Health()
+
+    async def run(self, call: Call) -> AsyncGenerator[Serving | Event, None]:
+        """Serve one call. Raises ``GatewayError`` where no answer has begun."""
+        record = Record(id=call.id, at=datetime.now(UTC), model=call.model, stream=call.stream)
+        try:
+            plan = self.plan(call.model, needs=call.needs, labels=call.labels, request_id=call.id)
+            record.targets = tuple(_judged(plan))
+            if not plan.steps:
+                record.policy = plan.omitted[0].decision.revision
+                raise nothing_planned(plan, self._shortest_wait(plan))
+            async with aclosing(self._perform(call, plan, record)) as events:
+                async for event in events:
+                    yield event
+        except GatewayError as error:
+            record.outcome = error.code or error.type
+            raise
+        finally:
+            record.seconds = time.monotonic() - call.received
+            self._audit.write(record)
+
+    async def _perform(
+        self, call: Call, plan: Plan, record: Record
+    ) -> AsyncGenerator[Serving | Event, None]:
+        omitted = list(plan.omitted)
+        failures: list[tuple[Step, Failed]] = []
+        for step in plan.steps:
+            if len(failures) >= MOST_ATTEMPTS or time.monotonic() >= call.deadline:
+                break
+            # Policy may have changed since the plan was made: it is asked where it counts.
+            decision = self._decide(step.target, self._policy(), call.labels)
+            record.policy = decision.revision
+            if decision.acted is Verdict.DENY:
+                omitted.append(Omission(step.target, decision, LeftOut.POLICY, decision.reason))
+                continue
+            attempt = _Attempt(self, call, Step(step.target, decision), record)
+            why = _why_not_first(plan, omitted, failures, step.target)
+            async with aclosing(attempt.events(why)) as events:
+                async for event in events:
+                    yield event
+            if attempt.failure is None or attempt.sent:
+                return
+            failures.append((step, attempt.failure))
+            if TABLE[Progress.NOTHING_SENT, attempt.failure.kind].move is Move.HAND_BACK:
+                break
+        if not failures:
+            raise nothing_planned(Plan(plan.first, (), tuple(omitted)), self._shortest_wait(plan))
+        raise after_failures(failures, self._shortest_wait(plan))
+
+    def feed_back(self, target: Target, failure: Failed | None, progress: Progress) -> None:
+        """Remember how an attempt ended: ``None`` is success."""
+        now = time.monotonic()
+        health = self.health(target.id)
+        if failure is None:
+            self._health[target.id] = health.succeeded(now)
+            return
+        mark = TABLE[progress, failure.kind].mark
+        spread = random.uniform(-1, 1)  # noqa: S311 - jitter, no secret
+        self._health[target.id] = health.failed(failure, mark, now, spread)
+
+    def dispatch(self, target: Target) -> Backend:
+        """The backend for an attempt that is made now."""
+        self._health[target.id] = self.health(target.id).dispatched()
+        return self._backends[target.channel]
+
+    def release(self, target: Target) -> None:
+        """An attempt was cancelled: it says nothing of the target."""
+        self._health[target.id] = self.health(target.id).released()
+
+    def forget_marks(self) -> None:
+        """The configuration has changed: what was misconfigured may be right now."""
+        self._health = {
+            target: health for target, health in self._health.items() if not health.misconfigured
+        }
+
+    def _candidate(
+        self, target: Target, policy: Policy, labels: Labels, request_id: str, when: datetime
+    ) -> Candidate:
+        decision = evaluate(policy, target.id, target.identity, labels, when)
+        drained = decision.handling is Handling.DRAIN and share_sent(decision, request_id, when)
+        return Candidate(
+            target=target,
+            decision=decision,
+            health=self.health(target.id),
+            drained=drained,
+            credentials=target.channel not in self.routes.without_credentials,
+            ready=self._backends[target.channel].ready(target),
+        )
+
+    def _decide(self, target: Target, policy: Policy, labels: Labels) -> Decision:
+        return evaluate(policy, target.id, target.identity, labels, datetime.now(UTC))
+
+    def _shortest_wait(self, plan: Plan) -> float:
+        """Seconds until one of the targets that policy leaves may be tried again."""
+        now = time.monotonic()
+        targets = [step.target for step in plan.steps]
+        targets += [o.target for o in plan.omitted if o.why is not LeftOut.POLICY]
+        waits = (self.health(target.id).available_in(now) for target in targets)
+        return max(1.0, min((wait for wait in waits if wait is not None), default=1.0))
+
+
+class _Attempt:
+    """One attempt on one target, and what became of it."""
+
+    def __init__(self, engine: Engine, call: Call, step: Step, record: Record) -> None:
+        self._engine = engine
+        self._call = call
+        self._step = step
+        self._record = record
+        self._began = time.monotonic()
+        self._first_content: float | None = None
+        self.failure: Failed | None = None
+        self.sent = False
+
+    async def events(self, why: str | None) -> AsyncGenerator[Serving | Event, None]:
+        """The answer's events behind one ``Serving``. A failure before that ends the iteration
+        silently and stands in ``failure``; one after it is yielded as the last event.
+        """
+        target = self._step.target
+        backend = self._engine.dispatch(target)
+        held: list[Event] = []
+        outcome = "cancelled"
+        try:
+            async with aclosing(backend.attempt(target, self._call)) as events:
+                async for event in events:
+                    if isinstance(event, Failed):
+                        self.failure = event
+                        break
+                    held.append(event)
+                    self._observe(event)
+                    if self._may_pass(event):
+                        if not self.sent:
+                            self.sent = True
+                            yield self._serving(why)
+                        for passed in held:
+                            yield passed
+                        held.clear()
+            outcome = self._concluded()
+            if self.failure is not None and self.sent:
+                yield self.failure
+        finally:
+            if outcome == "cancelled":
+                self._engine.release(target)
+            self._write_down(outcome)
+
+    def _may_pass(self, event: Event) -> bool:
+        if self.sent or isinstance(event, Finished):
+            return True
+        return self._call.stream and isinstance(event, Delta | Relayed)
+
+    def _serving(self, why: str | None) -> Serving:
+        target, decision = self._step.target, self._step.decision
+        self._record.served_by = target.id
+        self._record.locality = target.locality
+        self._record.failover = why
+        warning = None
+        if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
+            warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
+        return Serving(target, why, decision.revision, warning)
+
+    def _observe(self, event: Event) -> None:
+        match event:
+            case Delta(text=text):
+                self._count_text(len(text))
+            case Relayed(text=characters):
+                self._count_text(characters)
+            case Usage(prompt=prompt, completion=completion):
+                self._record.prompt_tokens = prompt
+                self._record.completion_tokens = completion
+            case Started() | Finished() | Failed():
+                pass
+
+    def _count_text(self, characters: int) -> None:
+        if self._first_content is None:
+            self._first_content = time.monotonic() - self._began
+        self._record.sent_characters += characters
+
+    def _concluded(self) -> str:
+        progress = Progress.CONTENT_SENT if self.sent else Progress.NOTHING_SENT
+        if self.failure is None and self._record.served_by is None:
+            self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
+        self._engine.feed_back(self._step.target, self.failure, progress)
+        if self.failure is None:
+            self._record.outcome = "served"
+            return "served"
+        if self.sent:
+            self._record.outcome = "broken"
+        else:
+            self._record.sent_characters = 0
+        return self.failure.kind
+
+    def _write_down(self, outcome: str) -> None:
+        self._record.attempts.append(
+            AttemptRecord(
+                target=self._step.target.id,
+                outcome=outcome,
+                seconds=time.monotonic() - self._began,
+                revision=self._step.decision.revision,
+                first_content=self._first_content,
+                status=self.failure.status if self.failure else None,
+            )
+        )
+
+
+def _judged(plan: Plan) -> Iterator[JudgedTarget]:
+    for step in plan.steps:
+        yield JudgedTarget(step.target.id, step.decision.verdict, step.decision.rule, "")
+    for omission in plan.omitted:
+        decision = omission.decision
+        yield JudgedTarget(omission.target.id, decision.verdict, decision.rule, omission.why)
+
+
+def _why_not_first(
+    plan: Plan,
+    omitted: list[Omission],
+    failures: list[tuple[Step, Failed]],
+    target: Target,
+) -> str | None:
+    """Why the first configured target does not serve; ``None`` where it does."""
+    if target.id == plan.first:
+        return None
+    for omission in omitted:
+        if omission.target.id == plan.first:
+            return omission.why
+    for step, failed in failures:
+        if step.target.id == plan.first:
+            return failed.kind
+    return LeftOut.RISKY

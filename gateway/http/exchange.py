@@ -1,0 +1,83 @@
+"""One HTTP exchange as raw ASGI: reading a bounded body, sending an answer, noticing a hang-up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest
+from gateway.wire import openai_errors
+
+Header = tuple[bytes, bytes]
+
+JSON: Header = (b"content-type", b"application/json")
+EVENT_STREAM: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    # Tells nginx and its like not to collect the stream before passing it on.
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class ClientGone(Exception):
+    """The app closed its connection: nobody is left to answer."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. ``limit`` is in bytes. Raises ``BodyTooLarge`` before reading on."""
+    declared = header(scope, b"content-length")
+    if declared is not None and int(declared) > limit:
+        raise _too_large(limit)
+    encoding = header(scope, b"content-encoding")
+    if encoding not in (None, b"identity"):
+        raise InvalidRequest(
+            f"Content-Encoding {encoding.decode('latin-1')!r} is not accepted: send it plain.",
+            code="unsupported_encoding",
+        )
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is larger than {limit / 1_000_000:g} MB (server.max_body_mb). "
+        "Send less, or ask the operator to raise the limit."
+    )
+
+
+async def send_whole(
+    send: Send, status: int, body: bytes, headers: Iterable[Header] = (JSON,)
+) -> None:
+    """Send a complete answer."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: GatewayError, headers: Iterable[Header] = ()) -> None:
+    """Send an error in the OpenAI dialect, with ``Retry-After`` where waiting helps."""
+    extra = [JSON, *headers]
+    if error.retry_after is not None:
+        extra.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
+    await send_whole(send, error.status, openai_errors.envelope(error), extra)

@@ -1,0 +1,48 @@
+"""``GET /v1/models``: what may be asked for, and what would answer now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from gateway.engine import Engine
+from gateway.errors import ModelNotFound
+
+_CREATED = 0
+"""The API demands a time of creation; a configured name has none."""
+
+
+class Models:
+    """Lists the configured names; patterns are not names and are left out."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def router(self) -> APIRouter:
+        routes = APIRouter(prefix="/v1/models", tags=["models"])
+
+        @routes.get("")
+        async def models() -> dict[str, Any]:
+            return {"object": "list", "data": [self._row(m) for m in self._engine.routes.exact]}
+
+        @routes.get("/{model:path}")
+        async def model(model: str) -> dict[str, Any]:
+            if model not in self._engine.routes.exact:
+                raise ModelNotFound(f"The model {model[:200]!r} is not configured.", param="model")
+            return self._row(model)
+
+        return routes
+
+    def _row(self, model: str) -> dict[str, Any]:
+        plan = self._engine.plan(model)
+        serves = plan.steps[0].target if plan.steps else None
+        return {
+            "id": model,
+            "object": "model",
+            "created": _CREATED,
+            "owned_by": serves.identity.developer if serves else "nobody",
+            "locality": serves.locality if serves else None,
+            "served_by": serves.id if serves else None,
+            "first_choice": serves is not None and serves.id == plan.first,
+        }

@@ -1,0 +1,27 @@
+"""``/livez`` and ``/readyz``, for whoever starts and restarts the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Response
+
+from gateway.http.state import State
+
+
+def router(state: Callable[[], State]) -> APIRouter:
+    """Liveness says that the process answers, readiness that it can serve."""
+    routes = APIRouter(tags=["probes"])
+
+    @routes.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @routes.get("/readyz", responses={503: {"model": State}})
+    async def readyz(response: Response) -> State:
+        now = state()
+        if now.status == "starting":
+            response.status_code = 503
+        return now
+
+    return routes

@@ -1,0 +1,296 @@
+"""The composition root: configuration to objects. The only place that knows all the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from gateway import __version__
+from gateway.audit.record import Record
+from gateway.audit.sink import JsonLinesSink
+from gateway.config.catalog import load_catalog
+from gateway.config.manifests import local_models
+from gateway.config.policy_files import load_policy
+from gateway.config.presence import Announcement, Presence
+from gateway.config.reload import PolicyStore
+from gateway.config.sections import LOCAL
+from gateway.config.settings import Settings, is_pattern, load_settings
+from gateway.domain.call import Backend, Call
+from gateway.domain.decision import Labels, Verdict
+from gateway.domain.events import Event
+from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
+from gateway.domain.local_model import LocalModel
+from gateway.domain.target import Target
+from gateway.engine import Engine, Route, Routes
+from gateway.errors import InternalFault
+from gateway.http.app import GatewayApp, create_app
+from gateway.http.state import LocalState, PolicyState, State
+from gateway.local.client import LocalBackend
+from gateway.policy.compile import Policy
+from gateway.policy.evaluate import evaluate
+from gateway.telemetry.logs import configure_logs
+from gateway.upstream.guard import EgressGuard
+from gateway.upstream.relay import Channel, RelayBackend
+from gateway.vendors.catalog import Catalog
+from gateway.vendors.resolve import local_identity, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What every serving process is started with; crosses process borders, so plain data only.
+
+    ``overrides`` are flags by dotted path; ``local_sockets`` the Unix socket of each local model.
+    """
+
+    config: Path
+    overrides: Mapping[str, object]
+    local_sockets: Mapping[str, Path]
+    url: str
+
+
+class Inventory:
+    """What the configuration names, resolved: targets with their identities, and the routes."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.facts = settings.channel_facts()
+        self.local: dict[str, LocalModel] = {m.name: m for m in local_models(settings)}
+
+    def target(self, target_id: str) -> Target:
+        """The target behind ``<channel>/<model id>``."""
+        channel, _, model = target_id.partition("/")
+        if channel == LOCAL and model in self.local:
+            manifest = self.local[model].manifest
+            identity = local_identity(
+                model,
+                developer=manifest.developer,
+                model=manifest.model,
+                lineage=manifest.lineage,
+                catalog=self.catalog,
+                source=f"models/{manifest.id}.yaml",
+            )
+            # The local engine does plain chat so far; what it cannot do is refused by name.
+            return Target(LOCAL, model, identity, frozenset(), self.local[model].context)
+        return Target(channel, model, self._resolve(channel, model))
+
+    def identity(self, target_id: str) -> Identity:
+        """Who is behind any target id, configured or not: for a policy's own tests."""
+        return self.target(target_id).identity
+
+    def routes(self, keys: Mapping[str, str]) -> Routes:
+        """``keys`` are the channels' secrets that are set."""
+        exact: dict[str, Route] = {}
+        patterns: list[tuple[str, Route]] = []
+        for name, model in self.settings.models.items():
+            targets = tuple(self.target(target) for target in model.targets)
+            route = Route(targets, model.risky_last_resort)
+            if is_pattern(name):
+                patterns.append((name, route))
+            else:
+                exact[name] = route
+        # The more a pattern says, the earlier it is asked.
+        patterns.sort(key=lambda row: (-len(row[0]), row[0]))
+        lacking = frozenset(
+            name
+            for name, channel in self.settings.channels.items()
+            if channel.needs_key and name not in keys
+        )
+        return Routes(exact, tuple(patterns), lacking)
+
+    def load_policy(self, folder: Path) -> Policy:
+        return load_policy(folder, self.catalog, self.identity)
+
+    def _resolve(self, channel: str, model: str) -> Identity:
+        facts = self.facts.get(channel)
+        if facts is None:
+            # A policy's own tests and `explain` may name channels that are not configured.
+            vendor = self.catalog.canonical(channel) or UNKNOWN
+            facts = ChannelFacts(name=channel, vendor=vendor, kind="openai", provider=channel)
+        return resolve(model, facts, self.catalog)
+
+
+class Gateway:
+    """One serving process: its parts, and what it tells of itself. Implements ``Services``."""
+
+    def __init__(self, options: ServeOptions) -> None:
+        settings = load_settings(options.config, options.overrides, os.environ)
+        inventory = Inventory(settings, load_catalog())
+        keys = channel_keys(settings)
+        self._options = options
+        self._settings = settings
+        self._inventory = inventory
+        self._store = PolicyStore(settings.policy.dir, settings.state.dir, inventory.load_policy)
+        self._log = structlog.get_logger("gateway")
+        self._announcement = Announcement(run_dir(settings))
+        self._audit = JsonLinesSink(settings.state.dir / "audit")
+        self._local = LocalBackend(options.local_sockets)
+        self._relay = RelayBackend(
+            channels(settings, keys), EgressGuard(self._may_dial), self._judge_answer
+        )
+        backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
+        backends[LOCAL] = self._local
+        self.engine = Engine(
+            routes=inventory.routes(keys),
+            policy=lambda: self._store.current,
+            backends=backends,
+            audit=self._audit,
+        )
+        self.max_body = int(settings.server.max_body_mb * 1_000_000)
+        self.deadline = float(settings.server.deadline)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        self._store.start()
+        self._announce()
+        stop = asyncio.Event()
+        watching = asyncio.create_task(self._store.watch(self._on_policy, stop))
+        await self._local.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await self._relay.close()
+            await self._local.stop()
+            self._audit.close()
+            self._announcement.withdraw()
+
+    def state(self) -> State:
+        policy = self._store.current
+        local = [
+            LocalState(name=name, ready=self._local.ready(self._inventory.target(f"local/{name}")))
+            for name in self._options.local_sockets
+        ]
+        degraded = self._store.problem is not None
+        starting = any(not model.ready for model in local)
+        return State(
+            status="starting" if starting else "degraded" if degraded else "ready",
+            version=__version__,
+            pid=os.getpid(),
+            policy=PolicyState(
+                revision=policy.revision,
+                mode=policy.mode,
+                loaded_at=self._store.loaded_at,
+                problem=self._store.problem,
+            ),
+            local_models=local,
+            without_credentials=sorted(self.engine.routes.without_credentials),
+        )
+
+    def _on_policy(self, policy: Policy | None) -> None:
+        for name in self._inventory.facts:
+            if not self._may_dial(name):
+                self._relay.sweep(name)
+        self._announce()
+
+    def _announce(self) -> None:
+        self._announcement.publish(
+            Presence(
+                pid=os.getpid(),
+                url=self._options.url,
+                policy_dir=str(self._settings.policy.dir),
+                revision=self._store.current.revision,
+                problem=self._store.problem,
+            )
+        )
+
+    def _may_dial(self, channel: str) -> bool:
+        """Whether policy leaves any configured target of a channel at this instant."""
+        policy, now, nobody = self._store.current, datetime.now(UTC), Labels()
+        return any(
+            evaluate(policy, target.id, target.identity, nobody, now).acted is not Verdict.DENY
+            for target in self.engine.routes.targets_of(channel)
+        )
+
+    def _judge_answer(self, target: Target, reported: str) -> str | None:
+        """Why an answer that names ``reported`` as its model may not be delivered."""
+        identity = resolve(reported, self._inventory.facts[target.channel], self._inventory.catalog)
+        if identity.developer in (UNKNOWN, target.identity.developer):
+            return None
+        decision = evaluate(self._store.current, target.id, identity, Labels(), datetime.now(UTC))
+        if decision.acted is not Verdict.DENY:
+            return None
+        return f"the answer came from a model of {decision.vendor}, denied by rule {decision.rule}"
+
+
+def serving_app(options: ServeOptions) -> GatewayApp:
+    """The ASGI app of one serving process; what uvicorn calls in each of them."""
+    configure_logs()
+    return create_app(Gateway(options))
+
+
+def run_dir(settings: Settings) -> Path:
+    """Where the files of running processes are."""
+    return settings.state.dir / "run"
+
+
+def channel_keys(settings: Settings) -> dict[str, str]:
+    """The secrets of the channels that have one set."""
+    keys = {}
+    for name, channel in settings.channels.items():
+        if channel.api_key is not None:
+            key = channel.api_key.resolve(os.environ, settings.folder)
+            if key is not None:
+                keys[name] = key
+    return keys
+
+
+def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
+    """The channels as the relay needs them."""
+    wait = settings.upstream
+    return {
+        name: Channel.parse(
+            name,
+            section.base_url,
+            api_key=keys.get(name),
+            locality=section.locality,
+            allow_private=section.allow_private,
+            organization=section.organization,
+            connect_timeout=float(wait.connect_timeout),
+            first_token_timeout=float(wait.first_token_timeout),
+            idle_timeout=float(wait.idle_timeout),
+        )
+        for name, section in settings.channels.items()
+    }
+
+
+def offline_engine(settings: Settings, catalog: Catalog, model: str) -> Engine:
+    """An engine that only plans, for questions to a policy without a running gateway. A ``model``
+    that is not configured by name may be a bare target id.
+    """
+    inventory = Inventory(settings, catalog)
+    policy = inventory.load_policy(settings.policy.dir)
+    routes = inventory.routes(channel_keys(settings))
+    if "/" in model and model not in routes.exact:
+        routes = replace(routes, exact={**routes.exact, model: Route((inventory.target(model),))})
+    return Engine(routes=routes, policy=lambda: policy, backends=_Unasked(), audit=_Unwritten())
+
+
+class _Unasked(dict[str, Backend]):
+    """Backends that are taken for ready and never asked."""
+
+    def __missing__(self, channel: str) -> Backend:
+        return _UnaskedBackend()
+
+
+class _UnaskedBackend:
+    def ready(self, target: Target) -> bool:
+        return True
+
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        raise InternalFault("an engine that only plans was asked to serve")
+
+
+class _Unwritten:
+    def write(self, record: Record) -> None:
+        raise InternalFault("an engine that only plans has nothing to record")
