@@ -54,9 +54,9 @@ def silence() -> object:
 
 
 def has_amx() -> bool:
-    """Whether this CPU has tile instructions. ggml's kernels for them die of SIGSEGV at ``ldtilecfg``
-    on virtual machines (seen with llama-cpp-python 0.3.36), and are left out with the other
-    repacked layouts where they would be chosen.
+    """Whether this CPU has tile instructions. ggml's kernels for them die of SIGSEGV at
+    ``ldtilecfg`` on virtual machines (seen with llama-cpp-python 0.3.36), and are left out with
+    the other repacked layouts where they would be chosen.
     """
     try:
         return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

@@ -55,6 +55,7 @@ from gateway.local.protocol import (
     request_decoder,
 )
 from gateway.local.template import ChatTemplate, TemplateFault
+from gateway.local.worker_config import WorkerConfig
 
 if TYPE_CHECKING:
     from gateway.local.llama import LlamaModel
@@ -65,20 +66,6 @@ MAX_UNREAD = 8 << 20
 
 Key: TypeAlias = tuple[int, int]
 """Connection and the client's id of the request."""
-
-
-class WorkerConfig(msgspec.Struct, frozen=True):
-    """``listener`` is a descriptor, ``parent`` a process id; the rest as in ``LocalModel``."""
-
-    name: str
-    path: str
-    context: int
-    slots: int
-    queue: int
-    threads: int
-    gpu_layers: int | None
-    listener: int
-    parent: int
 
 
 class Decoding:

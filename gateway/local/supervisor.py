@@ -1,0 +1,342 @@
+"""Keeps one worker process for each local model: checked files, sockets, restarts, heartbeats.
+
+The supervisor owns the listening sockets, so that a client's connection attempt outlives a crash:
+it waits in the backlog for the next worker. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import structlog
+
+import gateway
+from gateway.domain.local_model import LocalModel
+from gateway.errors import ModelFileError, StartupError
+from gateway.local.gguf import read_header
+from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, encode, reply_decoder
+from gateway.local.verify import verify_file
+from gateway.local.worker_config import WorkerConfig
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 5.0
+CRASHES = 3
+WITHIN = 60.0
+"""So many crashes within so long a time, and the model is given up."""
+PING_EVERY = 2.0
+SILENT = 10.0
+"""A worker that says nothing for so long is killed."""
+STALLED = 120.0
+"""One that computes a single step for so long, too."""
+STOP_WITHIN = 3.0
+BACKLOG = 128
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path that the kernel takes."""
+ENVIRONMENT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES",
+    "VK_ICD_FILENAMES",
+)
+"""What a worker may know of our environment. By name: a prefix would let a vendor's key through."""
+
+
+class ModelState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people."""
+
+    name: str
+    state: ModelState
+    detail: str = ""
+    pid: int | None = None
+    restarts: int = 0
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """One model's mutable state, touched by its own task alone."""
+
+    model: LocalModel
+    listener: socket.socket
+    path: Path
+    state: ModelState = ModelState.STARTING
+    detail: str = ""
+    process: asyncio.subprocess.Process | None = None
+    restarts: int = 0
+    crashes: deque[float] = field(default_factory=lambda: deque(maxlen=CRASHES))
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def become(self, state: ModelState, detail: str = "") -> None:
+        self.state, self.detail = state, detail
+        self.changed.set()
+
+    def given_up(self, now: float) -> bool:
+        self.crashes.append(now)
+        return len(self.crashes) == CRASHES and now - self.crashes[0] <= WITHIN
+
+
+class Supervisor:
+    """Runs the local models' workers from ``start`` to ``stop``, on one event loop.
+
+    ``run_dir`` gets the sockets, ``state_dir`` the memory of verified files; ``python`` is the
+    interpreter of the workers.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[LocalModel],
+        run_dir: Path,
+        state_dir: Path,
+        python: str = sys.executable,
+    ) -> None:
+        self._models = tuple(models)
+        self._wanted_dir = run_dir
+        self._state_dir = state_dir
+        self._python = python
+        self._keepers: dict[str, _Keeper] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = structlog.get_logger()
+
+    async def start(self) -> None:
+        """Check all files, make the sockets and start the workers; does not wait for them to load.
+
+        Raises ModelFileError where a file is missing, altered or malformed, StartupError where a
+        socket cannot be made.
+        """
+        for model in self._models:
+            await asyncio.to_thread(self._check, model)
+        if not self._models:
+            return
+        folder = _folder(self._wanted_dir, [model.name for model in self._models])
+        for model in self._models:
+            path = folder / f"{model.name}.sock"
+            self._keepers[model.name] = _Keeper(model, _listen(path), path)
+        self._tasks = [asyncio.create_task(self._keep(k)) for k in self._keepers.values()]
+
+    async def stop(self) -> None:
+        """End all workers and remove the sockets."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for keeper in self._keepers.values():
+            keeper.become(ModelState.STOPPED)
+            keeper.listener.close()
+            keeper.path.unlink(missing_ok=True)
+
+    async def wait_ready(self, name: str, timeout: float) -> ModelStatus:
+        """The status once the model is ready or has failed, or after ``timeout`` seconds."""
+        keeper = self._keepers[name]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while keeper.state not in (ModelState.READY, ModelState.FAILED):
+                    keeper.changed.clear()
+                    await keeper.changed.wait()
+        return _status(keeper)
+
+    def status(self) -> tuple[ModelStatus, ...]:
+        """Of every model, in the order of the configuration."""
+        return tuple(_status(keeper) for keeper in self._keepers.values())
+
+    def socket_path(self, name: str) -> Path:
+        """Where the model's worker is reached. Raises KeyError for a name that is not there."""
+        return self._keepers[name].path
+
+    def sockets(self) -> Mapping[str, Path]:
+        """All models' sockets by name; there are none before ``start``."""
+        return {name: keeper.path for name, keeper in self._keepers.items()}
+
+    def _check(self, model: LocalModel) -> None:
+        path = model.manifest.path
+        cached = verify_file(path, model.manifest.sha256, self._state_dir)
+        header = read_header(path)
+        if header.architecture is None:
+            raise ModelFileError(f"{path.name} does not say its architecture: not a model")
+        self._log.info(
+            "local_model_verified",
+            model=model.name,
+            architecture=header.architecture,
+            hash="remembered" if cached else "computed",
+        )
+
+    async def _keep(self, keeper: _Keeper) -> None:
+        """Start the worker, and start it again, until cancelled or given up."""
+        delay = FIRST_DELAY
+        while True:
+            started = time.monotonic()
+            why = await self._run_once(keeper)
+            now = time.monotonic()
+            if keeper.given_up(now):
+                detail = f"crashed {CRASHES} times within {WITHIN:.0f} s, last: {why}; given up"
+                keeper.become(ModelState.FAILED, detail)
+                self._log.error("local_model_failed", model=keeper.model.name, reason=detail)
+                return
+            if now - started > WITHIN:
+                delay = FIRST_DELAY
+            keeper.restarts += 1
+            keeper.become(ModelState.RESTARTING, why)
+            self._log.warning(
+                "local_worker_lost", model=keeper.model.name, reason=why, again_in=delay
+            )
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _run_once(self, keeper: _Keeper) -> str:
+        """One worker's life; how it ended."""
+        try:
+            process = await self._spawn(keeper)
+        except OSError as error:
+            return f"the worker cannot be started: {error.strerror}"
+        keeper.process = process
+        watch = asyncio.create_task(self._watch(keeper))
+        ended = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait((watch, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done() and (silence := watch.result()):
+                process.kill()
+                await ended
+                return silence
+            code = await ended
+            return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        finally:
+            watch.cancel()
+            keeper.process = None
+            await _end(process, ended)
+
+    async def _spawn(self, keeper: _Keeper) -> asyncio.subprocess.Process:
+        model = keeper.model
+        config = WorkerConfig(
+            name=model.name,
+            path=str(model.manifest.path.resolve()),
+            context=model.context,
+            slots=model.slots,
+            queue=model.queue,
+            threads=model.threads or len(os.sched_getaffinity(0)),
+            gpu_layers=model.gpu_layers,
+            listener=keeper.listener.fileno(),
+            parent=os.getpid(),
+        )
+        process = await asyncio.create_subprocess_exec(
+            self._python,
+            "-P",
+            "-m",
+            "gateway.local.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            env=worker_environment(os.environ),
+            pass_fds=(keeper.listener.fileno(),),
+            start_new_session=True,
+        )
+        if process.stdin is not None:
+            process.stdin.write(msgspec.json.encode(config) + b"\n")
+        return process
+
+    async def _watch(self, keeper: _Keeper) -> str:
+        """Ask the worker how it is, on a connection like any client's; why it is to be killed."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(keeper.path)
+        except OSError as error:
+            return f"its socket is gone: {error.strerror}"
+        decoder = reply_decoder()
+        heard: float | None = None
+        try:
+            while True:
+                # Loading may take as long as it takes: silence counts from the first word on.
+                patience = None if heard is None else PING_EVERY
+                try:
+                    async with asyncio.timeout(patience):
+                        data = await reader.read(1 << 16)
+                except TimeoutError:
+                    if heard is not None and time.monotonic() - heard > SILENT:
+                        return f"no heartbeat for {SILENT:.0f} s"
+                    writer.write(encode(Ping()))
+                    continue
+                if not data:
+                    return "it closed its connection"
+                heard = time.monotonic()
+                for reply in decoder.feed(data):
+                    if isinstance(reply, Hello):
+                        keeper.become(ModelState.READY)
+                    elif isinstance(reply, Pong) and reply.stalled > STALLED:
+                        return f"one step has taken {reply.stalled:.0f} s"
+        except (ConnectionError, ProtocolError) as error:
+            return f"its connection failed: {error}"
+        finally:
+            writer.close()
+
+
+def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What a worker gets of our environment: never a key of a vendor."""
+    kept = {name: ours[name] for name in ENVIRONMENT if name in ours}
+    root = str(Path(gateway.__file__).resolve().parent.parent)
+    # One thread for numpy, which the worker hardly uses: its pool would only take memory.
+    return {**kept, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _status(keeper: _Keeper) -> ModelStatus:
+    pid = keeper.process.pid if keeper.process is not None else None
+    return ModelStatus(keeper.model.name, keeper.state, keeper.detail, pid, keeper.restarts)
+
+
+async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+    """Closing its input asks the worker to end; then it is made to."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if ended.done():
+        return
+    await asyncio.wait((ended,), timeout=STOP_WITHIN)
+    if not ended.done():
+        with suppress(ProcessLookupError):
+            process.kill()
+        await ended
+
+
+def _folder(wanted: Path, names: Sequence[str]) -> Path:
+    """The folder of the sockets, ours alone. A path too long for the kernel is replaced."""
+    longest = max(len(os.fsencode(wanted.resolve() / f"{name}.sock")) for name in names)
+    try:
+        if longest > LONGEST_PATH:
+            return Path(tempfile.mkdtemp(prefix="gateway-"))
+        wanted.mkdir(parents=True, exist_ok=True, mode=0o700)
+        wanted.chmod(0o700)
+    except OSError as error:
+        raise StartupError(f"{wanted} cannot be used for sockets: {error.strerror}") from error
+    return wanted.resolve()
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartupError(f"the socket {path} cannot be made: {error.strerror}") from error
+    return listener
