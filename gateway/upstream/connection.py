@@ -191,7 +191,8 @@ class Connection(asyncio.Protocol):
         self.headers[lowered] = value
 
     def on_headers_complete(self) -> None:
-        if self._phase is not Phase.HEAD:
+        # The parser reads on to the end of its data after a fault: nothing of it may count.
+        if self._phase is not Phase.HEAD or self._fault is not None:
             return
         self.status = self._parser.get_status_code()
         if 100 <= self.status < 200:
@@ -218,7 +219,7 @@ class Connection(asyncio.Protocol):
             self._buffered += len(body)
 
     def on_message_complete(self) -> None:
-        if self._phase is Phase.BODY:
+        if self._phase is Phase.BODY and self._fault is None:
             self._phase = Phase.DONE
 
     # Inside.

@@ -1,0 +1,128 @@
+"""A vendor, a relay to it, and what tests ask of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed
+from gateway.domain.identity import Identity, Locality
+from gateway.domain.target import Target
+from gateway.upstream.guard import EgressGuard, Resolve
+from gateway.upstream.relay import Channel, RelayBackend
+from tests.simulators.vendor import VendorSimulator
+
+TARGET = Target(
+    "vendor", "gpt-4o-mini", Identity("vendor", "openai", "gpt-4o", (), Locality.CLOUD, ())
+)
+
+
+@dataclass
+class Bench:
+    """``denied`` are channels that policy denies, ``looked_up`` the names that were resolved."""
+
+    vendor: VendorSimulator
+    backend: RelayBackend
+    denied: set[str] = field(default_factory=set)
+    looked_up: list[str] = field(default_factory=list)
+
+    def call(self, *, stream: bool = False) -> Call:
+        now = time.monotonic()
+        body = {
+            "model": "gpt-4o",
+            "messages": [{"role": "user", "content": "hi"}],
+            "stream": stream,
+        }
+        return Call(
+            id="1",
+            dialect=Dialect.OPENAI,
+            model="gpt-4o",
+            stream=stream,
+            body=json.dumps(body).encode(),
+            chat=Chat(()),
+            received=now,
+            deadline=now + 30,
+        )
+
+    def attempt(self, *, stream: bool = False) -> AsyncGenerator[Event, None]:
+        return self.backend.attempt(TARGET, self.call(stream=stream))
+
+    async def events(self, *, stream: bool = False) -> list[Event]:
+        async with aclosing(self.attempt(stream=stream)) as events:
+            return [event async for event in events]
+
+    async def failure(self, *, stream: bool = False) -> Failed:
+        last = (await self.events(stream=stream))[-1]
+        assert isinstance(last, Failed)
+        return last
+
+    async def kind(self, *, stream: bool = False) -> FailureKind:
+        return (await self.failure(stream=stream)).kind
+
+    async def text(self, *, stream: bool = False) -> str:
+        events = await self.events(stream=stream)
+        assert isinstance(events[-1], Finished), events[-1]
+        return b"".join(e.data for e in events if isinstance(e, Relayed)).decode()
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorSimulator]:
+    with VendorSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
+    """Make a bench; ``host`` is the name that stands for 127.0.0.1 in the channel's URL."""
+    made: list[RelayBackend] = []
+
+    def make(
+        *,
+        host: str = "127.0.0.1",
+        scheme: str = "http",
+        port: int | None = None,
+        allow_private: bool = False,
+        resolve: Resolve | None = None,
+    ) -> Bench:
+        denied: set[str] = set()
+        looked_up: list[str] = []
+
+        async def recorded(name: str, port: int) -> list[str]:
+            looked_up.append(name)
+            return list(await resolve(name, port)) if resolve else ["127.0.0.1"]
+
+        channel = Channel.parse(
+            "vendor",
+            f"{scheme}://{host}:{port or vendor.port}/v1",
+            api_key="sk-planted-key",
+            locality="cloud",
+            allow_private=allow_private,
+            organization="org-1",
+            connect_timeout=0.5,
+            first_token_timeout=0.3,
+            idle_timeout=0.3,
+        )
+        guard = EgressGuard(lambda name: name not in denied, recorded)
+        backend = RelayBackend(
+            {"vendor": channel}, guard, lambda _, m: "denied" if "deepseek" in m else None
+        )
+        made.append(backend)
+        return Bench(vendor, backend, denied, looked_up)
+
+    yield make
+    for backend in made:
+        await backend.close()
+
+
+@pytest.fixture
+def bench(make_bench: MakeBench) -> Bench:
+    return make_bench()

@@ -1,0 +1,106 @@
+"""The model's name is replaced where that is safe, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.domain.events import FinishReason, Usage
+from gateway.wire.openai_relay import StreamReader, VendorError, read_answer, read_error
+from gateway.wire.openai_relay import request_body as rewrite
+
+
+def test_the_same_object_where_nothing_changes() -> None:
+    """No byte is copied for a model that keeps its name."""
+    body = b'{"model":"m","messages":[]}'
+    assert rewrite(body, "m", "m") is body
+
+
+def test_a_splice_leaves_every_other_byte() -> None:
+    """White space, order and number formats of the rest stay as the app wrote them."""
+    body = b'{ "temperature":1.0e0,\n "model" : "m" , "x":123456789012345678901234567890}'
+    assert rewrite(body, "m", 'a"b') == body.replace(b'"m"', b'"a\\"b"')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"evil","model":"m"}',
+        b'{"mod\\u0065l":"evil","model":"m"}',
+        b'{"metadata":{"model":"m"},"mod\\u0065l":"m"}',
+        b'{"metadata":{"model":"m"},"model":"m"}',
+        b'{"model":"m","metadata":{"model":5}}',
+        b'{"x\\"model":"m","model":"m"}',
+        b'{"model":"\\u006d","n":1}',
+        b'{"messages":["\\"model\\": \\"m\\""],"model":"m"}',
+    ],
+)
+@pytest.mark.parametrize("wanted", ["other", "m"])
+def test_only_the_top_level_model_changes(body: bytes, wanted: str) -> None:
+    """Nested, quoted, escaped and doubled names do not mislead; one top-level model is left."""
+    pairs: list[str] = []
+    expected = json.loads(body)
+    expected["model"] = wanted
+    rewritten = rewrite(body, "m", wanted)
+    assert json.loads(rewritten) == expected
+    json.loads(rewritten, object_pairs_hook=lambda ps: pairs.extend(k for k, _ in ps))
+    assert pairs.count("model") == 1 + (b"metadata" in body)
+
+
+def test_what_is_no_object_is_a_value_error() -> None:
+    """A body that nobody validated does not pass."""
+    with pytest.raises(ValueError, match="object"):
+        rewrite(b"[]", "m", "n")
+
+
+def test_an_answer_is_read_and_renamed() -> None:
+    """Usage, end, length and the vendor's own name come out; the app's name goes in."""
+    body = (
+        b'{"model":"v","choices":[{"message":{"content":"h\xc3\xa9"},"finish_reason":"length"}],'
+        b'"usage":{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":null}}'
+    )
+    answer = read_answer(body, "m")
+    assert answer.data == body.replace(b'"v"', b'"m"')
+    assert (answer.model, answer.text) == ("v", 2)
+    assert answer.usage == Usage(3, 2)
+    assert answer.finish_reason is FinishReason.LENGTH
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"{}", b'{"choices":[]}', b'{"choices":[{}]}', b"\xff", b"[" * 100_000],
+)
+def test_what_is_no_answer(body: bytes) -> None:
+    """Anything but the API's shape is refused."""
+    with pytest.raises(ValueError, match="answer"):
+        read_answer(body, "m")
+
+
+def test_events_of_a_stream() -> None:
+    """Each kind of event is told apart."""
+    reader = StreamReader("m")
+    text = reader.read(b'{"model":"v",\n"choices":[{"delta":{"content":"ab"}}]}')
+    assert text.data == b'data: {"model":"m", "choices":[{"delta":{"content":"ab"}}]}\n\n'
+    assert (text.text, text.content, text.model) == (2, True, "v")
+    role = reader.read(b'{"model":"v","choices":[{"delta":{"role":"assistant","content":""}}]}')
+    assert not role.content
+    tool = reader.read(b'{"model":"v","choices":[{"delta":{"tool_calls":[{"index":0}]}}]}')
+    assert tool.content
+    end = reader.read(b'{"model":"v","choices":[{"delta":{},"finish_reason":"tool_calls"}]}')
+    assert end.finish_reason is FinishReason.TOOL_CALLS
+    usage = reader.read(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
+    assert usage.usage == Usage(1, 2)
+    assert reader.read(b" [DONE] ").done
+    assert reader.read(b'{"error":{"message":"x"}}').error
+    assert reader.read(b"{}").malformed
+    assert reader.read(b"{").malformed
+
+
+def test_error_envelopes() -> None:
+    """Whatever a vendor puts into its envelope becomes text or nothing."""
+    assert read_error(b'{"error":{"message":"x","code":404,"param":null}}') == VendorError(
+        message="x", code="404"
+    )
+    assert read_error(b'{"error":"x"}') == VendorError(message="x")
+    assert read_error(b"<html>") == read_error(b"{}") == VendorError()
