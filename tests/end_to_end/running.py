@@ -1,0 +1,195 @@
+"""A gateway started by its own command line, on a port of its own, with files of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from openai import OpenAI
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "sk-planted-0123456789abcdef"
+READY_WITHIN = 60.0
+
+POLICY = """\
+version: 1
+default: deny
+vendors:
+  openai: allow
+  anthropic: allow
+"""
+
+
+def configuration(vendor_url: str | None = None, *, models: str = "", extra: str = "") -> str:
+    """A configuration with the shipped model; ``openai`` is at ``vendor_url``, if there is one."""
+    url = vendor_url or "https://api.openai.com/v1"
+    return f"""\
+channels:
+  openai: {{vendor: openai, kind: openai, base_url: "{url}", api_key: "${{VENDOR_KEY}}"}}
+  anthropic:
+    vendor: anthropic
+    kind: openai
+    base_url: https://api.anthropic.com/v1
+    api_key: ${{ANTHROPIC_API_KEY}}
+models:
+  gpt-4o: {{targets: [openai/gpt-4o, local/smollm2]}}
+  claude-sonnet-4-5: {{targets: [anthropic/claude-sonnet-4-5, local/smollm2]}}
+  only-cloud: {{targets: [openai/gpt-4o]}}
+{models}
+local:
+  manifests: {ROOT / "models"}
+  models:
+    smollm2: {{manifest: smollm2-135m-instruct, context: 2048, slots: 4, threads: 2}}
+upstream: {{connect_timeout: 2, first_token_timeout: 2, idle_timeout: 2}}
+state: {{dir: state}}
+{extra}
+"""
+
+
+class RunningGateway:
+    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        *,
+        policy: str = POLICY,
+        flags: tuple[str, ...] = (),
+        key: str | None = KEY,
+    ) -> None:
+        self.folder = folder
+        self.config = folder / "gateway.yaml"
+        self.policies = folder / "policies"
+        self.policies.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(config)
+        (self.policies / "10-vendors.yaml").write_text(policy)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.output = folder / "output.txt"
+        self._flags = flags
+        self._key = key
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def sdk(self) -> OpenAI:
+        """The official client, pointed at the gateway; it does not retry."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=60)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start and wait for ``/readyz``."""
+        command = [*_cli(), "serve", *self._files(), "--port", str(self.port), *self._flags]
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=self._environment()
+            )
+        until = time.monotonic() + READY_WITHIN
+        while self.get("/readyz")[0] != 200:
+            assert self._process.poll() is None, self.output.read_text()
+            assert time.monotonic() < until, self.output.read_text()
+            time.sleep(0.05)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """End it as an operator would; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=30)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another command of the command line, on the same files."""
+        return subprocess.run(
+            [*_cli(), *arguments, *self._files()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=self._environment(),
+            check=False,
+        )
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and body; status 0 where nobody listens."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except (urllib.error.URLError, ConnectionError):
+            return 0, {}
+
+    def post(
+        self, body: bytes, path: str = "/v1/chat/completions", **headers: str
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of a raw request."""
+        request = urllib.request.Request(f"{self.url}{path}", data=body, method="POST")
+        request.add_header("content-type", "application/json")
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer), _lower(answer.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error), _lower(error.headers)
+
+    def ask(
+        self, model: str = "gpt-4o", **fields: Any
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """A plain chat completion of a few tokens."""
+        question = [{"role": "user", "content": "What is the capital of France?"}]
+        body = {"model": model, "messages": question, "max_tokens": 16, "temperature": 0} | fields
+        return self.post(json.dumps(body).encode())
+
+    def records(self) -> list[dict[str, Any]]:
+        """All audit records written so far."""
+        files = sorted((self.folder / "state" / "audit").glob("*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+    def _files(self) -> tuple[str, ...]:
+        return ("--config", str(self.config), "--policy", str(self.policies))
+
+    def _environment(self) -> dict[str, str]:
+        kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        if self._key is not None:
+            environment["VENDOR_KEY"] = self._key
+        return environment
+
+
+def _cli() -> tuple[str, ...]:
+    return (sys.executable, "-c", "from gateway.cli import main; main()")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,201 @@
+"""The main job: a banned vendor's model is asked for, and a local GGUF model answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.running import KEY, RunningGateway, configuration
+from tests.simulators.vendor import VendorSimulator
+
+QUESTION = "What is the capital of France?"
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[VendorSimulator]:
+    with VendorSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, vendor: VendorSimulator
+) -> Iterator[RunningGateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with RunningGateway(folder, configuration(vendor.url)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(gateway: RunningGateway, vendor: VendorSimulator) -> Iterator[None]:
+    """Each test begins with a vendor that answers and no ban."""
+    vendor.behave("answer")
+    yield
+    (gateway.policies / "90-toggles.yaml").unlink(missing_ok=True)
+    time.sleep(0.5)
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5"])
+def test_the_sdk_gets_a_real_answer_without_any_account(
+    gateway: RunningGateway, model: str
+) -> None:
+    """A channel without its key is no error: the local model answers, and says why."""
+    answer = gateway.sdk.chat.completions.with_raw_response.create(
+        model=model, messages=[{"role": "user", "content": QUESTION}], temperature=0, max_tokens=32
+    )
+    parsed = answer.parse()
+    assert "Paris" in (parsed.choices[0].message.content or "")
+    assert parsed.model == model
+    assert parsed.usage is not None
+    assert parsed.usage.completion_tokens > 0
+    assert answer.headers["x-gateway-served-by"] == "local/smollm2"
+    assert answer.headers["x-gateway-locality"] == "local"
+    assert answer.headers["x-gateway-failover"] == "no_credentials"
+    assert len(answer.headers["x-gateway-policy"]) == 64
+
+
+def test_the_sdk_streams_from_the_local_model(gateway: RunningGateway) -> None:
+    """One role, text in pieces, one finish, and the usage that was asked for."""
+    stream = gateway.sdk.chat.completions.create(
+        model="claude-sonnet-4-5",
+        messages=[{"role": "user", "content": QUESTION}],
+        temperature=0,
+        max_tokens=32,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    text = [c.choices[0].delta.content or "" for c in chunks if c.choices]
+    assert "Paris" in "".join(text)
+    assert len([piece for piece in text if piece]) > 1
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens > 0
+
+
+def test_an_allowed_vendor_serves_with_its_own_key(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """The app's own key never travels; the model's name is what the app asked for."""
+    status, body, headers = gateway.ask()
+    assert (status, body["model"]) == (200, "gpt-4o")
+    assert "vendor answer" in body["choices"][0]["message"]["content"]
+    assert headers["x-gateway-served-by"] == "openai/gpt-4o"
+    assert "x-gateway-failover" not in headers
+    assert vendor.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_ban_moves_the_next_request_and_an_unban_brings_it_back(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """Within a second, without a restart, and the vendor sees not one more connection."""
+    assert gateway.ask()[2]["x-gateway-served-by"] == "openai/gpt-4o"
+    banned = gateway.run("ban", "openai", "--reason", "drill")
+    assert banned.returncode == 0, banned.stderr
+    assert "in force after" in banned.stdout
+    connections, requests = len(vendor.connections), len(vendor.requests)
+    for stream in (False, True):
+        answer = gateway.sdk.chat.completions.with_raw_response.create(
+            model="gpt-4o",
+            messages=[{"role": "user", "content": QUESTION}],
+            max_tokens=8,
+            stream=stream,
+        )
+        assert answer.headers["x-gateway-served-by"] == "local/smollm2"
+        assert answer.headers["x-gateway-failover"] == "policy"
+    assert (len(vendor.connections), len(vendor.requests)) == (connections, requests)
+    assert vendor.open == 0
+    lifted = gateway.run("unban", "openai")
+    assert lifted.returncode == 0, lifted.stderr
+    assert gateway.ask()[2]["x-gateway-served-by"] == "openai/gpt-4o"
+
+
+def test_with_nothing_left_the_answer_names_vendor_rule_and_reason(
+    gateway: RunningGateway,
+) -> None:
+    """451, and the words that an app's log needs."""
+    gateway.run("ban", "openai", "--reason", "directive 12", "--reference", "https://example.org/12")
+    status, body, _ = gateway.ask("only-cloud")
+    assert status == 451
+    assert body["error"]["type"] == "policy_denied"
+    assert body["error"]["code"] == "vendor_blocked"
+    for word in ("openai", "ban-openai", "directive 12", "https://example.org/12"):
+        assert word in body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ("500", "server_error"),
+        ("429", "rate_limited"),
+        ("451", "vendor_blocked"),
+        ("html", "malformed"),
+        ("break_off", "truncated"),
+    ],
+)
+def test_a_failing_vendor_is_answered_for_by_the_local_model(
+    tmp_path: Path, vendor: VendorSimulator, behaviour: str, reason: str
+) -> None:
+    """Each way of failing has a reason of its own, and no request is lost."""
+    vendor.behave(behaviour)
+    with RunningGateway(tmp_path, configuration(vendor.url)) as gateway:
+        status, _, headers = gateway.ask()
+        assert (status, headers["x-gateway-failover"]) == (200, reason)
+        assert headers["x-gateway-served-by"] == "local/smollm2"
+
+
+def test_killing_the_vendor_does_what_a_ban_does(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """With another reason; a revived vendor serves again."""
+    vendor.kill()
+    try:
+        _, _, headers = gateway.ask()
+        assert headers["x-gateway-served-by"] == "local/smollm2"
+        assert headers["x-gateway-failover"] == "refused"
+    finally:
+        vendor.revive()
+    assert gateway.ask()[2]["x-gateway-served-by"] == "openai/gpt-4o"
+
+
+def test_a_vendors_verdict_on_the_request_goes_back(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """A 400 is the app's to mend: no other target is asked."""
+    vendor.behave("400")
+    status, body, _ = gateway.ask()
+    assert (status, body["error"]["code"]) == (400, "invalid_value")
+    assert "temperature" in body["error"]["message"]
+
+
+def test_every_request_leaves_a_record_without_its_words(gateway: RunningGateway) -> None:
+    """Targets, verdicts, attempts and tokens are written down; prompt and key are not."""
+    _, _, headers = gateway.ask()
+    time.sleep(0.3)
+    record = next(r for r in gateway.records() if r["id"] == headers["x-gateway-request-id"])
+    assert record["outcome"] == "served"
+    assert record["policy"] == headers["x-gateway-policy"]
+    assert [t["verdict"] for t in record["targets"]] == ["allow", "allow"]
+    assert [a["outcome"] for a in record["attempts"]] == ["served"]
+    assert record["prompt_tokens"] > 0
+    everything = "".join(f.read_text() for f in gateway.folder.rglob("*.jsonl"))
+    everything += gateway.output.read_text()
+    assert QUESTION not in everything
+    assert KEY not in everything
+
+
+def test_the_serving_process_has_neither_llama_nor_a_worker_any_key(
+    gateway: RunningGateway,
+) -> None:
+    """llama.cpp is mapped in the model's process only, which knows no vendor's key."""
+    gateway.ask("claude-sonnet-4-5")
+    children = Path(f"/proc/{gateway.pid}/task").glob("*/children")
+    pids = [int(pid) for file in children for pid in file.read_text().split()]
+    assert pids
+    assert "libllama" not in Path(f"/proc/{gateway.pid}/maps").read_text()
+    workers = [pid for pid in pids if "libllama" in Path(f"/proc/{pid}/maps").read_text()]
+    assert len(workers) == 1
+    assert KEY.encode() not in Path(f"/proc/{workers[0]}/environ").read_bytes()
