@@ -96,7 +96,8 @@ class VendorSimulator:
 
         ``429``, ``503``, …: ``retry_after`` (a header's value), ``code``, ``message``, ``type``;
         ``break_off`` and ``stall_mid_stream``: ``after`` (pieces sent before); ``other_model``:
-        ``model``; ``answer``: ``delay`` seconds before, ``pause`` between pieces, ``words``;
+        ``model``; ``answer``: ``delay`` seconds before, ``pause`` between pieces, ``words``,
+        ``linger`` between ``[DONE]`` and the end of the body;
         ``raw``: ``data``, bytes sent as they are, after which the connection is closed unless
         ``keep``.
         """
@@ -303,6 +304,7 @@ class _Exchange:
             await self._piece(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         if behaviour != "missing_done":
             await self._piece(b"data: [DONE]\n\n")
+        await asyncio.sleep(self._options.get("linger", 0))
         return await self._close_stream() and behaviour != "close_after"
 
     def _head(self, kind: str) -> dict[str, Any]:

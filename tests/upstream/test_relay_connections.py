@@ -40,6 +40,16 @@ async def test_a_connection_is_used_again(bench: Bench, stream: bool) -> None:
     assert len(bench.vendor.connections) == 1
 
 
+async def test_the_end_of_a_body_may_come_after_its_last_event(bench: Bench) -> None:
+    """The app does not wait for it, and the connection is kept all the same."""
+    bench.vendor.behave("answer", linger=0.1)
+    async with asyncio.timeout(0.09):
+        await bench.text(stream=True)
+    await asyncio.sleep(0.15)
+    await bench.text(stream=True)
+    assert len(bench.vendor.connections) == 1
+
+
 async def test_an_error_does_not_cost_the_connection(bench: Bench) -> None:
     """A vendor's refusal is an answer like any other."""
     bench.vendor.behave("500")
