@@ -1,18 +1,15 @@
-"""What a worker gives up before it touches a model file: the network, core dumps, a life without
-its parent. Linux; elsewhere nothing is given up, and the log says so.
+"""What a worker gives up before it touches a model file: the network and core dumps.
+Linux; elsewhere the network is kept, and the log says so.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import resource
-import signal
 import sys
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1
 
 
 def drop_network() -> bool:
@@ -26,16 +23,6 @@ def drop_network() -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     # With the right to it first; an unprivileged process needs a user namespace around it.
     return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
-
-
-def die_with_parent(parent: int) -> bool:
-    """Be killed when the process ``parent`` dies; after ``drop_network``, which would undo it.
-
-    Returns False where the parent is gone already: then there is nobody to work for.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return os.getppid() == parent
 
 
 def forbid_core_dumps() -> None:

@@ -25,9 +25,8 @@ import structlog
 import gateway
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError, StartupError
-from gateway.local.gguf import read_header
 from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, encode, reply_decoder
-from gateway.local.verify import verify_file
+from gateway.local.verify import verify
 from gateway.local.worker_config import WorkerConfig
 
 FIRST_DELAY = 0.1
@@ -40,6 +39,8 @@ SILENT = 10.0
 """A worker that says nothing for so long is killed."""
 STALLED = 120.0
 """One that computes a single step for so long, too."""
+DYING = 0.5
+"""For so long a worker whose connection was lost may take to end by itself."""
 STOP_WITHIN = 3.0
 BACKLOG = 128
 LONGEST_PATH = 107
@@ -119,6 +120,7 @@ class Supervisor:
         self._state_dir = state_dir
         self._python = python
         self._keepers: dict[str, _Keeper] = {}
+        self._folder: Path | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
 
@@ -132,7 +134,7 @@ class Supervisor:
             await asyncio.to_thread(self._check, model)
         if not self._models:
             return
-        folder = _folder(self._wanted_dir, [model.name for model in self._models])
+        self._folder = folder = _folder(self._wanted_dir, [m.name for m in self._models])
         for model in self._models:
             path = folder / f"{model.name}.sock"
             self._keepers[model.name] = _Keeper(model, _listen(path), path)
@@ -148,6 +150,9 @@ class Supervisor:
             keeper.become(ModelState.STOPPED)
             keeper.listener.close()
             keeper.path.unlink(missing_ok=True)
+        if self._folder is not None and self._folder != self._wanted_dir.resolve():
+            with suppress(OSError):
+                self._folder.rmdir()
 
     async def wait_ready(self, name: str, timeout: float) -> ModelStatus:
         """The status once the model is ready or has failed, or after ``timeout`` seconds."""
@@ -173,8 +178,7 @@ class Supervisor:
 
     def _check(self, model: LocalModel) -> None:
         path = model.manifest.path
-        cached = verify_file(path, model.manifest.sha256, self._state_dir)
-        header = read_header(path)
+        header, cached = verify(path, model.manifest.sha256, self._state_dir)
         if header.architecture is None:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")
         self._log.info(
@@ -189,7 +193,10 @@ class Supervisor:
         delay = FIRST_DELAY
         while True:
             started = time.monotonic()
-            why = await self._run_once(keeper)
+            try:
+                why = await self._run_once(keeper)
+            except Exception as error:  # noqa: BLE001 - a defect here must not end the restarting
+                why = f"{type(error).__name__}: {error}"
             now = time.monotonic()
             if keeper.given_up(now):
                 detail = f"crashed {CRASHES} times within {WITHIN:.0f} s, last: {why}; given up"
@@ -217,10 +224,14 @@ class Supervisor:
         ended = asyncio.create_task(process.wait())
         try:
             await asyncio.wait((watch, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done() and (silence := watch.result()):
-                process.kill()
+            if not ended.done():
+                # A connection is mostly lost because the process is ending: its code says more.
+                await asyncio.wait((ended,), timeout=DYING)
+            if not ended.done():
+                with suppress(ProcessLookupError):
+                    process.kill()
                 await ended
-                return silence
+                return watch.result()
             code = await ended
             return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
         finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import ModelFileError, StateError
+from gateway.local.gguf import GgufHeader, read_header
 
 CHUNK = 1 << 20
 CACHE = "verified-models.json"
@@ -31,6 +32,15 @@ class Seen:
     mtime_ns: int
     inode: int
     sha256: str
+
+
+def verify(path: Path, sha256: str, state_dir: Path) -> tuple[GgufHeader, bool]:
+    """Check the file's hash, then its header; the header, and whether the hash was remembered.
+
+    Raises what ``verify_file`` and ``read_header`` raise.
+    """
+    remembered = verify_file(path, sha256, state_dir)
+    return read_header(path), remembered
 
 
 def verify_file(path: Path, sha256: str, state_dir: Path) -> bool:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -36,7 +36,7 @@ from gateway.local.batch import (
     Said,
     overflow,
 )
-from gateway.local.isolation import die_with_parent, drop_network, forbid_core_dumps
+from gateway.local.isolation import drop_network, forbid_core_dumps
 from gateway.local.protocol import (
     Accepted,
     Cancel,
@@ -127,6 +127,7 @@ class Worker:
         self._model = model
         self._template = ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
         self._writers: dict[int, asyncio.StreamWriter] = {}
+        self._requests: dict[int, set[int]] = {}
         self._connections = 0
         self._cancelled: set[Key] = set()
         self._preparing: set[Key] = set()
@@ -146,48 +147,42 @@ class Worker:
             batcher.step()
 
     async def run(self, listener: socket.socket) -> None:
-        """Serve until standard input ends."""
+        """Serve until the process ends; raises what ended the decoding."""
         decoding = asyncio.create_task(_in_thread(self._decoding.run))
-        parent = asyncio.create_task(_end_of_input())
-        server = await asyncio.start_unix_server(self._serve, sock=listener)
-        await asyncio.wait((decoding, parent), return_when=asyncio.FIRST_COMPLETED)
-        server.close()
-        if decoding.done():
-            decoding.result()  # raises what ended it
-        self._decoding.close()
-        await decoding
+        async with await asyncio.start_unix_server(self._serve, sock=listener):
+            await decoding
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
         connection = self._connections
         self._writers[connection] = writer
-        mine: set[int] = set()
+        self._requests[connection] = set()
         config = self._config
         self._send(connection, Hello(config.name, config.context, config.slots, os.getpid()))
         decoder = request_decoder()
         try:
             while data := await reader.read(READ):
                 for request in decoder.feed(data):
-                    self._handle(connection, request, mine)
+                    self._handle(connection, request)
         except (ConnectionError, ProtocolError) as error:
             structlog.get_logger().warning("local_connection_lost", reason=str(error))
         finally:
             del self._writers[connection]
-            for id in mine:
+            for id in self._requests.pop(connection):
                 self._cancel((connection, id))
             writer.close()
 
-    def _handle(self, connection: int, request: Request, mine: set[int]) -> None:
+    def _handle(self, connection: int, request: Request) -> None:
         match request:
             case Generate():
-                mine.add(request.id)
+                self._requests[connection].add(request.id)
                 key = (connection, request.id)
                 self._preparing.add(key)
                 self._prepare.submit(self._tokenize, key, request).add_done_callback(
-                    lambda done: _call(self._loop, self._prepared, key, done.result())
+                    lambda done: _call(self._loop, self._prepared, key, _outcome(key, done))
                 )
             case Cancel():
-                mine.discard(request.id)
+                self._requests[connection].discard(request.id)
                 self._cancel((connection, request.id))
             case Ping():
                 self._send(connection, self._decoding.pong())
@@ -226,6 +221,8 @@ class Worker:
         for event in events:
             if isinstance(event.key, tuple):
                 connection, id = event.key
+                if isinstance(event, Ended | Declined):
+                    self._requests.get(connection, set()).discard(id)
                 self._send(connection, _reply(id, event))
 
     def _send(self, connection: int, reply: Reply) -> None:
@@ -235,6 +232,15 @@ class Worker:
         writer.write(encode(reply))
         if writer.transport.get_write_buffer_size() > MAX_UNREAD:
             writer.transport.abort()
+
+
+def _outcome(key: Key, done: Future[Job | Declined]) -> Job | Declined:
+    """Whatever preparing came to: an exception there must not leave its client waiting."""
+    error = done.exception()
+    if error is None:
+        return done.result()
+    structlog.get_logger().error("local_prompt_failed", reason=type(error).__name__)
+    return Declined(key, RefusalKind.FAULT, "the prompt could not be prepared for the local model")
 
 
 def _reply(id: int, event: Event) -> Reply:
@@ -280,12 +286,13 @@ def _settle(future: asyncio.Future[None], failed: BaseException | None) -> None:
         future.set_exception(failed)
 
 
-async def _end_of_input() -> None:
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(READ):
+def _end_with_input() -> None:
+    """End the process, whatever its other threads do, when standard input ends: then the parent
+    has. (The kernel's own signal would come when the parent's *thread* ends, which is not that.)
+    """
+    while os.read(0, READ):
         pass
+    os._exit(0)
 
 
 async def _work(config: WorkerConfig) -> None:
@@ -321,8 +328,9 @@ def main() -> int:
     forbid_core_dumps()
     if not drop_network():
         log.warning("local_network_not_dropped", model=config.name, reason="the kernel forbids it")
-    if not die_with_parent(config.parent):
+    if os.getppid() != config.parent:
         return 0
+    threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
     try:
         asyncio.run(_work(config))
     except (StartupError, TemplateFault) as error:

@@ -1,0 +1,85 @@
+"""A model without a model: it answers each prompt with what the test wrote for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway.domain.call import Sampling
+from gateway.local.batch import Chunk, NoRoom
+
+END = -1
+
+
+class FakeSampler:
+    def __init__(self, model: FakeModel) -> None:
+        self._model = model
+        self.closed = False
+
+    def sample(self, row: int) -> int:
+        return self._model.outputs[row]
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
+
+class FakeModel:
+    """The first token of a prompt names the answer: ``answers[token]``, piece by piece. Checks that
+    every sequence is fed without gaps, and keeps all batches in ``decoded``.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[int, Sequence[bytes]],
+        *,
+        context: int = 1000,
+        slots: int = 2,
+        batch: int = 100,
+    ) -> None:
+        self.context, self.slots, self.batch = context, slots, batch
+        self.decoded: list[list[Chunk]] = []
+        self.outputs: list[int] = []
+        self.samplers: list[FakeSampler] = []
+        self.seeds: list[int] = []
+        self.no_room = 0
+        self._pieces = [piece for answer in answers.values() for piece in answer]
+        self._scripts: dict[int, list[int]] = {}
+        at = 0
+        for name, answer in answers.items():
+            self._scripts[name] = [*range(at, at + len(answer)), END]
+            at += len(answer)
+        self._fed: dict[int, int] = {}
+        self._left: dict[int, list[int]] = {}
+
+    def piece(self, token: int) -> bytes:
+        return self._pieces[token]
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+    def sampler(self, sampling: Sampling, seed: int) -> FakeSampler:
+        self.seeds.append(seed)
+        self.samplers.append(FakeSampler(self))
+        return self.samplers[-1]
+
+    def decode(self, chunks: Sequence[Chunk]) -> list[int]:
+        if self.no_room:
+            self.no_room -= 1
+            raise NoRoom
+        assert sum(len(chunk.tokens) for chunk in chunks) <= self.batch
+        self.decoded.append(list(chunks))
+        self.outputs = []
+        rows: list[int] = []
+        for chunk in chunks:
+            assert chunk.tokens
+            assert chunk.start == self._fed.get(chunk.slot, 0)
+            if chunk.start == 0:
+                self._left[chunk.slot] = list(self._scripts[chunk.tokens[0]])
+            self._fed[chunk.slot] = chunk.start + len(chunk.tokens)
+            if chunk.output:
+                self.outputs.append(self._left[chunk.slot].pop(0))
+            rows.append(len(self.outputs) - 1 if chunk.output else -1)
+        return rows
+
+    def forget(self, slot: int) -> None:
+        self._fed.pop(slot, None)

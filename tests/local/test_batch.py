@@ -1,0 +1,198 @@
+"""Continuous batching on a model that answers as it is told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from gateway.domain.call import Sampling
+from gateway.local.batch import Admitted, Batcher, Declined, Ended, Event, Job, Said
+from gateway.local.protocol import Reason, RefusalKind
+from tests.local.fake_model import FakeModel
+
+A, B = 1001, 1002
+
+
+def clock() -> Callable[[], float]:
+    """Every reading is a tenth of a second later."""
+    return map(float, itertools.count()).__next__
+
+
+def drain(batcher: Batcher) -> list[Event]:
+    events: list[Event] = []
+    for _ in range(5000):
+        if batcher.idle:
+            return events
+        events += batcher.step()
+    raise AssertionError("the batcher does not come to an end")
+
+
+def said(events: list[Event], key: object) -> str:
+    return "".join(e.text for e in events if isinstance(e, Said) and e.key == key)
+
+
+def one(answer: list[bytes], **job: object) -> list[Event]:
+    batcher = Batcher(FakeModel({A: answer}), 0, clock())
+    batcher.submit(Job("a", [A, 0, 0], **job))  # type: ignore[arg-type] # a job's own fields
+    return drain(batcher)
+
+
+def test_one_answer() -> None:
+    """Admitted, said, ended: with counts that do not include the end token."""
+    assert one([b"Hel", b"lo"]) == [
+        Admitted("a", 3),
+        Said("a", "Hel"),
+        Said("a", "lo"),
+        Ended("a", Reason.STOP, 3, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "stops", "shown", "tokens"),
+    [
+        ([b"one ", b"END", b" two"], ("END",), "one ", 2),
+        ([b"one E", b"N", b"D two"], ("END",), "one ", 3),
+        ([b"one E", b"N", b"X two"], ("END",), "one ENX two", 3),
+        ([b"aab", b"x"], ("ab", "aab"), "", 1),
+        ([b"one EN"], ("END",), "one EN", 1),
+        ([b"\xe2\x82", b"\xac\xe2", b"\x82\xac|"], ("€|",), "€", 3),
+    ],
+)
+def test_stop_strings(answer: list[bytes], stops: tuple[str, ...], shown: str, tokens: int) -> None:
+    """A stop string is found across tokens; what only looked like one is shown in the end."""
+    events = one(answer, stop=stops)
+    assert said(events, "a") == shown
+    assert events[-1] == Ended("a", Reason.STOP, 3, tokens)
+
+
+def test_never_half_a_character() -> None:
+    """Bytes wait until their character is whole; one that never is, is not shown."""
+    events = one([b"a\xf0\x9f", b"\x98", b"\x80b", b"\xe2\x82"])
+    assert [e.text for e in events if isinstance(e, Said)] == ["a", "😀b"]
+
+
+def test_max_tokens() -> None:
+    """The limit ends the answer and says so; what was held back for a stop string is shown."""
+    events = one([b"x"] * 9, max_tokens=4, stop=("xxxxxx",))
+    assert said(events, "a") == "xxxx"
+    assert events[-1] == Ended("a", Reason.LENGTH, 3, 4)
+
+
+def test_end_of_context() -> None:
+    """Without a limit, an answer ends where the context does."""
+    batcher = Batcher(FakeModel({A: [b"x"] * 99}, context=10), 0, clock())
+    batcher.submit(Job("a", [A, 0, 0]))
+    assert drain(batcher)[-1] == Ended("a", Reason.LENGTH, 3, 7)
+
+
+def test_overflow_names_both_numbers() -> None:
+    """A prompt that leaves no room for a token is declined before it takes a slot."""
+    batcher = Batcher(FakeModel({}, context=10), 0, clock())
+    (declined,) = batcher.submit(Job("a", [A] * 10))
+    assert isinstance(declined, Declined)
+    assert declined.kind is RefusalKind.CONTEXT_OVERFLOW
+    assert "has 10 tokens" in declined.message
+    assert "context is 10 tokens" in declined.message
+    assert batcher.idle
+
+
+def test_long_prompt_does_not_stall_who_generates() -> None:
+    """While one generates, every step holds its token and only a share of the other's prompt."""
+    model = FakeModel({A: [b"x"] * 50, B: [b"y"]}, batch=512)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("a", [A]))
+    batcher.step()
+    batcher.submit(Job("b", [B] * 640))
+    steps = [batcher.step() for _ in range(10)]
+    assert all(said(events, "a") == "x" for events in steps)
+    assert [sum(len(c.tokens) for c in chunks) for chunks in model.decoded[1:11]] == [65] * 10
+    assert said(steps[-1], "b") == "y"
+
+
+def test_alone_a_prompt_gets_the_whole_batch() -> None:
+    """Where nobody is stalled, prefill is not held back."""
+    model = FakeModel({A: []}, batch=100)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("a", [A] * 250))
+    drain(batcher)
+    assert [len(chunks[0].tokens) for chunks in model.decoded] == [100, 100, 50]
+
+
+def test_short_prompt_overtakes_a_long_one() -> None:
+    """Prompts share a step equally, so a short one is answered first."""
+    model = FakeModel({A: [b"x"], B: [b"y"]}, batch=100)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("long", [A] * 400))
+    batcher.submit(Job("short", [B] * 20))
+    events = drain(batcher)
+    assert [len(c.tokens) for c in model.decoded[0]] == [20, 80]
+    assert [e.key for e in events if isinstance(e, Ended)] == ["short", "long"]
+
+
+def test_full_queue_declines_with_an_estimate() -> None:
+    """Slots and queue are the bound, and what waits longer is told to wait longer."""
+    batcher = Batcher(FakeModel({A: [b"x"] * 9}), 1, clock())
+    for key in range(3):
+        assert batcher.submit(Job(key, [A] * 10)) == []
+    (first,) = batcher.submit(Job("late", [A]))
+    assert isinstance(first, Declined)
+    assert first.kind is RefusalKind.BUSY
+    longer = Batcher(FakeModel({A: [b"x"] * 9}), 9, clock())
+    for key in range(11):
+        longer.submit(Job(key, [A] * 10))
+    (second,) = longer.submit(Job("late", [A]))
+    assert isinstance(second, Declined)
+    assert first.retry_after is not None
+    assert second.retry_after is not None
+    assert 1 <= first.retry_after < second.retry_after
+
+
+def test_waiting_ones_follow_in_order() -> None:
+    """A slot that is free goes to who has waited longest."""
+    batcher = Batcher(FakeModel({A: [b"x"]}, slots=1), 9, clock())
+    for key in range(4):
+        batcher.submit(Job(key, [A]))
+    assert [e.key for e in drain(batcher) if isinstance(e, Ended)] == [0, 1, 2, 3]
+
+
+def test_cancel_frees_the_slot() -> None:
+    """The next in the queue has it in the very next step; samplers are given back."""
+    model = FakeModel({A: [b"x"] * 50, B: [b"y"]}, slots=1)
+    batcher = Batcher(model, 2, clock())
+    for key, name in (("a", A), ("gone", A), ("b", B)):
+        batcher.submit(Job(key, [name]))
+    batcher.step()
+    batcher.cancel("gone")
+    batcher.cancel("a")
+    batcher.cancel("nobody")
+    events = batcher.step()
+    assert events == [Admitted("b", 1), Said("b", "y")]
+    drain(batcher)
+    assert all(sampler.closed for sampler in model.samplers)
+    assert len(model.samplers) == 2
+
+
+def test_no_room_costs_the_newest() -> None:
+    """When memory has no room the newest gives way and the others go on."""
+    model = FakeModel({A: [b"x"] * 3, B: [b"y"]})
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("a", [A]))
+    batcher.step()
+    batcher.submit(Job("b", [B]))
+    model.no_room = 1
+    events = drain(batcher)
+    assert [(e.key, e.kind) for e in events if isinstance(e, Declined)] == [("b", RefusalKind.BUSY)]
+    assert Ended("a", Reason.STOP, 1, 3) in events
+
+
+def test_seed_is_handed_on() -> None:
+    """A given seed is the sampler's; none given, each answer has its own."""
+    model = FakeModel({A: []}, slots=3)
+    batcher = Batcher(model, 0, clock())
+    for key, seed in enumerate((7, None, None)):
+        batcher.submit(Job(key, [A], Sampling(seed=seed)))
+    drain(batcher)
+    assert model.seeds[0] == 7
+    assert model.seeds[1] != model.seeds[2]

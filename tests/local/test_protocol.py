@@ -1,0 +1,67 @@
+"""Frames between serving process and worker, in pieces of any size."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.call import Message, Sampling
+from gateway.local.protocol import (
+    MAX_FRAME,
+    Accepted,
+    Cancel,
+    Done,
+    Generate,
+    Hello,
+    Ping,
+    Pong,
+    ProtocolError,
+    Reason,
+    RefusalKind,
+    Refused,
+    Reply,
+    Request,
+    Text,
+    encode,
+    reply_decoder,
+    request_decoder,
+)
+
+REQUESTS: list[Request] = [
+    Generate(1, (Message("user", "grüß dich"),), Sampling(temperature=0.0, seed=3), 5, ("a",)),
+    Cancel(1),
+    Ping(),
+]
+REPLIES: list[Reply] = [
+    Hello("smollm2", 4096, 8, 77),
+    Accepted(1, 30),
+    Text(1, "é"),
+    Done(1, Reason.LENGTH, 30, 5),
+    Refused(2, RefusalKind.BUSY, "full", 2.5),
+    Pong(3, 8, 120.5),
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1 << 20])
+def test_any_pieces(size: int) -> None:
+    """What is fed one byte at a time comes out as what is fed whole."""
+    requests = b"".join(map(encode, REQUESTS))
+    replies = b"".join(map(encode, REPLIES))
+    worker, client = request_decoder(), reply_decoder()
+    got = [m for at in range(0, len(requests), size) for m in worker.feed(requests[at : at + size])]
+    assert got == REQUESTS
+    back = [m for at in range(0, len(replies), size) for m in client.feed(replies[at : at + size])]
+    assert back == REPLIES
+    assert worker.pending == client.pending == 0
+
+
+def test_too_long_a_frame_is_refused_by_its_length() -> None:
+    """Nothing is collected for a frame over the limit."""
+    with pytest.raises(ProtocolError, match="over the limit"):
+        list(request_decoder().feed((MAX_FRAME + 1).to_bytes(4, "big")))
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"\x80", encode(REPLIES[0])[4:]])
+def test_other_messages_are_refused(body: bytes) -> None:
+    """No msgpack, no tag, or the other side's message: an error of the protocol."""
+    with pytest.raises(ProtocolError, match="not a message"):
+        list(request_decoder().feed(len(body).to_bytes(4, "big") + body))

@@ -1,0 +1,69 @@
+"""Chat templates, and messages brought into the shape that they take."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.call import Message
+from gateway.local.template import ChatTemplate, TemplateFault
+
+STRICT = """
+{%- if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}
+{%- for m in messages %}
+    {%- if (m.role == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('roles must alternate') }}
+    {%- endif %}
+    {{- '[' + m.role + ':' + m.content + ']' }}
+{%- endfor %}"""
+FREE = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
+
+
+def render(source: str, *turns: tuple[str, str]) -> str:
+    return ChatTemplate(source).render([Message(role, text) for role, text in turns])
+
+
+def test_leaves_alone_what_is_taken() -> None:
+    """A template that takes everything gets everything as it came."""
+    turns = (("system", "s"), ("user", "a"), ("user", "b"))
+    assert render(FREE, *turns) == "[system:s][user:a][user:b]"
+
+
+def test_system_text_moves_into_the_first_user_turn() -> None:
+    """A template without a system role still gets what it says."""
+    assert render(STRICT, ("system", "s"), ("user", "a")) == "[user:s\n\na]"
+
+
+def test_neighbours_are_merged() -> None:
+    """A template that wants turns to alternate gets them so."""
+    turns = (("user", "a"), ("user", "b"), ("assistant", "c"), ("tool", "d"), ("user", "e"))
+    assert render(STRICT, *turns) == "[user:a\n\nb][assistant:c][user:d\n\ne]"
+
+
+def test_assistant_first_gets_a_user_before_it() -> None:
+    """A conversation may begin with a greeting of the assistant."""
+    assert render(STRICT, ("assistant", "hi"), ("user", "a")) == "[user:][assistant:hi][user:a]"
+
+
+def test_a_template_that_always_raises_is_a_fault() -> None:
+    """No shape helps: the template's own words are handed on."""
+    with pytest.raises(TemplateFault, match="never"):
+        render("{{ raise_exception('never') }}", ("user", "a"))
+
+
+def test_sandbox_holds() -> None:
+    """A template cannot reach Python's inside."""
+    with pytest.raises(TemplateFault, match="unsafe|undefined"):
+        render("{{ ''.__class__.__mro__[1].__subclasses__() }}", ("user", "a"))
+
+
+def test_size_is_limited() -> None:
+    """A template that multiplies is stopped."""
+    with pytest.raises(TemplateFault, match="over 16777216 characters"):
+        render(
+            "{% for i in range(9999) %}{{ messages[0].content }}{% endfor %}", ("user", "a" * 9999)
+        )
+
+
+def test_tojson_is_not_for_html() -> None:
+    """Quotes and angle brackets come through as they are."""
+    assert render("{{ messages[0].content | tojson }}", ("user", "<é'>")) == '"<é\'>"'
