@@ -149,8 +149,11 @@ class Worker:
     async def run(self, listener: socket.socket) -> None:
         """Serve until the process ends; raises what ended the decoding."""
         decoding = asyncio.create_task(_in_thread(self._decoding.run))
-        async with await asyncio.start_unix_server(self._serve, sock=listener):
+        server = await asyncio.start_unix_server(self._serve, sock=listener)
+        try:
             await decoding
+        finally:
+            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
