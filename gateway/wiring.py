@@ -127,7 +127,7 @@ class Gateway:
         self._options = options
         self._settings = settings
         self._inventory = inventory
-        self._store = PolicyStore(settings.policy.dir, settings.state.dir, inventory.load_policy)
+        self._store = policy_store(inventory)
         self._log = structlog.get_logger("gateway")
         self._announcement = Announcement(run_dir(settings))
         self._audit = JsonLinesSink(settings.state.dir / "audit")
@@ -227,6 +227,12 @@ def serving_app(options: ServeOptions) -> GatewayApp:
     """The ASGI app of one serving process; what uvicorn calls in each of them."""
     configure_logs()
     return create_app(Gateway(options))
+
+
+def policy_store(inventory: Inventory) -> PolicyStore:
+    """The store of the configured policy folder; ``start`` raises where there is no good policy."""
+    settings = inventory.settings
+    return PolicyStore(settings.policy.dir, settings.state.dir, inventory.load_policy)
 
 
 def run_dir(settings: Settings) -> Path:

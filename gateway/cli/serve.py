@@ -18,13 +18,14 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from gateway.cli.options import config_option, policy_option, settings_of
+from gateway.config.catalog import load_catalog
 from gateway.config.manifests import local_models
 from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings
 from gateway.errors import StartupError
 from gateway.local.supervisor import Supervisor
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import ServeOptions, run_dir, serving_app
+from gateway.wiring import Inventory, ServeOptions, policy_store, run_dir, serving_app
 
 READY_WITHIN = 120.0
 """Seconds after which the waiting for ``/readyz`` is given up (the gateway serves on)."""
@@ -88,6 +89,8 @@ def serve(
     configure_logs()
     flags = {"server.host": host, "server.port": port, "server.workers": workers}
     settings = settings_of(config, policy_dir, **flags)
+    # Said here, with its position, rather than by each serving process on its own.
+    policy_store(Inventory(settings, load_catalog())).start()
     if not is_loopback(settings.server.host):
         click.secho(
             f"warning: listening on {settings.server.host}, and this version knows no keys: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +21,12 @@ EVENT_STREAM: tuple[Header, ...] = (
 )
 
 
+DISCARDED = 4
+"""A body is read on, and thrown away, up to this many times the limit: a client that is still
+sending when its connection is closed sees a reset instead of the 413.
+"""
+
+
 class ClientGone(Exception):
     """The app closed its connection: nobody is left to answer."""
 
@@ -34,10 +40,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. ``limit`` is in bytes. Raises ``BodyTooLarge`` before reading on."""
-    declared = header(scope, b"content-length")
-    if declared is not None and int(declared) > limit:
-        raise _too_large(limit)
+    """The whole body. ``limit`` is in bytes. Raises ``BodyTooLarge``, keeping no more than that."""
     encoding = header(scope, b"content-encoding")
     if encoding not in (None, b"identity"):
         raise InvalidRequest(
@@ -46,17 +49,25 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         )
     pieces: list[bytes] = []
     size = 0
+    async for piece in _pieces(receive):
+        size += len(piece)
+        if size > limit * DISCARDED:
+            break
+        if size <= limit:
+            pieces.append(piece)
+    if size > limit:
+        raise _too_large(limit)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
+        yield message.get("body", b"")
         if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            return
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.end_to_end.running import KEY, RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
 
 QUESTION = "What is the capital of France?"
+# Without a system prompt so small a model answers in French.
+MESSAGES: list[ChatCompletionMessageParam] = [
+    {"role": "system", "content": "You are a helpful assistant. Answer in one short sentence."},
+    {"role": "user", "content": QUESTION},
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +44,14 @@ def as_it_was(gateway: RunningGateway, vendor: VendorSimulator) -> Iterator[None
     time.sleep(0.5)
 
 
-@pytest.mark.parametrize("model", ["claude-sonnet-4-5"])
-def test_the_sdk_gets_a_real_answer_without_any_account(
-    gateway: RunningGateway, model: str
-) -> None:
+def test_the_sdk_gets_a_real_answer_without_any_account(gateway: RunningGateway) -> None:
     """A channel without its key is no error: the local model answers, and says why."""
     answer = gateway.sdk.chat.completions.with_raw_response.create(
-        model=model, messages=[{"role": "user", "content": QUESTION}], temperature=0, max_tokens=32
+        model="claude-sonnet-4-5", messages=MESSAGES, temperature=0, max_tokens=32
     )
     parsed = answer.parse()
     assert "Paris" in (parsed.choices[0].message.content or "")
-    assert parsed.model == model
+    assert parsed.model == "claude-sonnet-4-5"
     assert parsed.usage is not None
     assert parsed.usage.completion_tokens > 0
     assert answer.headers["x-gateway-served-by"] == "local/smollm2"
@@ -61,7 +64,7 @@ def test_the_sdk_streams_from_the_local_model(gateway: RunningGateway) -> None:
     """One role, text in pieces, one finish, and the usage that was asked for."""
     stream = gateway.sdk.chat.completions.create(
         model="claude-sonnet-4-5",
-        messages=[{"role": "user", "content": QUESTION}],
+        messages=MESSAGES,
         temperature=0,
         max_tokens=32,
         stream=True,
@@ -100,7 +103,7 @@ def test_a_ban_moves_the_next_request_and_an_unban_brings_it_back(
     for stream in (False, True):
         answer = gateway.sdk.chat.completions.with_raw_response.create(
             model="gpt-4o",
-            messages=[{"role": "user", "content": QUESTION}],
+            messages=MESSAGES,
             max_tokens=8,
             stream=stream,
         )
@@ -117,7 +120,9 @@ def test_with_nothing_left_the_answer_names_vendor_rule_and_reason(
     gateway: RunningGateway,
 ) -> None:
     """451, and the words that an app's log needs."""
-    gateway.run("ban", "openai", "--reason", "directive 12", "--reference", "https://example.org/12")
+    gateway.run(
+        "ban", "openai", "--reason", "directive 12", "--reference", "https://example.org/12"
+    )
     status, body, _ = gateway.ask("only-cloud")
     assert status == 451
     assert body["error"]["type"] == "policy_denied"
@@ -182,9 +187,8 @@ def test_every_request_leaves_a_record_without_its_words(gateway: RunningGateway
     assert [a["outcome"] for a in record["attempts"]] == ["served"]
     assert record["prompt_tokens"] > 0
     everything = "".join(f.read_text() for f in gateway.folder.rglob("*.jsonl"))
-    everything += gateway.output.read_text()
     assert QUESTION not in everything
-    assert KEY not in everything
+    assert KEY not in everything + gateway.output.read_text()
 
 
 def test_the_serving_process_has_neither_llama_nor_a_worker_any_key(
