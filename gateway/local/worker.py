@@ -76,7 +76,7 @@ class Decoding:
     def __init__(self, batcher: Batcher, emit: Callable[[list[Event]], None]) -> None:
         self._batcher = batcher
         self._emit = emit
-        self._inbox: queue.SimpleQueue[Job | Key | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Job | Key] = queue.SimpleQueue()
         self._step_since = 0.0
 
     def submit(self, job: Job) -> None:
@@ -84,9 +84,6 @@ class Decoding:
 
     def cancel(self, key: Key) -> None:
         self._inbox.put(key)
-
-    def close(self) -> None:
-        self._inbox.put(None)
 
     def pong(self) -> Pong:
         """The state of affairs; figures may be one step old."""
@@ -99,13 +96,11 @@ class Decoding:
         )
 
     def run(self) -> None:
-        """Until ``close``. An exception of the model goes through: the process must end."""
+        """For ever. An exception of the model goes through: the process must end."""
         while True:
             events: list[Event] = []
             while self._batcher.idle or not self._inbox.empty():
                 order = self._inbox.get()
-                if order is None:
-                    return
                 if isinstance(order, Job):
                     events += self._batcher.submit(order)
                     if events and self._batcher.idle:

@@ -128,7 +128,7 @@ async def test_stop_string(backend: LocalBackend, make_call: MakeCall) -> None:
     assert events[-1] == Finished(FinishReason.STOP)
 
 
-async def test_worker_has_no_key_and_no_network(running: Running) -> None:
+def test_worker_has_no_key_and_no_network(running: Running) -> None:
     """Keys of our environment are not the worker's, and it has a network namespace of its own."""
     pid = worker_pid(running)
     environment = Path(f"/proc/{pid}/environ").read_bytes()

@@ -52,7 +52,7 @@ def test_a_template_that_always_raises_is_a_fault() -> None:
 
 def test_sandbox_holds() -> None:
     """A template cannot reach Python's inside."""
-    with pytest.raises(TemplateFault, match="unsafe|undefined"):
+    with pytest.raises(TemplateFault, match=r"unsafe|undefined"):
         render("{{ ''.__class__.__mro__[1].__subclasses__() }}", ("user", "a"))
 
 

@@ -1,0 +1,109 @@
+"""What the supervisor does when workers do not do what they should, and when it dies itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.local_model import LocalModel
+from gateway.errors import ModelFileError
+from gateway.local.supervisor import ModelState, Supervisor, worker_environment
+
+ORPHANING = """
+import asyncio, sys, threading
+from pathlib import Path
+from gateway.domain.local_model import LocalModel, Manifest
+from gateway.local.supervisor import Supervisor
+
+async def main():
+    path, sha256, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    manifest = Manifest("m", path, sha256, "huggingface", "m", "Apache-2.0", 8192)
+    model = LocalModel("m", manifest, context=256, slots=1, queue=0)
+    supervisor = Supervisor([model], run_dir=folder / "run", state_dir=folder / "state")
+    await supervisor.start()
+    await supervisor.wait_ready("m", 60)
+    print("worker", supervisor.status()[0].pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that nobody has waited for yet does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+async def test_three_crashes_give_the_model_up(model: LocalModel, tmp_path: Path) -> None:
+    """A worker that never comes up is tried three times with growing pauses, then no more."""
+    supervisor = Supervisor([model], tmp_path / "r", tmp_path / "s", python="/bin/false")
+    began = time.monotonic()
+    await supervisor.start()
+    status = await supervisor.wait_ready(model.name, 20)
+    took = time.monotonic() - began
+    await supervisor.stop()
+    assert status.state is ModelState.FAILED
+    assert "crashed 3 times" in status.detail
+    assert "ended with code 1" in status.detail
+    assert status.restarts == 2
+    assert took >= 0.1 + 0.2
+
+
+async def test_altered_file_starts_nothing(model: LocalModel, tmp_path: Path) -> None:
+    """A file that is not the pinned one is refused before any socket or process is made."""
+    wrong = replace(model, manifest=replace(model.manifest, sha256="0" * 64))
+    supervisor = Supervisor([wrong], run_dir=tmp_path / "run", state_dir=tmp_path / "state")
+    with pytest.raises(ModelFileError, match=f"expected sha256 {'0' * 64}, got b179c952"):
+        await supervisor.start()
+    assert supervisor.status() == ()
+    assert not supervisor.sockets()
+
+
+async def test_long_folder_is_replaced(model: LocalModel, tmp_path: Path) -> None:
+    """Where the kernel takes no socket path so long, a short folder serves, and is removed."""
+    run_dir = tmp_path / ("x" * 120)
+    supervisor = Supervisor([model], run_dir, tmp_path / "s", python="/bin/false")
+    await supervisor.start()
+    path = supervisor.sockets()[model.name]
+    assert len(os.fsencode(path)) < 100
+    assert await asyncio.to_thread(path.is_socket)
+    await supervisor.stop()
+    assert not await asyncio.to_thread(path.parent.exists)
+
+
+def test_environment_is_a_list_of_names() -> None:
+    """Nothing of our environment goes to a worker but what is listed, whatever its prefix."""
+    ours = {"PATH": "/bin", "OPENAI_API_KEY": "k", "OMP_API_KEY": "k", "GGML_TOKEN": "k"}
+    given = worker_environment(ours)
+    assert given["PATH"] == "/bin"
+    assert "k" not in given.values()
+
+
+def test_worker_does_not_outlive_a_killed_parent(model: LocalModel, tmp_path: Path) -> None:
+    """kill -9 of the supervising process ends its worker, which only sees its input end."""
+    manifest = model.manifest
+    command = [sys.executable, "-c", ORPHANING]
+    command += [str(manifest.path), manifest.sha256, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        line = next(line for line in parent.stdout if line.startswith("worker "))
+        worker = int(line.split()[1])
+        assert alive(worker)
+        parent.send_signal(signal.SIGKILL)
+        parent.stdout.close()
+    deadline = time.monotonic() + 5
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(worker)
