@@ -264,6 +264,7 @@ def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
             organization=section.organization,
             connect_timeout=float(wait.connect_timeout),
             first_token_timeout=float(wait.first_token_timeout),
+            answer_timeout=float(wait.answer_timeout),
             idle_timeout=float(wait.idle_timeout),
         )
         for name, section in settings.channels.items()

@@ -196,10 +196,13 @@ class LocalSection(Closed):
 
 
 class UpstreamSection(Closed):
-    """How long to wait for a target, in seconds."""
+    """How long to wait for a target, in seconds. ``first_token_timeout`` is for streams;
+    ``answer_timeout`` for plain answers, which begin when they are complete.
+    """
 
     connect_timeout: Seconds = 5
     first_token_timeout: Seconds = 30
+    answer_timeout: Seconds = 120
     idle_timeout: Seconds = 30
 
 

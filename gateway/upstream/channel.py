@@ -25,6 +25,7 @@ class Channel:
     literal: Address | None
     connect_timeout: float
     first_token_timeout: float
+    answer_timeout: float
     idle_timeout: float
     api_key: str | None = field(repr=False)
     head: bytes = field(repr=False)
@@ -41,6 +42,7 @@ class Channel:
         organization: str | None,
         connect_timeout: float,
         first_token_timeout: float,
+        answer_timeout: float,
         idle_timeout: float,
     ) -> Self:
         """Raises ``ValueError`` for what is no base URL or cannot stand in a header."""
@@ -64,6 +66,7 @@ class Channel:
             literal=literal,
             connect_timeout=connect_timeout,
             first_token_timeout=first_token_timeout,
+            answer_timeout=answer_timeout,
             idle_timeout=idle_timeout,
             api_key=api_key,
             head=_head(name, authority, url.path.rstrip("/"), api_key, organization),

@@ -174,6 +174,8 @@ class _Clock:
 
     def __init__(self, channel: Channel, call: Call) -> None:
         self._channel = channel
+        # A plain answer has no first token: it comes when all of it has been generated.
+        self._patience = channel.first_token_timeout if call.stream else channel.answer_timeout
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + call.deadline - time.monotonic()
         self._first = self._deadline
@@ -184,7 +186,7 @@ class _Clock:
 
     def sent(self) -> None:
         """The request is out: the first byte of the answer is waited for from now."""
-        self._first = min(self._deadline, self._loop.time() + self._channel.first_token_timeout)
+        self._first = min(self._deadline, self._loop.time() + self._patience)
 
     async def head(self, connection: Connection) -> int:
         try:

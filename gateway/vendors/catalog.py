@@ -27,16 +27,19 @@ class Vendor:
 @dataclass(frozen=True, slots=True)
 class Family:
     """Model names of one developer. ``tokens`` are a prefix of the name; where ``derived``, they
-    may have others between them.
+    may have others between them; where ``exact``, they are the whole name.
     """
 
     tokens: tuple[str, ...]
     developer: str
     lineage: tuple[str, ...] = ()
     derived: bool = False
+    exact: bool = False
 
     def fits(self, tokens: Sequence[str]) -> bool:
         """Whether a name, cut into lower-case tokens, is of this family."""
+        if self.exact:
+            return tuple(tokens) == self.tokens
         if not self.derived:
             return tuple(tokens[: len(self.tokens)]) == self.tokens
         rest = iter(tokens)
@@ -46,7 +49,14 @@ class Family:
 class Catalog:
     """All vendors and families, indexed. Vendor ``self`` is the operator and always known."""
 
-    def __init__(self, version: str, vendors: Iterable[Vendor], families: Iterable[Family]) -> None:
+    def __init__(
+        self,
+        version: str,
+        vendors: Iterable[Vendor],
+        families: Iterable[Family],
+        repackers: Iterable[str] = (),
+        regions: Mapping[str, str] | None = None,
+    ) -> None:
         self.version = version
         self._vendors = {vendor.id: vendor for vendor in vendors}
         self._words = {alias: v.id for v in self._vendors.values() for alias in v.aliases}
@@ -55,6 +65,8 @@ class Catalog:
         self._families = tuple(
             sorted(families, key=lambda f: (not f.derived, -len(f.tokens), f.tokens))
         )
+        self._repackers = frozenset(repackers)
+        self._regions = dict(regions or {})
         self._check()
 
     @classmethod
@@ -65,13 +77,15 @@ class Catalog:
             families = [_family(row, derived=False) for row in data["family"]]
             families += [_family(row, derived=True) for row in data["derived"]]
             version = str(data["version"])
+            repackers = [str(word).lower() for word in data.get("repackers", ())]
+            regions = {str(key): str(value) for key, value in data.get("region", {}).items()}
         except (KeyError, TypeError) as error:
             raise ValueError(f"the vendor catalog lacks {error}") from error
         ids = [vendor.id for vendor in vendors]
         doubles = sorted({id_ for id_ in ids if ids.count(id_) > 1})
         if doubles:
             raise ValueError(f"the vendor catalog has two rows of {', '.join(doubles)}")
-        return cls(version, vendors, families)
+        return cls(version, vendors, families, repackers, regions)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -96,6 +110,20 @@ class Catalog:
     def family(self, tokens: Sequence[str]) -> Family | None:
         """The family of a model name that was cut into tokens."""
         return next((family for family in self._families if family.fits(tokens)), None)
+
+    def repacks(self, publisher: str) -> bool:
+        """Whether a publisher only puts others' weights into other containers."""
+        return publisher.lower() in self._repackers
+
+    def served_in(self, region: str) -> frozenset[str]:
+        """The country of a serving region, where it is known: by the region's full name, by the
+        first of its words (all of ``us-…``), or because it is a country's code itself.
+        """
+        region = region.lower()
+        country = self._regions.get(region) or self._regions.get(region.partition("-")[0])
+        if country is None and len(region) == 2 and region.isalpha():
+            country = region.upper()
+        return frozenset() if country is None else frozenset({country})
 
     def jurisdictions(self, id: str) -> frozenset[str]:
         """The home countries of a vendor and of all its parents."""
@@ -134,4 +162,10 @@ def _vendor(row: Mapping[str, Any]) -> Vendor:
 
 
 def _family(row: Mapping[str, Any], *, derived: bool) -> Family:
-    return Family(tuple(row["tokens"]), row["developer"], tuple(row.get("lineage", ())), derived)
+    return Family(
+        tokens=tuple(row["tokens"]),
+        developer=row["developer"],
+        lineage=tuple(row.get("lineage", ())),
+        derived=derived,
+        exact=bool(row.get("exact", False)),
+    )

@@ -22,13 +22,28 @@ _REGIONS = {
 
 _STAMP = re.compile(
     r"""(?: @(?:\d{8}|latest|default)          # Vertex
-          | [-:]v\d+(?::\d+)?(?::\d+k)?        # Bedrock
-          | -20\d{6} | -20\d\d-\d\d-\d\d       # dates
+          | -maas                              # Vertex, served by Google
+          | [-:]v\d+:\d+(?::\d+k)?            # Bedrock
+          | (?<=\db)-\d:\d                    # Bedrock: gpt-oss-120b-1:0
+          | -20\d{6} | -20\d\d-\d\d-\d\d | -\d\d-20\d\d   # dates
+          | (?<=-preview)-\d\d-\d\d
           | -latest
-          | :(?:free|nitro|beta|extended|thinking|online|floor)  # OpenRouter
+          | :(?:free|nitro|beta|extended|thinking|online|floor|exacto)  # OpenRouter
         )\Z""",
     re.VERBOSE,
 )
+_MAKERS_DATES = (
+    re.compile(r"(?<=\Agpt-4)-(?:0[1-9]|1[0-2])\d\d(?=-|\Z)"),
+    re.compile(r"(?<=\Agpt-3\.5-turbo)-(?:0[1-9]|1[0-2])\d\d\Z"),
+    re.compile(r"(?<=\w)-2[3-9](?:0[1-9]|1[0-2])\Z"),
+)
+_MISTRAL = re.compile(r"(?:open-|labs-)?(?:\w+stral|mistral|mixtral)(?:-|\Z)")
+_CLAUDE = re.compile(r"claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)(?=-|\Z)")
+_BEDROCK_CLAUDE = re.compile(r"(claude-.+?)-v\d+\Z")
+_LLAMA = re.compile(r"(?:meta-)?llama-?v?(\d)(?:[-.p](\d)(?=-|\Z))?(?=-|\Z)")
+_AWS_REGION = re.compile(r"[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d\Z")
+_BEDROCK_SEGMENT = re.compile(r"(?:converse|converse_like|invoke|\d+-month-commitment)\Z")
+_QUANT = re.compile(r"(?:i?q\d\w*|fp\d+|bf16|cloud|latest)\Z")
 _TOKENS = re.compile(r"[^a-z0-9]+")
 _GLUED = re.compile(r"([a-z]+?)(\d+(?:x\d+)?b?)\Z")
 _CLOUD_TAG = re.compile(r"(?:\A|[-:])cloud(?:\Z|[-:])")
@@ -51,21 +66,50 @@ def parse(model_id: str, provider: str) -> ModelId:
     if provider == "amazon":
         return _bedrock(model_id)
     parsed = _path(model_id)
-    if parsed.publisher is None and parsed.name in _AUTO:
+    bare = parsed.publisher is None or provider in ("openrouter", "vercel")
+    if parsed.opaque or (bare and parsed.name in _AUTO):
         return replace(parsed, opaque=True)
-    if provider in ("openrouter", "vercel") and parsed.name in _AUTO:
-        return replace(parsed, opaque=True)
-    return replace(parsed, name=canonical(parsed.name))
+    name = parsed.name
+    if provider == "huggingface":  # the router's suffix is the provider it should ask
+        name = name.partition(":")[0]
+    if provider == "ollama":
+        name = _untagged(name)
+    return replace(parsed, name=canonical(name))
 
 
 def canonical(name: str) -> str:
-    """The name without dates, versions and serving suffixes, in lower case."""
+    """The name without dates, versions and serving suffixes, in lower case, and in its maker's
+    own spelling where channels differ.
+    """
     name = name.lower()
     while True:
         shorter = _STAMP.sub("", name)
-        if shorter in (name, ""):
-            return name
+        if shorter in (name, "") or shorter == "claude":
+            break
         name = shorter
+    if name.startswith("claude-"):
+        name = name.replace(".", "-")
+        return _CLAUDE.sub(r"claude-\2-\1", name)
+    if name.startswith("gemini-"):
+        return re.sub(r"-00\d\Z", "", name)
+    if name.startswith("gpt-"):
+        for dated in _MAKERS_DATES[:2]:
+            name = dated.sub("", name)
+    elif _MISTRAL.match(name):
+        name = _MAKERS_DATES[2].sub("", name)
+    return _LLAMA.sub(_llama, name) if _LLAMA.match(name) else name
+
+
+def _llama(found: re.Match[str]) -> str:
+    major, minor = found.groups()
+    return f"llama-{major}.{minor}" if minor else f"llama-{major}"
+
+
+def _untagged(name: str) -> str:
+    """An Ollama name with the size of its tag; the quantisation and where it runs are no name."""
+    base, _, tag = name.lower().partition(":")
+    kept = [word for word in re.split(r"[-:]", tag) if word and not _QUANT.match(word)]
+    return "-".join([base, *kept])
 
 
 def tokens(name: str) -> list[str]:
@@ -81,36 +125,70 @@ def tokens(name: str) -> list[str]:
     return words
 
 
+def cut(name: str) -> tuple[str, str]:
+    """The first word of a name and what follows it."""
+    found = re.match(r"([a-z0-9]+)[-_.](.+)\Z", name)
+    return (found.group(1), found.group(2)) if found else (name, "")
+
+
 def is_cloud_tag(model_id: str) -> bool:
     """Whether an Ollama tag says that the model is served off site."""
-    return _CLOUD_TAG.search(model_id.lower().partition("/")[2] or model_id.lower()) is not None
+    return any(_CLOUD_TAG.search(part) for part in model_id.lower().split("/"))
 
 
 def _bedrock(model_id: str) -> ModelId:
-    if model_id.startswith("arn:"):
-        resource = model_id.rpartition("/")[2]
-        if ":foundation-model/" not in model_id and ":inference-profile/" not in model_id:
-            return ModelId(resource, opaque=True)
-        model_id = resource
+    model_id = model_id.lower()
     region: str | None = None
+    if model_id.startswith("arn:"):
+        fields = model_id.split(":", 5)
+        kind, _, resource = fields[-1].partition("/")
+        region = fields[3] if len(fields) == 6 and fields[3] else None
+        if kind not in ("foundation-model", "inference-profile"):
+            return ModelId(resource or model_id, region=region, opaque=True)
+        model_id = resource
+    *segments, model_id = model_id.split("/")
+    for segment in segments:
+        if _AWS_REGION.match(segment):
+            region = segment
+        elif not _BEDROCK_SEGMENT.match(segment):
+            return ModelId(model_id, region=region, opaque=True)
     first, dot, rest = model_id.partition(".")
     if dot and first in _REGIONS:
         region, model_id = _REGIONS[first], rest
     publisher, dot, name = model_id.partition(".")
-    if not dot:
-        return ModelId(canonical(model_id), region=region, opaque=True)
-    return ModelId(canonical(name), publisher, region)
+    if not dot or not publisher.isalnum() or publisher[-1:].isdigit() and publisher != "ai21":
+        return ModelId(canonical(model_id), region=region)
+    name = canonical(name)
+    older = _BEDROCK_CLAUDE.match(name)
+    if publisher == "anthropic" and older:
+        name = older.group(1)
+    elif re.match(r"[rv]\d", name):  # deepseek.r1 is deepseek-r1 everywhere else
+        name = f"{publisher}-{name}"
+    return ModelId(name, publisher, region)
 
 
 def _path(model_id: str) -> ModelId:
     """A bare ``model``, ``publisher/model``, ``…/models/model`` or a fine-tuned ``ft:model:…``."""
-    if model_id.startswith("ft:"):
-        return ModelId(model_id.split(":")[1])
     parts = [part for part in model_id.split("/") if part]
+    if not parts:
+        return ModelId(model_id, opaque=True)
+    if parts[-1].startswith("ft:"):
+        return ModelId(parts[-1].split(":")[1], parts[-2].lstrip("~") if parts[1:] else None)
+    if parts[0] == "accounts":
+        # Fireworks: what an account of its own deployed may be anybody's.
+        shared = parts[1:3] == ["fireworks", "models"] and len(parts) == 4
+        return ModelId(parts[-1], opaque=not shared)
+    if "endpoints" in parts[:-1]:
+        return ModelId(parts[-1], opaque=True)
+    region = _after("locations", parts)
     if "models" in parts[:-1]:
-        at = parts.index("models")
-        owner = parts[at - 1] if at > 0 and parts[at - 2 : at - 1] == ["publishers"] else None
-        return ModelId(parts[-1], owner)
+        return ModelId(parts[-1], _after("publishers", parts), region)
     if len(parts) >= 2:
-        return ModelId(parts[-1], parts[-2])
+        return ModelId(parts[-1], parts[-2].lstrip("~"))
     return ModelId(model_id)
+
+
+def _after(word: str, parts: list[str]) -> str | None:
+    """The segment that follows ``word``, if there is one."""
+    at = parts.index(word) + 1 if word in parts else len(parts)
+    return parts[at] if at < len(parts) else None

@@ -6,6 +6,7 @@ What cannot be told is ``unknown``: never guessed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gateway.domain.identity import (
     SELF,
@@ -37,6 +38,8 @@ def resolve(model_id: str, channel: ChannelFacts, catalog: Catalog) -> Identity:
         )
     provider = catalog.canonical(channel.provider or "") or channel.provider or channel.vendor
     parsed = grammar.parse(model_id, provider)
+    if not parsed.opaque:
+        parsed = replace(parsed, name=_unprefixed(parsed.name, provider, catalog))
     developer, lineage, source = _developer(parsed, channel, provider, catalog)
     return _identity(
         channel=_operator(channel, locality),
@@ -96,17 +99,33 @@ def _developer(
 ) -> tuple[str, tuple[str, ...], str]:
     """Developer, lineage and where that is written."""
     where = f"catalog {catalog.version}"
-    if parsed.opaque or channel.vendor == "microsoft":
+    if parsed.opaque or "microsoft" in (channel.vendor, provider):
         return UNKNOWN, (), f"{where}: the id says nothing of the developer"
-    if provider == "perplexity" and parsed.publisher is not None:
-        return UNKNOWN, (), f"{where}: a wrapper says nothing of the developer"
     family = catalog.family(grammar.tokens(parsed.name))
     publisher = catalog.canonical(parsed.publisher) if parsed.publisher else None
+    if "perplexity" in (channel.vendor, provider, publisher):
+        return UNKNOWN, (), f"{where}: a wrapper says nothing of the developer"
+    if parsed.publisher and publisher is None and not catalog.repacks(parsed.publisher):
+        # Somebody's fine-tune may bear the name of what it derives from.
+        derived = (family.developer, *family.lineage) if family is not None else ()
+        return UNKNOWN, derived, f"{where}: the publisher {parsed.publisher} is not known"
     if family is not None:
         return family.developer, family.lineage, f"{where}: family {' '.join(family.tokens)}"
     if publisher is not None and _makes_models(publisher, catalog):
         return publisher, (), f"{where}: publisher {parsed.publisher}"
     return UNKNOWN, (), f"{where}: no family and no publisher is known"
+
+
+def _unprefixed(name: str, provider: str, catalog: Catalog) -> str:
+    """The name without the channel's or the developer's own word before it, as in
+    ``databricks-claude-…`` and ``zai-glm-…``.
+    """
+    word, rest = grammar.cut(name)
+    vendor = catalog.canonical(word)
+    family = catalog.family(grammar.tokens(rest)) if vendor is not None else None
+    if family is None or vendor not in (provider, family.developer):
+        return name
+    return _unprefixed(grammar.canonical(rest), provider, catalog)
 
 
 def _makes_models(vendor: str, catalog: Catalog) -> bool:
@@ -134,12 +153,16 @@ def _identity(
         model=model,
         lineage=lineage,
         locality=locality,
-        parties=tuple(_parties(roles, catalog)),
+        parties=tuple(_parties(roles, catalog, region)),
         region=region,
         source=source,
     )
 
 
-def _parties(roles: Iterable[tuple[Role, str]], catalog: Catalog) -> Iterable[Party]:
+def _parties(
+    roles: Iterable[tuple[Role, str]], catalog: Catalog, region: str | None
+) -> Iterable[Party]:
+    served = catalog.served_in(region) if region else frozenset()
     for role, vendor in roles:
-        yield Party(role, vendor, catalog.jurisdictions(vendor))
+        homes = catalog.jurisdictions(vendor)
+        yield Party(role, vendor, homes | served if role is Role.CHANNEL else homes)

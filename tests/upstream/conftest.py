@@ -109,6 +109,7 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
             organization="org-1",
             connect_timeout=0.5,
             first_token_timeout=0.3,
+            answer_timeout=0.3,
             idle_timeout=0.3,
         )
         guard = EgressGuard(lambda name: name not in denied, recorded)

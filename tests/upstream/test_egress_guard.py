@@ -23,6 +23,7 @@ def channel(host: str, *, locality: str = "cloud", allow_private: bool = False) 
         organization=None,
         connect_timeout=1,
         first_token_timeout=1,
+        answer_timeout=1,
         idle_timeout=1,
     )
 
@@ -126,6 +127,7 @@ def test_what_is_no_base_url(url: str) -> None:
             organization=None,
             connect_timeout=1,
             first_token_timeout=1,
+            answer_timeout=1,
             idle_timeout=1,
         )
 
@@ -141,6 +143,7 @@ def test_a_key_cannot_smuggle_a_header() -> None:
             organization=None,
             connect_timeout=1,
             first_token_timeout=1,
+            answer_timeout=1,
             idle_timeout=1,
         )
     assert "sk-secret" not in str(caught.value)

@@ -186,6 +186,7 @@ def test_a_channel_does_not_show_its_key() -> None:
         organization=None,
         connect_timeout=1,
         first_token_timeout=1,
+        answer_timeout=1,
         idle_timeout=1,
     )
     assert "sk-planted" not in repr(channel)
