@@ -36,6 +36,11 @@ TAIL_LINES = 30
 COMPILERS = {"CC": ("cc", "gcc", "clang"), "CXX": ("c++", "g++", "clang++")}
 DECIDING = ("CMAKE_ARGS", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")
 
+NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+"""What a build for a processor with AMX is given. GCC 12, Debian 12's, takes llama.cpp's tile
+configuration for unread and drops most of it, so that the first AMX instruction ends the process
+with a segmentation fault (llama.cpp's issue 20824 and pull request 26954). AVX-512 stays."""
+
 
 def main(arguments: list[str]) -> int:
     folder = cache_folder() / cache_key()
@@ -71,10 +76,23 @@ def cache_folder() -> Path:
 
 def cache_key() -> str:
     parts = [REQUIREMENT.read_text("utf-8"), sysconfig.get_platform(), *platform.libc_ver()]
-    parts += [f"{name}={os.environ.get(name, '')}" for name in DECIDING]
-    if "GGML_NATIVE=OFF" not in os.environ.get("CMAKE_ARGS", "").upper():
+    environ = build_environment()
+    parts += [f"{name}={environ.get(name, '')}" for name in DECIDING]
+    if for_this_processor():
         parts.append(processor())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+def for_this_processor() -> bool:
+    return "GGML_NATIVE=OFF" not in os.environ.get("CMAKE_ARGS", "").upper()
+
+
+def build_environment() -> dict[str, str]:
+    environ = dict(os.environ)
+    if for_this_processor() and "amx_tile" in processor().split():
+        for name in ("CFLAGS", "CXXFLAGS"):
+            environ[name] = f"{environ.get(name, '')} {NO_AMX}".strip()
+    return environ
 
 
 def processor() -> str:
@@ -138,6 +156,7 @@ def run(command: list[str], log: TextIO) -> int:
     progress = Progress()
     process = subprocess.Popen(
         command,
+        env=build_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
