@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from contextlib import aclosing
 from pathlib import Path
 
@@ -95,11 +94,10 @@ async def test_closing_frees_the_slot(backend: LocalBackend, make_call: MakeCall
                     return
 
     await asyncio.gather(*(leave_early() for _ in range(8)))
-    before = time.monotonic()
-    events = await collect(backend, make_call("Hi", max_tokens=1))
+    # No slot is free, and none will be for half a minute, where a call that was left goes on.
+    async with asyncio.timeout(15):
+        events = await collect(backend, make_call("Hi", max_tokens=1))
     assert isinstance(events[-1], Finished)
-    # Eight abandoned answers of 450 tokens each would have taken many seconds.
-    assert time.monotonic() - before < 2
 
 
 async def test_overflow_names_both_numbers(backend: LocalBackend, make_call: MakeCall) -> None:
