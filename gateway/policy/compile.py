@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.domain.decision import Mode, Verdict
 from gateway.policy.rules import (
     DEFAULT_MAX_WAIVER_DAYS,
+    InFlight,
     PolicyDocument,
     PolicyTest,
     Rule,
@@ -38,6 +39,35 @@ class PolicyConflict(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Index:
+    """Rules by the vendors that they name, waivers by the rule, so that a decision does not look
+    at the bans of everybody else.
+    """
+
+    unnamed: tuple[Rule, ...]
+    by_vendor: Mapping[str, tuple[Rule, ...]]
+    by_rule: Mapping[str, tuple[Waiver, ...]]
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule], waivers: Iterable[Waiver]) -> _Index:
+        by_vendor: dict[str, list[Rule]] = {}
+        by_rule: dict[str, list[Waiver]] = {}
+        unnamed = []
+        for rule in rules:
+            if not rule.match.vendor:
+                unnamed.append(rule)
+            for vendor in rule.match.vendor:
+                by_vendor.setdefault(vendor, []).append(rule)
+        for waiver in waivers:
+            by_rule.setdefault(waiver.rule, []).append(waiver)
+        return cls(
+            tuple(unnamed),
+            {vendor: tuple(found) for vendor, found in by_vendor.items()},
+            {rule: tuple(found) for rule, found in by_rule.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All documents taken together. ``revision`` is the sha256 (hex) of the canonical form."""
 
@@ -47,6 +77,24 @@ class Policy:
     rules: tuple[Rule, ...]
     waivers: tuple[Waiver, ...]
     tests: tuple[PolicyTest, ...]
+    in_flight: InFlight = InFlight.FINISH
+    _index: _Index = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", _Index.of(self.rules, self.waivers))
+
+    def about(self, vendors: Collection[str]) -> tuple[Rule, ...]:
+        """The rules that can fall on these vendors, by id: those that name one of them, and those
+        that name none at all.
+        """
+        found = list(self._index.unnamed)
+        named = {rule.id: rule for v in vendors for rule in self._index.by_vendor.get(v, ())}
+        found += named.values()
+        return tuple(sorted(found, key=lambda rule: rule.id))
+
+    def waivers_of(self, rule: str) -> tuple[Waiver, ...]:
+        """The waivers that name this rule, by id."""
+        return self._index.by_rule.get(rule, ())
 
 
 def compile_policy(documents: Sequence[PolicyDocument]) -> Policy:
@@ -58,6 +106,7 @@ def compile_policy(documents: Sequence[PolicyDocument]) -> Policy:
     mode = _agreed(documents, "mode", lambda d: d.mode, conflicts) or Mode.ENFORCE
     default = _agreed(documents, "default", lambda d: d.default, conflicts) or Verdict.DENY
     longest = _agreed(documents, "max_waiver_days", lambda d: d.max_waiver_days, conflicts)
+    in_flight = _agreed(documents, "in_flight", lambda d: d.in_flight, conflicts) or InFlight.FINISH
     conflicts += _doubles("rule", ((r.id, r.source) for r in rules))
     conflicts += _doubles("waiver", ((w.id, w.source) for w in waivers))
     conflicts += _bad_waivers(waivers, rules, longest or DEFAULT_MAX_WAIVER_DAYS)
@@ -67,12 +116,13 @@ def compile_policy(documents: Sequence[PolicyDocument]) -> Policy:
         "version": 1,
         "mode": mode,
         "default": default,
+        "in_flight": in_flight,
         "rules": [_plain(rule) for rule in rules],
         "waivers": [_plain(waiver) for waiver in waivers],
     }
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     revision = hashlib.sha256(text.encode()).hexdigest()
-    return Policy(revision, mode, default, rules, waivers, tests)
+    return Policy(revision, mode, default, rules, waivers, tests, in_flight)
 
 
 def _agreed(

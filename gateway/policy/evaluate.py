@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.domain.decision import Decision, Labels, Mode, Verdict
+from gateway.domain.decision import Decision, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import SELF, UNKNOWN, Identity, Party, Role
 from gateway.policy.compile import Policy
-from gateway.policy.rules import Rule
+from gateway.policy.rules import Rule, Waiver
 
 DEFAULT = "default"
 _SEVERITY = {Verdict.ALLOW: 0, Verdict.RISKY: 1, Verdict.DENY: 2}
@@ -42,7 +42,7 @@ def evaluate(
     """Decide about ``target``, which resolves to ``identity``. ``now`` must have a zone."""
     asked = [
         rule
-        for rule in policy.rules
+        for rule in policy.about({party.vendor for party in identity.parties})
         if rule.in_force(now) and rule.when.fits(labels) and rule.match.covers(target, identity)
     ]
     enforced = [rule for rule in asked if rule.mode is Mode.ENFORCE]
@@ -51,7 +51,7 @@ def evaluate(
         key=lambda judged: judged.order,
     )
     rule = worst.rule
-    risky = rule if rule is not None and worst.verdict is Verdict.RISKY else None
+    risky = worst.verdict is Verdict.RISKY
     return Decision(
         target=target,
         verdict=worst.verdict,
@@ -61,8 +61,8 @@ def evaluate(
         role=worst.party.role,
         revision=policy.revision,
         mode=policy.mode,
-        handling=risky.handling if risky else None,
-        drain=risky.drain if risky else None,
+        handling=(rule.handling if rule else Handling.AVOID) if risky else None,
+        drain=rule.drain if rule and risky else None,
         reference=rule.reference if rule else None,
         waiver=worst.waiver,
         matched=tuple(_ids(enforced, identity.parties)),
@@ -86,20 +86,21 @@ def _judge(
     policy: Policy, rules: Iterable[Rule], party: Party, labels: Labels, now: datetime
 ) -> _Judged:
     fitting = [rule for rule in rules if rule.match.fits(party) and not _spared(rule, party)]
-    waiver: str | None = None
-    denying = [rule for rule in fitting if rule.verdict is Verdict.DENY]
-    for rule in denying:
-        lifted = next((w for w in policy.waivers if w.lifts(rule, party, labels, now)), None)
-        if lifted is None:
-            return _Judged(party, Verdict.DENY, rule, rule.reason)
-        waiver = waiver or lifted.id
-    if waiver is not None:
-        # A waiver is above risky: what it lifts is allowed.
-        return _Judged(party, Verdict.ALLOW, denying[0], f"waiver {waiver}", waiver)
-    for verdict in (Verdict.RISKY, Verdict.ALLOW):
-        for rule in fitting:
-            if rule.verdict is verdict:
+    lifted: list[tuple[Rule, Waiver]] = []
+    for verdict in (Verdict.DENY, Verdict.RISKY):
+        for rule in (rule for rule in fitting if rule.verdict is verdict):
+            waivers = policy.waivers_of(rule.id)
+            waiver = next((w for w in waivers if w.lifts(rule, party, labels, now)), None)
+            if waiver is None:
                 return _Judged(party, verdict, rule, rule.reason)
+            lifted.append((rule, waiver))
+        if lifted:
+            # A waiver is above risky: what it lifts is allowed.
+            rule, waiver = lifted[0]
+            return _Judged(party, Verdict.ALLOW, rule, f"waiver {waiver.id}", waiver.id)
+    for rule in fitting:
+        if rule.verdict is Verdict.ALLOW:
+            return _Judged(party, Verdict.ALLOW, rule, rule.reason)
     verdict, reason = _default(policy, party)
     return _Judged(party, verdict, None, reason)
 

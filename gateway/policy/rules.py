@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
@@ -13,10 +14,18 @@ DEFAULT_ROLES = frozenset({Role.CHANNEL, Role.DEVELOPER})
 DEFAULT_MAX_WAIVER_DAYS = 180
 
 
+class InFlight(StrEnum):
+    """What becomes of a streaming answer when its target is denied meanwhile."""
+
+    FINISH = "finish"
+    CUT = "cut"
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Which targets, and which of their parties. Lists are any-of, fields are all-of, an empty
-    field stands for everything. ``model`` holds patterns over the canonical name or the full id.
+    field stands for everything. ``model`` holds patterns over the canonical name or the full id,
+    ``channel`` vendor ids or the operator's names of channels.
     """
 
     vendor: frozenset[str] = frozenset()
@@ -50,13 +59,13 @@ class Match:
         """Whether the target as such is meant, whoever its parties are."""
         if self.locality and identity.locality not in self.locality:
             return False
-        if self.region and identity.region not in self.region:
+        if self.region and not _names_region(self.region, identity.region):
             return False
-        if self.channel and target.partition("/")[0] not in self.channel:
+        if self.channel and self.channel.isdisjoint((target.partition("/")[0], identity.channel)):
             return False
+        names = (identity.model.lower(), target.lower())
         return not self.model or any(
-            fnmatchcase(identity.model, pattern) or fnmatchcase(target, pattern)
-            for pattern in self.model
+            fnmatchcase(name, pattern.lower()) for pattern in self.model for name in names
         )
 
     def fits(self, party: Party) -> bool:
@@ -116,8 +125,9 @@ class Rule:
             raise ValueError("a rule needs an id")
         if (self.handling is Handling.DRAIN) != (self.drain is not None):
             raise ValueError("handling: drain and drain: {from, until} belong together")
-        if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError("'until' must be after 'from'")
+        _check_span(self.start, self.end, "'until' must be after 'from'")
+        if self.drain is not None:
+            _check_span(self.drain.start, self.drain.end, "a drain's 'until' must be after 'from'")
 
     def in_force(self, now: datetime) -> bool:
         return _within(self.start, self.end, now)
@@ -139,8 +149,9 @@ class Waiver:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if self.granted >= self.expires:
-            raise ValueError("'expires' must be after 'granted'")
+        if not self.id:
+            raise ValueError("a waiver needs an id")
+        _check_span(self.granted, self.expires, "'expires' must be after 'granted'")
 
     def lifts(self, rule: Rule, party: Party, labels: Labels, now: datetime) -> bool:
         return (
@@ -163,6 +174,11 @@ class PolicyTest:
     labels: Labels = field(default_factory=Labels)
     at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        if not self.name or not self.model:
+            raise ValueError("a test needs a name and a model")
+        _check_span(self.at, None, "")
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
@@ -175,6 +191,11 @@ class PolicyDocument:
     mode: Mode | None = None
     default: Verdict | None = None
     max_waiver_days: int | None = None
+    in_flight: InFlight | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_waiver_days is not None and self.max_waiver_days < 1:
+            raise ValueError("max_waiver_days must be at least 1")
 
 
 def vendor_rule(vendor: str, verdict: Verdict, source: str) -> Rule:
@@ -184,3 +205,14 @@ def vendor_rule(vendor: str, verdict: Verdict, source: str) -> Rule:
 
 def _within(start: datetime | None, end: datetime | None, now: datetime) -> bool:
     return (start is None or start <= now) and (end is None or now < end)
+
+
+def _check_span(start: datetime | None, end: datetime | None, message: str) -> None:
+    if any(at is not None and at.tzinfo is None for at in (start, end)):
+        raise ValueError("a date needs a zone")
+    if start is not None and end is not None and start >= end:
+        raise ValueError(message)
+
+
+def _names_region(wanted: frozenset[str], region: str | None) -> bool:
+    return region is not None and region.lower() in {word.lower() for word in wanted}

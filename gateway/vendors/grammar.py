@@ -156,7 +156,7 @@ def _bedrock(model_id: str) -> ModelId:
     if dot and first in _REGIONS:
         region, model_id = _REGIONS[first], rest
     publisher, dot, name = model_id.partition(".")
-    if not dot or not publisher.isalnum() or publisher[-1:].isdigit() and publisher != "ai21":
+    if not dot or not publisher.isalnum() or (publisher[-1:].isdigit() and publisher != "ai21"):
         return ModelId(canonical(model_id), region=region)
     name = canonical(name)
     older = _BEDROCK_CLAUDE.match(name)

@@ -28,6 +28,10 @@ def identify(target: str, **facts: object) -> Identity:
     return resolve(model, channel, catalog)
 
 
+CLAUDE_HAIKU = ("amazon", "anthropic", "claude-3-haiku", ())
+CLAUDE_37 = ("openrouter", "anthropic", "claude-3-7-sonnet", ())
+CLAUDE_45 = ("openrouter", "anthropic", "claude-sonnet-4-5", ())
+LLAMA_33 = ("meta", "llama-3.3-70b-instruct", ())
 CASES = [
     # target, channel, developer, canonical model, lineage
     ("openai/gpt-4o", "openai", "openai", "gpt-4o", ()),
@@ -50,7 +54,13 @@ CASES = [
         "claude-sonnet-4-5",
         (),
     ),
-    ("bedrock/us-gov.meta.llama3-1-8b-instruct-v1:0", "amazon", "meta", "llama3-1-8b-instruct", ()),
+    (
+        "bedrock/us-gov.meta.llama3-1-8b-instruct-v1:0",
+        "amazon",
+        "meta",
+        "llama-3.1-8b-instruct",
+        (),
+    ),
     ("bedrock/arn:aws:bedrock:us-east-1:1:provisioned-model/ab", "amazon", UNKNOWN, "ab", ()),
     (
         "vertex/publishers/anthropic/models/claude-sonnet-4-5@20250929",
@@ -65,12 +75,12 @@ CASES = [
         "openrouter/anthropic/claude-sonnet-4.5:free",
         "openrouter",
         "anthropic",
-        "claude-sonnet-4.5",
+        "claude-sonnet-4-5",
         (),
     ),
     ("openrouter/openrouter/auto", "openrouter", UNKNOWN, "auto", ()),
     ("openrouter/auto", "openrouter", UNKNOWN, "auto", ()),
-    ("mistral/zai-glm-4.6", "mistral", "zai", "zai-glm-4.6", ()),
+    ("mistral/zai-glm-4.6", "mistral", "zai", "glm-4.6", ()),
     ("dashscope/kimi-k2-thinking", "alibaba", "moonshot", "kimi-k2-thinking", ()),
     (
         "nvidia/nvidia/Llama-3.1-Nemotron-70B-Instruct",
@@ -98,6 +108,68 @@ CASES = [
     ("cohere/command-r-plus", "cohere", "cohere", "command-r-plus", ()),
     ("cohere/take-command-r", "cohere", UNKNOWN, "take-command-r", ()),
     ("azure/prod-chat", "microsoft", UNKNOWN, "prod-chat", ()),
+    # Bedrock
+    ("bedrock/anthropic.claude-opus-4-6-v1", "amazon", "anthropic", "claude-opus-4-6", ()),
+    ("bedrock/us.deepseek.r1-v1:0", "amazon", "deepseek", "deepseek-r1", ()),
+    ("bedrock/openai.gpt-oss-120b-1:0", "amazon", "openai", "gpt-oss-120b", ()),
+    ("bedrock/amazon.nova-pro-v1:0:300k", "amazon", "amazon", "nova-pro", ()),
+    ("bedrock/US.ANTHROPIC.CLAUDE-3-HAIKU-20240307-V1:0", *CLAUDE_HAIKU),
+    ("bedrock/converse/us.anthropic.claude-3-haiku-20240307-v1:0", *CLAUDE_HAIKU),
+    ("bedrock/us-east-1/anthropic.claude-3-haiku-20240307-v1:0", *CLAUDE_HAIKU),
+    ("bedrock/claude-3-haiku-20240307", *CLAUDE_HAIKU),
+    (
+        "bedrock/arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
+        *CLAUDE_HAIKU,
+    ),
+    (
+        "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/claude",
+        "amazon",
+        UNKNOWN,
+        "claude",
+        (),
+    ),
+    ("bedrock/us.acme.claude-3", "amazon", UNKNOWN, "claude-3", ("anthropic",)),
+    # a version is no date: these are different models
+    ("dashscope/deepseek-v3", "alibaba", "deepseek", "deepseek-v3", ()),
+    ("nvidia/nvidia/nemotron-nano-9b-v2", "nvidia", "nvidia", "nemotron-nano-9b-v2", ()),
+    # one name through every channel
+    ("openrouter/anthropic/claude-3.7-sonnet:thinking", *CLAUDE_37),
+    ("openrouter/~anthropic/claude-4.5-sonnet", *CLAUDE_45),
+    ("sambanova/Meta-Llama-3.3-70B-Instruct", "sambanova", *LLAMA_33),
+    ("fireworks/accounts/fireworks/models/llama-v3p3-70b-instruct", "fireworks", *LLAMA_33),
+    ("vertex/meta/llama-3.3-70b-instruct-maas", "google", *LLAMA_33),
+    ("huggingface/meta-llama/Llama-3.3-70B-Instruct:groq", "huggingface", *LLAMA_33),
+    ("databricks/databricks-meta-llama-3-3-70b-instruct", "databricks", *LLAMA_33),
+    ("openai/gpt-3.5-turbo-0125", "openai", "openai", "gpt-3.5-turbo", ()),
+    ("mistral/labs-devstral-small-2512", "mistral", "mistral", "labs-devstral-small", ()),
+    ("cohere/command-r-08-2024", "cohere", "cohere", "command-r", ()),
+    ("cohere/command", "cohere", "cohere", "command", ()),
+    ("groq/command-center", "groq", UNKNOWN, "command-center", ()),
+    # what somebody else deployed, trained or routes to
+    ("fireworks/accounts/acme/models/llama-mine", "fireworks", UNKNOWN, "llama-mine", ()),
+    ("fireworks/accounts/acme/deployedModels/claude", "fireworks", UNKNOWN, "claude", ()),
+    ("vertex/projects/p/locations/us/endpoints/42", "google", UNKNOWN, "42", ()),
+    ("together/acme/llama-3-8b-x", "together", UNKNOWN, "llama-3-8b-x", ("meta",)),
+    ("perplexity/sonar-pro", "perplexity", UNKNOWN, "sonar-pro", ()),
+    ("openrouter/perplexity/sonar", "openrouter", UNKNOWN, "sonar", ()),
+    ("openrouter/switchpoint/router", "openrouter", UNKNOWN, "router", ()),
+    # derived
+    ("openrouter/microsoft/mai-ds-r1", "openrouter", "microsoft", "mai-ds-r1", ("deepseek",)),
+    (
+        "together/DeepSeek-R1-0528-Qwen3-8B",
+        "together",
+        "deepseek",
+        "deepseek-r1-0528-qwen3-8b",
+        ("alibaba",),
+    ),
+    (
+        "deepinfra/NousResearch/Hermes-3-Llama-3.1-405B",
+        "deepinfra",
+        "nous",
+        "hermes-3-llama-3.1-405b",
+        ("meta",),
+    ),
+    ("together/bartowski/Qwen2.5-7B", "together", "alibaba", "qwen2.5-7b", ()),
     ("nobody/gpt-4o", UNKNOWN, "openai", "gpt-4o", ()),
 ]
 
@@ -123,7 +195,9 @@ def test_a_deployment_says_what_the_id_does_not() -> None:
     assert found.source == "deployment prod-chat of channel azure"
 
 
-@pytest.mark.parametrize("tag", ["gpt-oss:120b-cloud", "gpt-oss:cloud", "qwen3:cloud-480b"])
+@pytest.mark.parametrize(
+    "tag", ["gpt-oss:120b-cloud", "gpt-oss:cloud", "qwen3:cloud-480b", "GPT-OSS:1b-CLOUD"]
+)
 def test_an_ollama_tag_that_forwards_off_site_is_cloud(tag: str) -> None:
     """A sovereign endpoint's model with a cloud tag leaves the boundary."""
     inside = {"locality": Locality.SOVEREIGN, "vendor": "self", "provider": "ollama"}
@@ -131,6 +205,22 @@ def test_an_ollama_tag_that_forwards_off_site_is_cloud(tag: str) -> None:
     assert found.locality is Locality.CLOUD
     assert found.channel == "ollama"
     assert identify("ollama/gpt-oss:120b", **inside).locality is Locality.SOVEREIGN
+
+
+def test_an_azure_id_is_a_deployments_name_whoever_the_channels_vendor_is() -> None:
+    """The grammar is the provider's: a deployment called gpt-4o may be anything."""
+    assert identify("openai/gpt-4o", provider="azure").developer == UNKNOWN
+
+
+def test_the_serving_region_is_a_jurisdiction_of_the_channel() -> None:
+    """A region in the id or the configuration counts; one that is no country adds none."""
+    model = "anthropic.claude-3-haiku-20240307-v1:0"
+    arn = f"bedrock/arn:aws:bedrock:eu-west-1::foundation-model/{model}"
+    assert identify(arn).jurisdiction == ("IE", "US")
+    assert identify(f"bedrock/jp.{model}").jurisdiction == ("JP", "US")
+    assert identify(f"bedrock/apac.{model}").jurisdiction == ("US",)
+    found = identify("openai/gpt-4o", region="ca-central-1")
+    assert [sorted(party.jurisdictions) for party in found.parties] == [["CA", "US"], ["US"]]
 
 
 def test_weights_on_our_own_hardware_are_no_channel_of_their_maker() -> None:
