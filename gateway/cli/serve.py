@@ -173,6 +173,7 @@ def _announce(url: str, settings: Settings) -> None:
     click.echo(f"\nready after {time.monotonic() - began:.1f} s on {url}")
     click.echo(
         f"try: curl -si {url}/v1/chat/completions -H 'content-type: application/json' "
-        f'-d \'{{"model": "{model}", "messages": [{{"role": "user", '
-        '"content": "What is the capital of France?"}]}\'\n'
+        f'-d \'{{"model": "{model}", "messages": ['
+        '{"role": "system", "content": "You are a helpful assistant."}, '
+        '{"role": "user", "content": "What is the capital of France?"}]}\'\n'
     )

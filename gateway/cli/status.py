@@ -11,20 +11,23 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import config_option, format_option, settings_of
+from gateway.cli.options import config_option, format_option, policy_option, settings_of
 from gateway.config.presence import Presence, running
 from gateway.wiring import run_dir
 
 
 @click.command()
 @config_option
+@policy_option
 @format_option
-def status(config: Path, format_: str) -> None:
+def status(config: Path, policy_dir: Path | None, format_: str) -> None:
     """Show the serving processes, the policy in force and the local models.
 
     Example: gateway status --format json
     """
-    serving = running(run_dir(settings_of(config)))
+    settings = settings_of(config, policy_dir)
+    folder = str(settings.policy.dir)
+    serving = [p for p in running(run_dir(settings)) if p.policy_dir == folder]
     if not serving:
         click.echo("no gateway is running on this configuration", err=True)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,3 +204,27 @@ def test_the_serving_process_has_neither_llama_nor_a_worker_any_key(
     workers = [pid for pid in pids if "libllama" in Path(f"/proc/{pid}/maps").read_text()]
     assert len(workers) == 1
     assert KEY.encode() not in Path(f"/proc/{workers[0]}/environ").read_bytes()
+
+
+def test_a_ban_is_confirmed_by_every_serving_process(
+    tmp_path: Path, vendor: VendorSimulator
+) -> None:
+    """Two processes share the port and the one local model; `status` knows both."""
+    flags = ("--workers", "2")
+    with RunningGateway(tmp_path, configuration(vendor.url), flags=flags) as gateway:
+        until = time.monotonic() + 30
+        while len(_processes(gateway)) < 2:
+            assert time.monotonic() < until
+        banned = gateway.run("ban", "openai", "--reason", "drill")
+        assert "in 2 serving processes" in banned.stdout, banned.stdout + banned.stderr
+        revisions = {process["policy"] for process in _processes(gateway)}
+        assert len(revisions) == 1
+        for _ in range(6):
+            assert gateway.ask(max_tokens=1)[2]["x-gateway-failover"] == "policy"
+
+
+def _processes(gateway: RunningGateway) -> list[dict[str, str]]:
+    processes: list[dict[str, str]] = json.loads(gateway.run("status", "--format", "json").stdout)[
+        "processes"
+    ]
+    return processes
