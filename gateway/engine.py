@@ -201,12 +201,6 @@ class Engine:
         """An attempt was cancelled: it says nothing of the target."""
         self._health[target.id] = self.health(target.id).released()
 
-    def forget_marks(self) -> None:
-        """The configuration has changed: what was misconfigured may be right now."""
-        self._health = {
-            target: health for target, health in self._health.items() if not health.misconfigured
-        }
-
     def _candidate(
         self, target: Target, policy: Policy, labels: Labels, request_id: str, when: datetime
     ) -> Candidate:

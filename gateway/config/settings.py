@@ -6,7 +6,6 @@ An error names where its value came from: a line of the file, a variable, or a f
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,17 +66,6 @@ class Settings(BaseSettings):
     def channel_facts(self) -> dict[str, ChannelFacts]:
         """What resolving must know of each channel, by the operator's name for it."""
         return {name: channel.facts(name) for name, channel in self.channels.items()}
-
-    def find_model(self, name: str) -> ModelSection | None:
-        """The entry for a model name: exact, then the longest pattern that fits, then ``*``."""
-        if name in self.models:
-            return self.models[name]
-        fitting = [
-            pattern
-            for pattern in self.models
-            if is_pattern(pattern) and fnmatch.fnmatchcase(name, pattern)
-        ]
-        return self.models[max(fitting, key=lambda p: (len(p), p))] if fitting else None
 
 
 def is_pattern(name: str) -> bool:

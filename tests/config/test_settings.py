@@ -223,23 +223,6 @@ def test_names_and_limits_are_checked(config: Path, old: str, new: str, expected
     assert expected in mistakes(config)
 
 
-@pytest.mark.parametrize(
-    ("name", "targets"),
-    [("gpt-4o", 2), ("gpt-5", 1), ("anything", 1)],
-)
-def test_a_model_is_found_exactly_then_by_pattern(config: Path, name: str, targets: int) -> None:
-    """The exact name wins over the longest pattern, and that over the star."""
-    found = load_settings(config, {}, {}).find_model(name)
-    assert found is not None
-    assert len(found.targets) == targets
-
-
-def test_a_model_that_nothing_fits_is_none(config: Path) -> None:
-    """Without a star an unknown name is the caller's 404."""
-    config.write_text(config.read_text().replace('  "*": {targets: [local/smollm2]}\n', ""))
-    assert load_settings(config, {}, {}).find_model("claude") is None
-
-
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A wrong --config is a DocumentError with the path."""
     assert "none.yaml:1:1: cannot be read: No such file" in mistakes(tmp_path / "none.yaml")

@@ -1,0 +1,272 @@
+"""The loop, with a scripted backend instead of sockets: what is tried, told and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from gateway.audit.record import Record
+from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.decision import Verdict
+from gateway.domain.events import (
+    Delta,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    FinishReason,
+    Started,
+    Usage,
+)
+from gateway.domain.identity import Identity, Locality, Party, Role
+from gateway.domain.target import Capability, Target
+from gateway.engine import Engine, Route, Routes, Serving
+from gateway.errors import (
+    CapabilityMissing,
+    GatewayError,
+    ModelNotFound,
+    PolicyDenied,
+    Unavailable,
+    VendorFault,
+)
+from gateway.policy.compile import Policy, compile_policy
+from gateway.policy.rules import PolicyDocument, vendor_rule
+
+ANSWER: tuple[Event, ...] = (
+    Started(),
+    Delta("Hello"),
+    Usage(3, 1),
+    Finished(FinishReason.STOP),
+)
+
+
+def target(vendor: str, **fields: Any) -> Target:
+    """A cloud target whose channel and developer are one vendor."""
+    parties = (Party(Role.CHANNEL, vendor), Party(Role.DEVELOPER, vendor))
+    identity = Identity(vendor, vendor, "m", (), Locality.CLOUD, parties)
+    return Target(vendor, "m", identity, **fields)
+
+
+FIRST, SECOND = target("openai"), target("mistral")
+
+
+class Scripted:
+    """Answers each attempt with the script of its channel, and remembers who was asked."""
+
+    def __init__(self, **scripts: tuple[Event, ...]) -> None:
+        self.scripts = scripts
+        self.asked: list[str] = []
+        self.closed = 0
+
+    def ready(self, target: Target) -> bool:
+        return True
+
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        self.asked.append(target.channel)
+        try:
+            for event in self.scripts.get(target.channel, ANSWER):
+                yield event
+        finally:
+            self.closed += 1
+
+
+class Kept:
+    """An audit sink that keeps the records."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+
+
+def policy(**verdicts: str) -> Policy:
+    rules = tuple(vendor_rule(v, Verdict(verdict), "a") for v, verdict in verdicts.items())
+    return compile_policy([PolicyDocument("a", rules=rules)])
+
+
+ALLOW_ALL = policy(openai="allow", mistral="allow")
+
+
+class House:
+    """An engine with all that it needs, and its policy to change."""
+
+    def __init__(self, backend: Scripted, *targets: Target, in_force: Policy = ALLOW_ALL) -> None:
+        self.backend = backend
+        self.policy = in_force
+        self.audit = Kept()
+        routes = Routes({"gpt": Route(targets or (FIRST, SECOND))}, (("g*", Route((SECOND,))),))
+        self.engine = Engine(
+            routes=routes,
+            policy=lambda: self.policy,
+            backends={"openai": backend, "mistral": backend},
+            audit=self.audit,
+        )
+
+    async def ask(self, *, stream: bool = True, **fields: Any) -> list[Serving | Event]:
+        now = time.monotonic()
+        base: dict[str, Any] = {
+            "id": "r1",
+            "dialect": Dialect.OPENAI,
+            "model": "gpt",
+            "stream": stream,
+            "body": b"",
+            "chat": Chat(()),
+            "received": now,
+            "deadline": now + 60,
+        }
+        return [event async for event in self.engine.run(Call(**(base | fields)))]
+
+
+def failed(kind: FailureKind, **fields: Any) -> tuple[Event, ...]:
+    return (Failed(kind, "it failed", **fields),)
+
+
+async def test_the_first_choice_serves_and_says_nothing_of_failover() -> None:
+    """Serving comes first, then the answer's events; one record is written."""
+    house = House(Scripted())
+    events = await house.ask()
+    serving = events[0]
+    assert isinstance(serving, Serving)
+    assert (serving.target, serving.failover) == (FIRST, None)
+    assert events[1:] == list(ANSWER)
+    assert [r.outcome for r in house.audit.records] == ["served"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_failure_before_content_leads_to_the_next_target(stream: bool) -> None:
+    """The app sees one answer; the reason is the kind of the failure."""
+    house = House(Scripted(openai=(Started(), *failed(FailureKind.TRUNCATED))))
+    events = await house.ask(stream=stream)
+    serving = events[0]
+    assert isinstance(serving, Serving)
+    assert (serving.target, serving.failover) == (SECOND, "truncated")
+    assert [a.outcome for a in house.audit.records[0].attempts] == ["truncated", "served"]
+
+
+async def test_a_stream_that_breaks_after_content_ends_with_the_failure() -> None:
+    """Nothing of another target is mixed in; the record says where it broke."""
+    house = House(Scripted(openai=(Started(), Delta("Hel"), *failed(FailureKind.TRUNCATED))))
+    events = await house.ask(stream=True)
+    assert isinstance(events[-1], Failed)
+    assert house.backend.asked == ["openai"]
+    record = house.audit.records[0]
+    assert (record.outcome, record.sent_characters) == ("broken", 3)
+
+
+async def test_a_plain_answer_that_breaks_in_the_middle_is_made_anew() -> None:
+    """Nothing had been sent, so another target may answer."""
+    house = House(Scripted(openai=(Started(), Delta("Hel"), *failed(FailureKind.TRUNCATED))))
+    events = await house.ask(stream=False)
+    assert [e.text for e in events if isinstance(e, Delta)] == ["Hello"]
+    assert house.backend.asked == ["openai", "mistral"]
+    assert house.audit.records[0].sent_characters == len("Hello")
+
+
+async def test_policy_is_asked_again_before_each_attempt() -> None:
+    """A ban that comes after the plan was made still holds."""
+    house = House(Scripted())
+
+    class Banning(Scripted):
+        async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+            self.asked.append(target.channel)
+            house.policy = policy(openai="allow", mistral="deny")
+            yield Failed(FailureKind.SERVER_ERROR, "it failed")
+
+    house.backend = Banning()
+    house.engine._backends = {"openai": house.backend, "mistral": house.backend}
+    with pytest.raises(Unavailable):
+        await house.ask()
+    assert house.backend.asked == ["openai"]
+
+
+async def test_a_denied_target_is_never_asked() -> None:
+    """The next one serves, because of policy."""
+    house = House(Scripted(), in_force=policy(openai="deny", mistral="allow"))
+    serving = (await house.ask())[0]
+    assert isinstance(serving, Serving)
+    assert serving.failover == "policy"
+    assert house.backend.asked == ["mistral"]
+
+
+ERRORS = [
+    # scripts, policy, call, error
+    ({}, policy(openai="deny", mistral="deny"), {}, PolicyDenied),
+    ({}, ALLOW_ALL, {"model": "nothing"}, ModelNotFound),
+    ({"openai": failed(FailureKind.REQUEST_FAULT, status=422)}, ALLOW_ALL, {}, VendorFault),
+    (
+        {
+            "openai": failed(FailureKind.SERVER_ERROR),
+            "mistral": failed(FailureKind.BUSY, retry_after=7.0),
+        },
+        ALLOW_ALL,
+        {},
+        Unavailable,
+    ),
+]
+
+
+@pytest.mark.parametrize(("scripts", "in_force", "fields", "error"), ERRORS)
+async def test_where_nothing_serves_the_error_says_why(
+    scripts: dict[str, tuple[Event, ...]],
+    in_force: Policy,
+    fields: dict[str, Any],
+    error: type[GatewayError],
+) -> None:
+    """Each end has its error, and its record."""
+    house = House(Scripted(**scripts), in_force=in_force)
+    with pytest.raises(error) as caught:
+        await house.ask(**fields)
+    assert house.audit.records[0].outcome == (caught.value.code or caught.value.type)
+
+
+async def test_a_vendors_own_verdict_is_not_tried_elsewhere() -> None:
+    """422 is the app's to mend."""
+    house = House(Scripted(openai=failed(FailureKind.REQUEST_FAULT, status=422)))
+    with pytest.raises(VendorFault) as caught:
+        await house.ask()
+    assert (caught.value.status, house.backend.asked) == (422, ["openai"])
+
+
+async def test_a_capability_that_is_missing_everywhere_is_named() -> None:
+    """400, with the parameter that no target has."""
+    plain = target("openai", capabilities=frozenset())
+    house = House(Scripted(), plain)
+    with pytest.raises(CapabilityMissing) as caught:
+        await house.ask(needs=frozenset({Capability.TOOLS}))
+    assert caught.value.param == "tools"
+
+
+async def test_a_wrong_key_is_not_tried_twice() -> None:
+    """The target is left out as misconfigured from the next request on."""
+    house = House(Scripted(openai=failed(FailureKind.UNAUTHORIZED, status=401)))
+    await house.ask()
+    serving = (await house.ask())[0]
+    assert isinstance(serving, Serving)
+    assert serving.failover == "misconfigured"
+    assert house.backend.asked == ["openai", "mistral", "mistral"]
+
+
+async def test_leaving_early_closes_the_attempt_and_is_recorded() -> None:
+    """An app that goes away: the backend's generator is closed at once."""
+    house = House(Scripted())
+    now = time.monotonic()
+    call = Call("r", Dialect.OPENAI, "gpt", True, b"", Chat(()), now, now + 60)
+    events = house.engine.run(call)
+    await anext(events)
+    await events.aclose()
+    assert house.backend.closed == 1
+    assert house.audit.records[0].outcome == "cancelled"
+    assert house.audit.records[0].attempts[0].outcome == "cancelled"
+
+
+def test_a_model_is_found_exactly_then_by_pattern() -> None:
+    """The exact name wins; what nothing fits is an error that names it."""
+    routes = House(Scripted()).engine.routes
+    assert routes.find("gpt").targets == (FIRST, SECOND)
+    assert routes.find("gemini").targets == (SECOND,)
+    with pytest.raises(ModelNotFound, match="claude"):
+        routes.find("claude")
