@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from gateway.domain.identity import SELF, UNKNOWN
+
+_COUNTRY = re.compile(r"[A-Z]{2}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,13 @@ class Catalog:
         for reserved in (SELF, UNKNOWN):
             if reserved in self._words:
                 raise ValueError(f"the vendor catalog may not name {reserved!r}")
+        words = [word for v in self._vendors.values() for word in {v.id, *v.aliases}]
+        doubles = sorted({word for word in words if words.count(word) > 1})
+        if doubles:
+            raise ValueError(f"the vendor catalog uses one word for two vendors: {doubles}")
+        odd = sorted(v.id for v in self._vendors.values() if not _COUNTRY.match(v.home))
+        if odd:
+            raise ValueError(f"the vendor catalog has a home that is no country's code: {odd}")
         named = [parent for vendor in self._vendors.values() for parent in vendor.parents]
         named += [v for family in self._families for v in (family.developer, *family.lineage)]
         strangers = sorted(set(named) - set(self._vendors))

@@ -15,6 +15,7 @@ _REGIONS = {
     "jp": "JP",
     "au": "AU",
     "ca": "CA",
+    "in": "IN",
     "us-gov": "US",
     "global": None,
 }
@@ -42,10 +43,12 @@ _CLAUDE = re.compile(r"claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)(?=-|\Z)")
 _BEDROCK_CLAUDE = re.compile(r"(claude-.+?)-v\d+\Z")
 _LLAMA = re.compile(r"(?:meta-)?llama-?v?(\d)(?:[-.p](\d)(?=-|\Z))?(?=-|\Z)")
 _AWS_REGION = re.compile(r"[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d\Z")
-_BEDROCK_SEGMENT = re.compile(r"(?:converse|converse_like|invoke|\d+-month-commitment)\Z")
+_BEDROCK_SEGMENT = re.compile(
+    r"(?:claude_platform|converse|converse_like|invoke|\d+-month-commitment)\Z"
+)
 _QUANT = re.compile(r"(?:i?q\d\w*|fp\d+|bf16|cloud|latest)\Z")
 _TOKENS = re.compile(r"[^a-z0-9]+")
-_GLUED = re.compile(r"([a-z]+?)(\d+(?:x\d+)?b?)\Z")
+_GLUED = re.compile(r"([a-z]+?)(\d+(?:[xp]\d+)?b?)\Z")
 _CLOUD_TAG = re.compile(r"(?:\A|[-:])cloud(?:\Z|[-:])")
 _AUTO = frozenset({"auto", "fusion", "router", "auto-router"})
 

@@ -20,6 +20,9 @@ from gateway.domain.identity import (
 from gateway.vendors import grammar
 from gateway.vendors.catalog import Catalog
 
+_OPERATORS_NAMES = frozenset({"sagemaker", "sagemaker_chat"})
+"""Where an id is the name of an endpoint that the operator made up."""
+
 
 def resolve(model_id: str, channel: ChannelFacts, catalog: Catalog) -> Identity:
     """The identity of ``model_id`` as that channel serves it."""
@@ -99,7 +102,8 @@ def _developer(
 ) -> tuple[str, tuple[str, ...], str]:
     """Developer, lineage and where that is written."""
     where = f"catalog {catalog.version}"
-    if parsed.opaque or "microsoft" in (channel.vendor, provider):
+    named_by_operator = (channel.provider or "").lower() in _OPERATORS_NAMES
+    if parsed.opaque or named_by_operator or "microsoft" in (channel.vendor, provider):
         return UNKNOWN, (), f"{where}: the id says nothing of the developer"
     family = catalog.family(grammar.tokens(parsed.name))
     publisher = catalog.canonical(parsed.publisher) if parsed.publisher else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config.catalog import load_catalog
 from gateway.domain.identity import (
@@ -16,10 +18,12 @@ from gateway.domain.identity import (
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.resolve import local_identity, resolve
 
+CATALOG = load_catalog()
+
 
 def identify(target: str, **facts: object) -> Identity:
     """The identity behind ``channel/model``, with the channel's vendor by its name."""
-    catalog = load_catalog()
+    catalog = CATALOG
     name, _, model = target.partition("/")
     vendor = catalog.canonical(name) or UNKNOWN
     channel = ChannelFacts(name=name, vendor=vendor, kind="openai", provider=name)
@@ -129,6 +133,11 @@ CASES = [
         (),
     ),
     ("bedrock/us.acme.claude-3", "amazon", UNKNOWN, "claude-3", ("anthropic",)),
+    ("bedrock/claude_platform/claude-3-haiku-20240307", *CLAUDE_HAIKU),
+    ("bedrock/in.moonshotai.kimi-k3", "amazon", "moonshot", "kimi-k3", ()),
+    ("sagemaker/claude-3-haiku", "amazon", UNKNOWN, "claude-3-haiku", ()),
+    ("fireworks/accounts/fireworks/models/qwen2p5-7b", "fireworks", "alibaba", "qwen2p5-7b", ()),
+    ("groq/deepseek-r1-7b-qwen", "groq", "deepseek", "deepseek-r1-7b-qwen", ("alibaba",)),
     # a version is no date: these are different models
     ("dashscope/deepseek-v3", "alibaba", "deepseek", "deepseek-v3", ()),
     ("nvidia/nvidia/nemotron-nano-9b-v2", "nvidia", "nvidia", "nemotron-nano-9b-v2", ()),
@@ -285,3 +294,52 @@ def _row(id_: str, home: str, parents: list[str]) -> dict[str, object]:
         "source": "https://example.org",
         "retrieved": "2026-01-01",
     }
+
+
+def test_case_and_a_date_change_nobody_behind_an_id() -> None:
+    """However it is written, an id is of the same developer and has the same canonical name."""
+    for target in ("anthropic/claude-opus-4-1", "openai/gpt-4o", "xai/grok-4", "google/gemini-2.5"):
+        plain = identify(target)
+        channel, _, model = target.partition("/")
+        for written in (model.upper(), f"{model}-20250805", f"{model}-latest"):
+            found = identify(f"{channel}/{written}")
+            assert (found.developer, found.model) == (plain.developer, plain.model)
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_resolves_and_none_to_a_stranger(text: str) -> None:
+    """An id is of a vendor of the catalog or unknown; nothing that is sent can raise."""
+    for provider in ("bedrock", "azure", "vertex", "openrouter", "ollama", "fireworks", "openai"):
+        found = resolve(text, ChannelFacts("c", "openai", "openai", provider=provider), CATALOG)
+        assert found.developer == UNKNOWN or CATALOG.vendor(found.developer) is not None
+
+
+@given(
+    word=st.sampled_from(["claude", "llama", "gpt", "command-r"]), before=st.text("xyz", min_size=1)
+)
+def test_a_word_in_a_name_is_no_family(word: str, before: str) -> None:
+    """Only whole tokens at the start of a name tell a developer."""
+    assert identify(f"groq/{before}{word}-1").developer == UNKNOWN
+    assert identify(f"groq/{before}-{word}-1").developer == UNKNOWN
+
+
+def test_bad_catalogs_are_refused() -> None:
+    """Two rows of one id, a missing key and a reserved word are each named."""
+    row = _row("a", "US", [])
+    empty: dict[str, object] = {"version": "1", "family": [], "derived": []}
+    with pytest.raises(ValueError, match="two rows of a"):
+        Catalog.from_mapping({**empty, "vendor": [row, row]})
+    with pytest.raises(ValueError, match="'vendor'"):
+        Catalog.from_mapping(empty)
+    with pytest.raises(ValueError, match="one word for two vendors: \\['a'\\]"):
+        Catalog.from_mapping({**empty, "vendor": [row, {**_row("b", "US", []), "aliases": ["a"]}]})
+    with pytest.raises(ValueError, match="no country's code: \\['a'\\]"):
+        Catalog.from_mapping({**empty, "vendor": [_row("a", "usa", [])]})
+    with pytest.raises(ValueError, match="may not name 'self'"):
+        Catalog.from_mapping({**empty, "vendor": [_row("self", "US", [])]})
+
+
+def test_words_are_known_by_alias_and_mistyped_ones_have_a_neighbour() -> None:
+    """`bedrock` is amazon; `antropic` is near anthropic; nonsense is nothing."""
+    assert (CATALOG.canonical("Bedrock"), CATALOG.canonical("x")) == ("amazon", None)
+    assert (CATALOG.nearest("antropic"), CATALOG.nearest("qqqqqq")) == ("anthropic", None)
