@@ -160,6 +160,7 @@ CASES = [
     ("vertex/projects/p/locations/us/endpoints/42", "google", UNKNOWN, "42", ()),
     ("together/acme/llama-3-8b-x", "together", UNKNOWN, "llama-3-8b-x", ("meta",)),
     ("perplexity/sonar-pro", "perplexity", UNKNOWN, "sonar-pro", ()),
+    ("perplexity/claude-opus-4-1", "perplexity", UNKNOWN, "claude-opus-4-1", ()),
     ("openrouter/perplexity/sonar", "openrouter", UNKNOWN, "sonar", ()),
     ("openrouter/switchpoint/router", "openrouter", UNKNOWN, "router", ()),
     # derived
