@@ -215,7 +215,7 @@ class Gateway:
     def _judge_answer(self, target: Target, reported: str) -> str | None:
         """Why an answer that names ``reported`` as its model may not be delivered."""
         identity = resolve(reported, self._inventory.facts[target.channel], self._inventory.catalog)
-        if identity.developer in (UNKNOWN, target.identity.developer):
+        if identity.developer == UNKNOWN:
             return None
         decision = evaluate(self._store.current, target.id, identity, Labels(), datetime.now(UTC))
         if decision.acted is not Verdict.DENY:

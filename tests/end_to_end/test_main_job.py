@@ -229,3 +229,18 @@ def _processes(gateway: RunningGateway) -> list[dict[str, str]]:
         "processes"
     ]
     return processes
+
+
+def test_an_answer_of_a_banned_model_is_not_delivered(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """A rule may deny one model and not its vendor: what the answer names is judged again."""
+    rule = "{id: no-o3, match: {model: [o3]}, verdict: deny, reason: recalled}"
+    extra = gateway.policies / "20-model.yaml"
+    extra.write_text(f"version: 1\nrules:\n  - {rule}\n")
+    vendor.behave("other_model", model="o3-2025-04-16")
+    try:
+        time.sleep(1)
+        assert gateway.ask()[2]["x-gateway-failover"] == "answered_by_denied"
+    finally:
+        extra.unlink()
