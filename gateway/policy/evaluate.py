@@ -7,7 +7,7 @@ deny > waiver > risky > allow > the default. The target gets the worst verdict o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,10 +46,11 @@ def evaluate(
         if rule.in_force(now) and rule.when.fits(labels) and rule.match.covers(target, identity)
     ]
     enforced = [rule for rule in asked if rule.mode is Mode.ENFORCE]
-    worst = min(
+    judged = sorted(
         (_judge(policy, enforced, party, labels, now) for party in identity.parties),
-        key=lambda judged: judged.order,
+        key=lambda one: one.order,
     )
+    worst = judged[0]
     rule = worst.rule
     risky = worst.verdict is Verdict.RISKY
     return Decision(
@@ -64,7 +65,7 @@ def evaluate(
         handling=(rule.handling if rule else Handling.AVOID) if risky else None,
         drain=rule.drain if rule and risky else None,
         reference=rule.reference if rule else None,
-        waiver=worst.waiver,
+        waiver=worst.waiver or _waived(judged),
         matched=tuple(_ids(enforced, identity.parties)),
         shadowed=tuple(_ids((r for r in asked if r.mode is Mode.SHADOW), identity.parties)),
     )
@@ -80,6 +81,13 @@ def share_sent(decision: Decision, request_id: str, now: datetime) -> bool:
     share = (drain.end - now) / (drain.end - drain.start)
     digest = hashlib.sha256(request_id.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < share
+
+
+def _waived(judged: Sequence[_Judged]) -> str | None:
+    """The waiver that a target needed, on whichever party: one that is denied got none."""
+    if judged[0].verdict is Verdict.DENY:
+        return None
+    return next((one.waiver for one in judged if one.waiver is not None), None)
 
 
 def _judge(

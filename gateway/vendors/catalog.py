@@ -12,25 +12,29 @@ from typing import Any
 from gateway.domain.identity import SELF, UNKNOWN
 
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
+_KINDS = frozenset({"developer", "cloud", "aggregator"})
 
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """One vendor. ``home`` is ISO 3166-1 alpha-2; ``parents`` are vendor ids."""
+    """One vendor. ``home`` is ISO 3166-1 alpha-2; ``parents`` are vendor ids; ``kind`` is what it
+    does: ``developer`` trains models, ``cloud`` serves them, ``aggregator`` sends on to others.
+    """
 
     id: str
     name: str
     aliases: tuple[str, ...]
     home: str
     parents: tuple[str, ...]
+    kind: frozenset[str]
     source: str
     retrieved: date
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Model names of one developer. ``tokens`` are a prefix of the name; where ``derived``, they
-    may have others between them; where ``exact``, they are the whole name.
+    """Model names of one developer. ``tokens`` are a prefix of the name; where ``derived``, others
+    may stand between the first and the rest; where ``exact``, they are the whole name.
     """
 
     tokens: tuple[str, ...]
@@ -45,6 +49,8 @@ class Family:
             return tuple(tokens) == self.tokens
         if not self.derived:
             return tuple(tokens[: len(self.tokens)]) == self.tokens
+        if tuple(tokens[:1]) != self.tokens[:1]:
+            return False
         rest = iter(tokens)
         return all(token in rest for token in self.tokens)
 
@@ -114,6 +120,11 @@ class Catalog:
         """The family of a model name that was cut into tokens."""
         return next((family for family in self._families if family.fits(tokens)), None)
 
+    def trains(self, id: str) -> bool:
+        """Whether a vendor makes models of its own, so that its name before one means something."""
+        vendor = self._vendors.get(id)
+        return vendor is not None and "developer" in vendor.kind
+
     def repacks(self, publisher: str) -> bool:
         """Whether a publisher only puts others' weights into other containers."""
         return publisher.lower() in self._repackers
@@ -152,6 +163,11 @@ class Catalog:
         odd = sorted(v.id for v in self._vendors.values() if not _COUNTRY.match(v.home))
         if odd:
             raise ValueError(f"the vendor catalog has a home that is no country's code: {odd}")
+        strange = sorted(v.id for v in self._vendors.values() if not v.kind or v.kind - _KINDS)
+        if strange:
+            raise ValueError(f"the vendor catalog has a kind that is none of its own: {strange}")
+        if any(not family.tokens for family in self._families):
+            raise ValueError("the vendor catalog has a family without tokens")
         named = [parent for vendor in self._vendors.values() for parent in vendor.parents]
         named += [v for family in self._families for v in (family.developer, *family.lineage)]
         strangers = sorted(set(named) - set(self._vendors))
@@ -166,6 +182,7 @@ def _vendor(row: Mapping[str, Any]) -> Vendor:
         aliases=tuple(row["aliases"]),
         home=row["home"],
         parents=tuple(row["parents"]),
+        kind=frozenset(row["kind"]),
         source=row["source"],
         retrieved=row["retrieved"],
     )

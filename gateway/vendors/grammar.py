@@ -38,9 +38,10 @@ _MAKERS_DATES = (
     re.compile(r"(?<=\Agpt-3\.5-turbo)-(?:0[1-9]|1[0-2])\d\d\Z"),
     re.compile(r"(?<=\w)-2[3-9](?:0[1-9]|1[0-2])\Z"),
 )
-_MISTRAL = re.compile(r"(?:open-|labs-)?(?:\w+stral|mistral|mixtral)(?:-|\Z)")
+_MISTRAL = re.compile(r"(?:open-|labs-)?(?:\w+[sx]tral)(?:-|\Z)")
 _CLAUDE = re.compile(r"claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)(?=-|\Z)")
 _BEDROCK_CLAUDE = re.compile(r"(claude-.+?)-v\d+\Z")
+_CLAUDE_2 = re.compile(r"claude-v(\d)(?::(\d)(?::\d+k)?)?\Z")
 _LLAMA = re.compile(r"(?:meta-)?llama-?v?(\d)(?:[-.p](\d)(?=-|\Z))?(?=-|\Z)")
 _AWS_REGION = re.compile(r"[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d\Z")
 _BEDROCK_SEGMENT = re.compile(
@@ -73,7 +74,8 @@ def parse(model_id: str, provider: str) -> ModelId:
     if parsed.opaque or (bare and parsed.name in _AUTO):
         return replace(parsed, opaque=True)
     name = parsed.name
-    if provider == "huggingface":  # the router's suffix is the provider it should ask
+    # Hugging Face: the provider that the router should ask; Replicate: a hash of the version.
+    if provider in ("huggingface", "replicate"):
         name = name.partition(":")[0]
     if provider == "ollama":
         name = _untagged(name)
@@ -91,7 +93,8 @@ def canonical(name: str) -> str:
             break
         name = shorter
     if name.startswith("claude-"):
-        name = name.replace(".", "-")
+        # Bedrock's claude-v2:1 is claude-2.1 everywhere else.
+        name = _CLAUDE_2.sub(_claude_2, name).replace(".", "-")
         return _CLAUDE.sub(r"claude-\2-\1", name)
     if name.startswith("gemini-"):
         return re.sub(r"-00\d\Z", "", name)
@@ -106,6 +109,11 @@ def canonical(name: str) -> str:
 def _llama(found: re.Match[str]) -> str:
     major, minor = found.groups()
     return f"llama-{major}.{minor}" if minor else f"llama-{major}"
+
+
+def _claude_2(found: re.Match[str]) -> str:
+    major, minor = found.groups()
+    return f"claude-{major}-{minor}" if minor and minor != "0" else f"claude-{major}"
 
 
 def _untagged(name: str) -> str:
@@ -144,11 +152,9 @@ def _bedrock(model_id: str) -> ModelId:
     region: str | None = None
     if model_id.startswith("arn:"):
         fields = model_id.split(":", 5)
-        kind, _, resource = fields[-1].partition("/")
         region = fields[3] if len(fields) == 6 and fields[3] else None
-        if kind not in ("foundation-model", "inference-profile"):
-            return ModelId(resource or model_id, region=region, opaque=True)
-        model_id = resource
+        # What stands behind an ARN is the account's to say: configuration names it, or nobody.
+        return ModelId(fields[-1].partition("/")[2] or model_id, region=region, opaque=True)
     *segments, model_id = model_id.split("/")
     for segment in segments:
         if _AWS_REGION.match(segment):
@@ -176,7 +182,8 @@ def _path(model_id: str) -> ModelId:
     if not parts:
         return ModelId(model_id, opaque=True)
     if parts[-1].startswith("ft:"):
-        return ModelId(parts[-1].split(":")[1], parts[-2].lstrip("~") if parts[1:] else None)
+        base = parts[-1].split(":")[1]
+        return ModelId(base, parts[-2].lstrip("~") if parts[1:] else None, opaque=not base)
     if parts[0] == "accounts":
         # Fireworks: what an account of its own deployed may be anybody's.
         shared = parts[1:3] == ["fireworks", "models"] and len(parts) == 4

@@ -107,15 +107,20 @@ def _developer(
         return UNKNOWN, (), f"{where}: the id says nothing of the developer"
     family = catalog.family(grammar.tokens(parsed.name))
     publisher = catalog.canonical(parsed.publisher) if parsed.publisher else None
+    trained = publisher is not None and catalog.trains(publisher)
     if "perplexity" in (channel.vendor, provider, publisher):
         return UNKNOWN, (), f"{where}: a wrapper says nothing of the developer"
     if parsed.publisher and publisher is None and not catalog.repacks(parsed.publisher):
         # Somebody's fine-tune may bear the name of what it derives from.
         derived = (family.developer, *family.lineage) if family is not None else ()
         return UNKNOWN, derived, f"{where}: the publisher {parsed.publisher} is not known"
+    if family is not None and publisher not in (None, family.developer) and trained:
+        # The maker of the base, or of what was made of it? A row of the catalog can say.
+        derived = (family.developer, *family.lineage)
+        return UNKNOWN, derived, f"{where}: {publisher} may have trained it further"
     if family is not None:
         return family.developer, family.lineage, f"{where}: family {' '.join(family.tokens)}"
-    if publisher is not None and _makes_models(publisher, catalog):
+    if publisher is not None and trained:
         return publisher, (), f"{where}: publisher {parsed.publisher}"
     return UNKNOWN, (), f"{where}: no family and no publisher is known"
 
@@ -130,11 +135,6 @@ def _unprefixed(name: str, provider: str, catalog: Catalog) -> str:
     if family is None or vendor not in (provider, family.developer):
         return name
     return _unprefixed(grammar.canonical(rest), provider, catalog)
-
-
-def _makes_models(vendor: str, catalog: Catalog) -> bool:
-    """A publisher in a path counts where the catalog knows models of it."""
-    return any(family.developer == vendor for family in catalog.families)
 
 
 def _identity(

@@ -35,6 +35,8 @@ def identify(target: str, **facts: object) -> Identity:
 CLAUDE_HAIKU = ("amazon", "anthropic", "claude-3-haiku", ())
 CLAUDE_37 = ("openrouter", "anthropic", "claude-3-7-sonnet", ())
 CLAUDE_45 = ("openrouter", "anthropic", "claude-sonnet-4-5", ())
+MISTRAL = ("mistral",)
+NEMOGUARD = ("together", "nvidia", "llama-3.1-nemoguard-8b", ("meta",))
 LLAMA_33 = ("meta", "llama-3.3-70b-instruct", ())
 CASES = [
     # target, channel, developer, canonical model, lineage
@@ -122,8 +124,11 @@ CASES = [
     ("bedrock/us-east-1/anthropic.claude-3-haiku-20240307-v1:0", *CLAUDE_HAIKU),
     ("bedrock/claude-3-haiku-20240307", *CLAUDE_HAIKU),
     (
-        "bedrock/arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
-        *CLAUDE_HAIKU,
+        "bedrock/arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-3-haiku-v1:0",
+        "amazon",
+        UNKNOWN,
+        "anthropic.claude-3-haiku-v1:0",
+        (),
     ),
     (
         "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/claude",
@@ -180,6 +185,29 @@ CASES = [
         ("meta",),
     ),
     ("together/bartowski/Qwen2.5-7B", "together", "alibaba", "qwen2.5-7b", ()),
+    ("together/nvidia/Llama-3.1-NemoGuard-8B", *NEMOGUARD),
+    ("groq/llama3-groq-70b", "groq", "groq", "llama-3-groq-70b", ("meta",)),
+    ("hf/HuggingFaceH4/zephyr-7b-beta", "huggingface", "huggingface", "zephyr-7b-beta", MISTRAL),
+    # a known maker's own tuning of another's model: whose it is, no name says
+    ("together/microsoft/llama-3-8b-x", "together", UNKNOWN, "llama-3-8b-x", ("meta",)),
+    # a derivative's words in the midst of a stranger's name tell nothing
+    ("groq/acme-llama-nemotron", "groq", UNKNOWN, "acme-llama-nemotron", ()),
+    # one word, several makers
+    ("together/EleutherAI/gpt-neox-20b", "together", "eleutherai", "gpt-neox-20b", ()),
+    ("groq/gpt-j-6b", "groq", "eleutherai", "gpt-j-6b", ()),
+    ("groq/gpt-sw3-20b", "groq", UNKNOWN, "gpt-sw3-20b", ()),
+    ("nobody/nova-2", UNKNOWN, UNKNOWN, "nova-2", ()),
+    ("bedrock/us.amazon.nova-2-lite-v1:0", "amazon", "amazon", "nova-2-lite", ()),
+    # a cloud that trains nothing says nothing by standing before a name
+    ("groq/groq/compound", "groq", UNKNOWN, "compound", ()),
+    ("bedrock/twelvelabs.pegasus-1-2-v1:0", "amazon", "twelvelabs", "pegasus-1-2", ()),
+    # one name through every channel, older spellings
+    ("bedrock/anthropic.claude-v2:1:200k", "amazon", "anthropic", "claude-2-1", ()),
+    ("bedrock/anthropic.claude-v2", "amazon", "anthropic", "claude-2", ()),
+    ("openrouter/anthropic/claude-2.1", "openrouter", "anthropic", "claude-2-1", ()),
+    ("bedrock/eu.mistral.pixtral-large-2502-v1:0", "amazon", "mistral", "pixtral-large", ()),
+    ("replicate/meta/meta-llama-3-8b:ab12", "replicate", "meta", "llama-3-8b", ()),
+    ("openai/ft:", "openai", UNKNOWN, "", ()),
     ("nobody/gpt-4o", UNKNOWN, "openai", "gpt-4o", ()),
 ]
 
@@ -200,6 +228,10 @@ def test_an_id_resolves_to_who_is_behind_it(
 
 def test_a_deployment_says_what_the_id_does_not() -> None:
     """An Azure deployment's developer comes from the configuration, and the source says so."""
+    arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/ab"
+    claude = Deployment("anthropic", "claude-3-haiku")
+    behind = identify(f"bedrock/{arn}", deployments={arn: claude})
+    assert (behind.channel, behind.developer) == ("amazon", "anthropic")
     found = identify("azure/prod-chat", deployments={"prod-chat": Deployment("openai", "gpt-4o")})
     assert (found.channel, found.developer, found.model) == ("microsoft", "openai", "gpt-4o")
     assert found.source == "deployment prod-chat of channel azure"
@@ -229,6 +261,8 @@ def test_the_serving_region_is_a_jurisdiction_of_the_channel() -> None:
     assert identify(arn).jurisdiction == ("IE", "US")
     assert identify(f"bedrock/jp.{model}").jurisdiction == ("JP", "US")
     assert identify(f"bedrock/apac.{model}").jurisdiction == ("US",)
+    vertex = "vertex/projects/p/locations/europe-west4/publishers/anthropic/models/claude-opus-4"
+    assert identify(vertex).jurisdiction == ("NL", "US")
     found = identify("openai/gpt-4o", region="ca-central-1")
     assert [sorted(party.jurisdictions) for party in found.parties] == [["CA", "US"], ["US"]]
 
@@ -292,6 +326,7 @@ def _row(id_: str, home: str, parents: list[str]) -> dict[str, object]:
         "aliases": [],
         "home": home,
         "parents": parents,
+        "kind": ["developer"],
         "source": "https://example.org",
         "retrieved": "2026-01-01",
     }
@@ -336,6 +371,11 @@ def test_bad_catalogs_are_refused() -> None:
         Catalog.from_mapping({**empty, "vendor": [row, {**_row("b", "US", []), "aliases": ["a"]}]})
     with pytest.raises(ValueError, match="no country's code: \\['a'\\]"):
         Catalog.from_mapping({**empty, "vendor": [_row("a", "usa", [])]})
+    with pytest.raises(ValueError, match="none of its own: \\['a'\\]"):
+        Catalog.from_mapping({**empty, "vendor": [{**row, "kind": ["bank"]}]})
+    families = [{"tokens": [], "developer": "a"}]
+    with pytest.raises(ValueError, match="a family without tokens"):
+        Catalog.from_mapping({**empty, "vendor": [row], "family": families})
     with pytest.raises(ValueError, match="may not name 'self'"):
         Catalog.from_mapping({**empty, "vendor": [_row("self", "US", [])]})
 
