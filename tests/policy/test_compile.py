@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from gateway.domain.decision import Drain, Handling, Mode, Verdict
+from gateway.domain.identity import Locality, Role
 from gateway.policy.compile import Policy, PolicyConflict, compile_policy
-from gateway.policy.rules import InFlight, Match, PolicyDocument, Rule, Waiver, vendor_rule
+from gateway.policy.rules import InFlight, Match, PolicyDocument, Rule, Waiver, When, vendor_rule
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -79,6 +80,76 @@ def test_what_decides_changes_the_revision_and_where_it_stands_does_not() -> Non
         policy(allow("openai"), default=Verdict.ALLOW),
     )
     assert len({plain.revision, *(other.revision for other in others)}) == 5
+
+
+FIRST = Rule("r", Match(vendor=frozenset({"zai"})), Verdict.RISKY, waivable=True)
+WAIVED = Waiver("W", "r", "zai", "o", "a", "r", NOW - DAY, NOW + DAY)
+WORD = frozenset({"x"})
+CHANGES: list[tuple[type, dict[str, Any]]] = [
+    (Match, {"vendor": frozenset({"zai", "xai"})}),
+    (Match, {"roles": frozenset({Role.WEIGHTS})}),
+    (Match, {"jurisdiction": frozenset({"CN"})}),
+    (Match, {"locality": frozenset({Locality.CLOUD})}),
+    (Match, {"region": WORD}),
+    (Match, {"channel": WORD}),
+    (Match, {"model": ("x",)}),
+    *((When, {label: WORD}) for label in ("team", "app", "environment", "data_class", "tags")),
+    (Rule, {"verdict": Verdict.DENY}),
+    (Rule, {"reason": "x"}),
+    (Rule, {"authority": "x"}),
+    (Rule, {"reference": "x"}),
+    (Rule, {"start": NOW}),
+    (Rule, {"end": NOW}),
+    (Rule, {"handling": Handling.WARN}),
+    (Rule, {"handling": Handling.DRAIN, "drain": Drain(NOW, NOW + DAY)}),
+    (Rule, {"mode": Mode.SHADOW}),
+    (Waiver, {"id": "X"}),
+    (Waiver, {"vendor": "xai"}),
+    (Waiver, {"owner": "x"}),
+    (Waiver, {"approver": "x"}),
+    (Waiver, {"reason": "x"}),
+    (Waiver, {"granted": NOW}),
+    (Waiver, {"expires": NOW + 2 * DAY}),
+    (Waiver, {"when": When(team=WORD)}),
+]
+
+
+@pytest.mark.parametrize(("part", "change"), CHANGES, ids=str)
+def test_whatever_decides_is_in_the_revision(part: type, change: dict[str, Any]) -> None:
+    """A change of any one field of a rule or a waiver is another policy."""
+    rule, lifted = FIRST, WAIVED
+    if part is Match:
+        rule = replace(FIRST, match=replace(FIRST.match, **change))
+    elif part is When:
+        rule = replace(FIRST, when=When(**change))
+    elif part is Rule:
+        rule = replace(FIRST, **change)
+    else:
+        lifted = replace(WAIVED, **change)
+    before = policy(FIRST, waivers=(WAIVED,)).revision
+    assert policy(rule, waivers=(lifted,)).revision != before
+
+
+def test_no_field_that_decides_is_forgotten() -> None:
+    """The cases above and the two ids and `waivable` beside them are all fields that there are."""
+    for part, besides in (
+        (Match, set()),
+        (When, set()),
+        (Rule, {"id", "match", "when", "waivable", "source"}),
+        (Waiver, {"rule", "source"}),
+    ):
+        changed = {name for of, change in CHANGES if of is part for name in change}
+        assert changed | besides == {field.name for field in fields(part)}, part
+    plain = policy(FIRST)
+    assert policy(replace(FIRST, waivable=False)).revision != plain.revision
+    assert policy(replace(FIRST, id="s")).revision != plain.revision
+    assert policy(FIRST, mode=Mode.SHADOW).revision != plain.revision
+
+
+def test_a_date_is_one_instant_in_any_zone() -> None:
+    """The same instant, written in another zone, is the same policy."""
+    east = NOW.astimezone(timezone(timedelta(hours=9)))
+    assert policy(replace(FIRST, end=east)).revision == policy(replace(FIRST, end=NOW)).revision
 
 
 def test_files_must_agree_on_in_flight() -> None:
