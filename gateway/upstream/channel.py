@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
+from gateway import __version__
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -86,7 +88,7 @@ def _head(
     lines = [
         f"POST {path}/chat/completions HTTP/1.1",
         f"Host: {authority}",
-        "User-Agent: sovereign-gateway",
+        f"User-Agent: sovereign-gateway/{__version__}",
         "Accept: application/json, text/event-stream",
         "Accept-Encoding: identity",
         "Content-Type: application/json",

@@ -26,6 +26,10 @@ BLOCKED = frozenset(
 OVERFLOW = frozenset({"context_length_exceeded", "context_window_exceeded"})
 REQUEST_FAULTS = frozenset({400, 404, 413, 422})
 MOST_MESSAGE = 1000
+MOST_WORD = 200
+"""Characters of a code or a parameter's name."""
+MOST_WAIT = 86_400.0
+"""Seconds: a vendor that asks for more is asked again after a day."""
 
 
 def classify(status: int, error: VendorError, headers: Mapping[bytes, bytes], now: float) -> Failed:
@@ -53,18 +57,22 @@ def retry_after(headers: Mapping[bytes, bytes], now: float) -> float | None:
     """``Retry-After`` (seconds or a date), or the ``-ms`` form of some vendors, in seconds."""
     milliseconds = _number(headers.get(b"retry-after-ms"))
     if milliseconds is not None:
-        return milliseconds / 1000
+        return min(milliseconds / 1000, MOST_WAIT)
     value = headers.get(b"retry-after")
     seconds = _number(value)
-    if seconds is not None or value is None:
-        return seconds
+    if seconds is None and value is not None:
+        seconds = _until(value, now)
+    return None if seconds is None else min(seconds, MOST_WAIT)
+
+
+def _until(date: bytes, now: float) -> float | None:
     try:
-        date = parsedate_to_datetime(value.decode("latin-1"))
-    except ValueError:
+        parsed = parsedate_to_datetime(date.decode("latin-1"))
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+        return max(0.0, parsed.timestamp() - now)
+    except (ValueError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, date.timestamp() - now)
 
 
 def _number(value: bytes | None) -> float | None:
@@ -81,6 +89,6 @@ def _request_fault(status: int, error: VendorError) -> Failed:
         FailureKind.CONTEXT_OVERFLOW if overflow else FailureKind.REQUEST_FAULT,
         (error.message or f"The vendor answered {status} without saying why.")[:MOST_MESSAGE],
         status,
-        code=error.code,
-        param=error.param,
+        code=error.code and error.code[:MOST_WORD],
+        param=error.param and error.param[:MOST_WORD],
     )

@@ -20,7 +20,10 @@ from gateway.domain.events import FailureKind
 from gateway.upstream.fault import AttemptFault, StaleConnection
 
 MOST_HEAD = 64 * 1024
+MOST_HEADERS = 256
+"""Header fields of an answer, its trailers and its interim answers included."""
 MOST_INTERIM = 16
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 HIGH_WATER = 256 * 1024
 DRAIN = 2.0
 """Seconds that the end of an answer may take once its last event has been read."""
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._head_size = 0
+        self._fields = 0
         self._interim = 0
         self._answered = False
         self._keep = False
@@ -182,12 +186,13 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
+        self._fields += 1
         self._bound_head()
         if self._phase is not Phase.HEAD:
             return
         lowered = name.lower()
-        if lowered == b"content-length" and self.headers.get(lowered, value) != value:
-            self._fail("the answer has two lengths")
+        if lowered in _FRAMING and lowered in self.headers:
+            self._fail("the answer says twice where it ends")
         self.headers[lowered] = value
 
     def on_headers_complete(self) -> None:
@@ -203,8 +208,15 @@ class Connection(asyncio.Protocol):
             return
         lengths = b"content-length" in self.headers
         chunked = b"transfer-encoding" in self.headers
+        version = self._parser.get_http_version()
         if lengths and chunked:
             self._fail("the answer has a length and a transfer encoding")
+            return
+        if version not in ("1.0", "1.1") or (chunked and version == "1.0"):
+            self._fail("the answer is not HTTP/1.1")
+            return
+        if chunked and self.headers[b"transfer-encoding"].lower() != b"chunked":
+            self._fail("the answer's transfer encoding is not plain chunks")
             return
         if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
             self._fail("the answer is encoded in a way that was not asked for")
@@ -236,7 +248,8 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _bound_head(self) -> None:
-        if self._head_size > MOST_HEAD and self._fault is None:
+        too_long = self._head_size > MOST_HEAD or self._fields > MOST_HEADERS
+        if too_long and self._fault is None:
             self._fail("the answer's head is too long")
 
     def _loss(self) -> AttemptFault:

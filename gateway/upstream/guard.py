@@ -15,12 +15,21 @@ __all__ = ["EgressGuard", "EgressRefused", "Resolve"]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """A name and a port to addresses as text. Raises ``OSError`` where the name has none."""
 
-# Metadata services that do not stand in the link-local ranges: AWS (IPv6), Alibaba, Azure, Oracle.
-_METADATA = frozenset(
-    ipaddress.ip_address(text)
-    for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+# Metadata services outside the link-local ranges: AWS, Google, Oracle, Scaleway, Linode, Alibaba,
+# Azure.
+_METADATA = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("fd00:ec2::/32", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "192.0.0.192", "fd00:42::42"),
+        *("fd00:a9fe:a9fe::1", "fd00:100::100:200", "100.100.100.200", "168.63.129.16"),
+    )
 )
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# IPv6 that carries an IPv4 address in its last 32 bits: mapped, compatible, translated, NAT64.
+_CARRIERS = tuple(
+    ipaddress.IPv6Network(text)
+    for text in ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+)
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 async def resolve_name(host: str, port: int) -> Sequence[str]:
@@ -58,7 +67,7 @@ class EgressGuard:
         if not found:
             raise OSError("the name has no address")
         inward = channel.allow_private or not channel.cloud
-        allowed = [a for a in found if not _never(a) and (inward or _embedded(a).is_global)]
+        allowed = [a for a in found if not _never(a) and (inward or _outward(a))]
         if not allowed:
             raise EgressRefused(
                 f"the name of channel {channel.name} resolves to addresses that it may not use: "
@@ -72,16 +81,22 @@ class EgressGuard:
 def _embedded(address: Address) -> Address:
     """The IPv4 address that an IPv6 one carries, else the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        return inner or address
+        if any(address in carrier for carrier in _CARRIERS):
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return address.sixtofour or address
     return address
+
+
+def _outward(address: Address) -> bool:
+    """Whether an address leads out to the Internet, as a cloud channel's name must."""
+    inner = _embedded(address)
+    # Python takes what is in no registry (site-local, for one) for global: only 2000::/3 is.
+    return inner.is_global and (inner.version == 4 or inner in _UNICAST)
 
 
 def _never(address: Address) -> bool:
     inner = _embedded(address)
     return any(
-        a.is_link_local or a.is_multicast or a.is_unspecified or a in _METADATA
+        a.is_link_local or a.is_multicast or a.is_unspecified or any(a in net for net in _METADATA)
         for a in (address, inner)
     )

@@ -20,11 +20,12 @@ MOST_IDLE = 256
 
 
 class Pool:
-    """``tls`` is what checks certificates."""
+    """``tls`` is what checks certificates; ``idle`` how many seconds an unused connection lives."""
 
-    def __init__(self, guard: EgressGuard, tls: ssl.SSLContext) -> None:
+    def __init__(self, guard: EgressGuard, tls: ssl.SSLContext, *, idle: float = IDLE) -> None:
         self._guard = guard
         self._tls = tls
+        self._idle_time = idle
         self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
         self._busy: set[Connection] = set()
         self._epochs: defaultdict[str, int] = defaultdict(int)
@@ -103,21 +104,26 @@ class Pool:
         connection.idle_since = loop.time()
         idle.append(connection)
         if self._timer is None:
-            self._timer = loop.call_later(IDLE, self._expire)
+            self._timer = loop.call_later(self._idle_time, self._expire)
 
     def _expire(self) -> None:
-        """One timer for all: it may come for a connection up to ``IDLE`` late, never early."""
+        """One timer for all, set for the connection that has been unused the longest."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE + 0.01
-        left = False
+        # A timer may come a little early by the resolution of the loop's clock.
+        oldest = loop.time() - self._idle_time + 0.01
+        times: list[float] = []
         for channel, connections in self._idle.items():
             kept = [c for c in connections if c.open and c.idle_since > oldest]
             for connection in connections:
                 if connection.idle_since <= oldest:
                     connection.abort()
             self._idle[channel] = kept
-            left = left or bool(kept)
-        self._timer = loop.call_later(IDLE / 2, self._expire) if left else None
+            # The last one given back is the first taken again, so the oldest stands first.
+            times += [kept[0].idle_since] if kept else []
+        when = min(times, default=None)
+        self._timer = (
+            loop.call_at(when + self._idle_time, self._expire) if when is not None else None
+        )
 
     async def _connect(self, channel: Channel, limit: float) -> Connection:
         try:

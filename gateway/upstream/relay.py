@@ -139,6 +139,9 @@ class RelayBackend:
     async def _whole(
         self, connection: Connection, clock: _Clock, target: Target, call: Call
     ) -> list[Event]:
+        if _media(connection) == b"text/event-stream":
+            # It may never end, and would be waited for.
+            raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
         pieces: list[bytes] = []
         size = 0
         while piece := await clock.read(connection, started=bool(pieces)):
@@ -163,10 +166,13 @@ class RelayBackend:
         return events
 
     def _stream_of(self, connection: Connection, target: Target, call: Call) -> StreamRelay:
-        media = connection.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if media != b"text/event-stream":
+        if _media(connection) != b"text/event-stream":
             raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
         return StreamRelay(call.model, lambda model: self._judge_answer(target, model))
+
+
+def _media(connection: Connection) -> bytes:
+    return connection.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 class _Clock:
@@ -212,7 +218,14 @@ def _late(*, started: bool) -> AttemptFault:
 
 def _scrub(failed: Failed, channel: Channel) -> Failed:
     """A vendor's own words, without the address or key of the channel."""
-    message = failed.message.replace(channel.host, "[vendor]")
-    if channel.api_key:
-        message = message.replace(channel.api_key, "[key]")
-    return failed if message == failed.message else replace(failed, message=message)
+
+    def clean(text: str) -> str:
+        text = text.replace(channel.host, "[vendor]")
+        return text.replace(channel.api_key, "[key]") if channel.api_key else text
+
+    return replace(
+        failed,
+        message=clean(failed.message),
+        code=failed.code and clean(failed.code),
+        param=failed.param and clean(failed.param),
+    )

@@ -15,15 +15,16 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.wire.openai_relay import Chunk, StreamReader
-from gateway.wire.sse import EventSplitter
+from gateway.wire.sse import MOST_EVENT, EventSplitter
 
 
 class StreamRelay:
     """``judge`` says why an answer by the model it is given may not be delivered, or ``None``.
 
-    ``started`` once the first event has come, ``ended`` once no more is read, ``finished`` if that
-    is because the answer is complete. The opening, which says nothing yet, is held back until the
-    answer's first content: until then another target can still take over unnoticed.
+    ``started`` once the first event with a choice has come, ``ended`` once no more is read,
+    ``finished`` if that is because the answer is complete. The opening, which says nothing yet, is
+    held back until the answer's first content: until then another target can still take over
+    unnoticed.
     """
 
     def __init__(self, asked: str, judge: Callable[[str], str | None]) -> None:
@@ -35,6 +36,7 @@ class StreamRelay:
         self._splitter = EventSplitter()
         self._model: str | None = None
         self._held: list[bytes] = []
+        self._opening = 0
         self._flowing = False
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
@@ -65,12 +67,17 @@ class StreamRelay:
             last = self._reject(chunk)
             if last is not None:
                 break
-            if not self.started:
+            if chunk.choice and not self.started:
                 self.started = True
-                events.append(Started(chunk.model))
+                events.append(Started(self._model))
             self._held.append(chunk.data)
             text += chunk.text
             self._note(chunk)
+            if not self._flowing:
+                self._opening += len(chunk.data)
+            if self._opening > MOST_EVENT:
+                last = self._fail(FailureKind.MALFORMED, "the stream's opening is too long")
+                break
             if chunk.done:
                 self.ended = self.finished = True
                 last = Finished(self._reason)
@@ -90,8 +97,9 @@ class StreamRelay:
         if chunk.malformed or (chunk.done and not self.started):
             return self._fail(FailureKind.MALFORMED, "the stream is not the API's shape")
         if chunk.model is not None and chunk.model != self._model:
-            self._model = chunk.model
-            why = self._judge(chunk.model)
+            # Some vendors send an empty name before the answer proper.
+            self._model = chunk.model or None
+            why = self._judge(chunk.model) if chunk.model else None
             if why is not None:
                 return self._fail(FailureKind.ANSWERED_BY_DENIED, why)
         return None

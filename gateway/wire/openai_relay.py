@@ -4,7 +4,8 @@ the model's name. Only what the gateway must know is decoded.
 The name is replaced in place where that is provably safe: in valid JSON whose only occurrence of
 the key's pattern is one match, and in which no escape could spell the key another way, that match
 is the top-level member. Anything else is decoded one level deep and written anew, which also
-collapses duplicate keys, so that a vendor cannot read another model than policy judged.
+collapses duplicate keys, and drops those that differ from ``model`` in case only (some decoders,
+Go's among them, take them for it), so that a vendor cannot read another model than policy judged.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from gateway.domain.events import FinishReason, Usage
 
 _MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_KEY = re.compile(rb'"model"[ \t\r\n]*:')
+_KEY = re.compile(rb'"model"[ \t\r\n]*:', re.IGNORECASE)
 _ESCAPED_ASCII = re.compile(rb"\\u00[0-7]")
 _REASONS = {reason.value: reason for reason in FinishReason} | {
     "function_call": FinishReason.TOOL_CALLS
@@ -40,6 +41,21 @@ class _Content(msgspec.Struct):
     refusal: str | None = None
     tool_calls: Any = None
     function_call: Any = None
+    audio: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+
+    def says(self) -> bool:
+        """Whether there is anything of the answer in it, reasoning that an app shows included."""
+        return bool(
+            self.content
+            or self.tool_calls
+            or self.refusal
+            or self.reasoning_content
+            or self.reasoning
+            or self.function_call
+            or self.audio
+        )
 
 
 class _Choice(msgspec.Struct):
@@ -96,11 +112,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """One event of a stream. ``data`` are the bytes to relay, empty for an error or what is
-    malformed; ``content`` says whether it holds anything of the answer beyond its opening.
+    malformed; ``choice`` says whether it is about an answer at all, ``content`` whether it holds
+    anything of it beyond its opening.
     """
 
     data: bytes = b""
     text: int = 0
+    choice: bool = False
     content: bool = False
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
@@ -190,14 +208,15 @@ class StreamReader:
             delta = choice.delta
             if delta is not None:
                 text += len(delta.content or "")
-                content = content or bool(delta.refusal or delta.tool_calls or delta.function_call)
+                content = content or delta.says()
             if choice.finish_reason is not None:
                 content = True
                 reason = _REASONS.get(choice.finish_reason)
         return Chunk(
             data=b"data: %b\n\n" % data,
             text=text,
-            content=content or text > 0,
+            choice=bool(chunk.choices),
+            content=content,
             usage=_usage(chunk.usage),
             finish_reason=reason,
             model=chunk.model,
@@ -213,7 +232,11 @@ def _with_model(body: bytes, present: str | None, wanted: str) -> bytes:
                 return body
             start, end = match.span(1)
             return b"".join((body[:start], msgspec.json.encode(wanted)[1:-1], body[end:]))
-    members = _objects.decode(body)
+    members = {
+        name: value
+        for name, value in _objects.decode(body).items()
+        if name == "model" or name.lower() != "model"
+    }
     members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
     return msgspec.json.encode(members)
 

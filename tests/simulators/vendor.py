@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -30,6 +31,10 @@ USAGE = {
 ERRORS: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", "invalid_value", "Invalid 'temperature'."),
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    403: ("invalid_request_error", None, "You may not do this."),
+    404: ("invalid_request_error", "model_not_found", "The model does not exist."),
+    413: ("invalid_request_error", None, "The request is too large."),
+    422: ("invalid_request_error", None, "The request cannot be processed."),
     429: ("requests", "rate_limit_exceeded", "Rate limit reached."),
     451: ("policy", "unavailable_for_legal_reasons", "Not available."),
     500: ("server_error", None, "The server had an error."),
@@ -38,10 +43,18 @@ ERRORS: dict[int, tuple[str, str | None, str]] = {
 BEHAVIOURS = frozenset(
     {
         *("answer", "stall", "stall_mid_stream", "break_off", "html", "empty", "missing_done"),
-        *("error_event", "broken_json", "close_after", "other_model", "raw"),
+        *("error_event", "broken_json", "close_after", "other_model", "raw", "refuse"),
         *(str(status) for status in ERRORS),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SeenConnection:
+    """A connection that was accepted: when (seconds since 1970), and from which port."""
+
+    time: float
+    peer: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +75,18 @@ class SeenRequest:
 class VendorSimulator:
     """The server lives in a thread and loop of its own, so that tests may block or use asyncio.
 
-    ``connections`` holds the peer's port of each connection ever accepted; ``requests`` each
-    request; ``open`` is how many connections are open now.
+    ``connections`` holds each connection ever accepted (with ``tls``: whose handshake was done);
+    ``requests`` each request; ``open`` is how many connections are open now.
     """
 
-    def __init__(self, *, port: int = 0, log: bool = False) -> None:
-        self.connections: list[int] = []
+    def __init__(
+        self, *, port: int = 0, log: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.connections: list[SeenConnection] = []
         self.requests: list[SeenRequest] = []
         self._port = port
         self._log = log
+        self._tls = tls
         self._behaviour = "answer"
         self._options: dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
@@ -85,7 +101,7 @@ class VendorSimulator:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/v1"
 
     @property
     def open(self) -> int:
@@ -94,7 +110,8 @@ class VendorSimulator:
     def behave(self, name: str | int, **options: Any) -> Self:
         """Answer the next requests in this way.
 
-        ``429``, ``503``, …: ``retry_after`` (a header's value), ``code``, ``message``, ``type``;
+        ``refuse``: stop listening, as ``kill`` does, until told otherwise; ``429``, ``503``, …:
+        ``retry_after`` (a header's value), ``code``, ``message``, ``type``;
         ``break_off`` and ``stall_mid_stream``: ``after`` (pieces sent before); ``other_model``:
         ``model``; ``answer``: ``delay`` seconds before, ``pause`` between pieces, ``words``,
         ``linger`` between ``[DONE]`` and the end of the body;
@@ -103,7 +120,11 @@ class VendorSimulator:
         """
         if str(name) not in BEHAVIOURS:
             raise ValueError(f"no behaviour {name!r}: {', '.join(sorted(BEHAVIOURS))}")
-        self._behaviour, self._options = str(name), options
+        before, self._behaviour, self._options = self._behaviour, str(name), options
+        if self._behaviour == "refuse":
+            self.kill()
+        elif before == "refuse":
+            self.revive()
         return self
 
     def kill(self) -> None:
@@ -140,7 +161,12 @@ class VendorSimulator:
     async def _start(self) -> None:
         if self._server is None:
             self._server = await asyncio.start_server(
-                self._serve, "127.0.0.1", self._port, limit=64 * 1024 * 1024, reuse_address=True
+                self._serve,
+                "127.0.0.1",
+                self._port,
+                limit=64 * 1024 * 1024,
+                reuse_address=True,
+                ssl=self._tls,
             )
             self._port = self._server.sockets[0].getsockname()[1]
 
@@ -163,7 +189,7 @@ class VendorSimulator:
         self._tasks.add(task)
         self._writers.add(writer)
         number = len(self.connections)
-        self.connections.append(writer.get_extra_info("peername")[1])
+        self.connections.append(SeenConnection(time.time(), writer.get_extra_info("peername")[1]))
         self._say(f"connection {number}")
         try:
             while await self._one(number, reader, writer):
