@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
@@ -92,6 +93,7 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
         port: int | None = None,
         allow_private: bool = False,
         resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> Bench:
         denied: set[str] = set()
         looked_up: list[str] = []
@@ -114,7 +116,10 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
         )
         guard = EgressGuard(lambda name: name not in denied, recorded)
         backend = RelayBackend(
-            {"vendor": channel}, guard, lambda _, m: "denied" if "deepseek" in m else None
+            {"vendor": channel},
+            guard,
+            lambda _, m: "denied" if "deepseek" in m else None,
+            tls=tls,
         )
         made.append(backend)
         return Bench(vendor, backend, denied, looked_up)
@@ -122,6 +127,27 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
     yield make
     for backend in made:
         await backend.close()
+
+
+@pytest.fixture
+def channel(vendor: VendorSimulator) -> Channel:
+    """The vendor as a channel, for tests of what is below the relay."""
+    return Channel.parse(
+        *("vendor", vendor.url),
+        api_key=None,
+        locality="cloud",
+        allow_private=False,
+        organization=None,
+        connect_timeout=1,
+        first_token_timeout=1,
+        answer_timeout=1,
+        idle_timeout=1,
+    )
+
+
+@pytest.fixture
+def tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def test_prose_blocks_nobody() -> None:
     assert classify(403, error, {}, NOW).kind is FailureKind.UNAUTHORIZED
 
 
+def test_a_vendors_words_are_bounded() -> None:
+    """No part of an envelope comes back longer than an error should be."""
+    failed = classify(400, VendorError("m" * 9000, None, "c" * 9000, "p" * 9000), {}, NOW)
+    assert (len(failed.message), len(failed.code or ""), len(failed.param or "")) == (
+        *(1000, 200, 200),
+    )
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -58,6 +66,11 @@ def test_prose_blocks_nobody() -> None:
         ({b"retry-after": b"Wed, 21 Oct 2015 07:28:30 GMT"}, 30),
         ({b"retry-after": b"Wed, 21 Oct 2015 07:27:00 GMT"}, 0),
         ({b"retry-after-ms": b"1500", b"retry-after": b"9"}, 1.5),
+        ({b"retry-after": b"1e300"}, 86_400),
+        ({b"retry-after-ms": b"1e300"}, 86_400),
+        ({b"retry-after": b"Fri, 31 Dec 9999 23:59:59 GMT"}, 86_400),
+        ({b"retry-after": b"Wed, 21 Oct 2015 07:28:99999999999999999999 GMT"}, None),
+        ({b"retry-after": b"\xff"}, None),
     ],
 )
 def test_retry_after(headers: dict[bytes, bytes], seconds: float | None) -> None:

@@ -76,6 +76,7 @@ async def test_allow_private_lets_a_name_lead_home(make_bench: MakeBench) -> Non
     [
         *("127.0.0.1", "10.0.0.5", "192.168.1.1", "100.64.0.1", "::1", "fd00::1"),
         *("::ffff:10.0.0.5", "64:ff9b::a00:5", "2002:a00:5::"),
+        *("::10.0.0.5", "::ffff:0:a00:5", "64:ff9b:1::a00:5", "fec0::1", "4000::1"),
     ],
 )
 async def test_private_addresses_of_a_cloud_name(address: str) -> None:
@@ -91,6 +92,8 @@ async def test_private_addresses_of_a_cloud_name(address: str) -> None:
     [
         *("169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200", "0.0.0.0"),
         *("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe"),
+        *("::169.254.169.254", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::", "fd00:ec2::23"),
+        *("fd20:ce::254", "fd00:c1::a9fe:a9fe", "168.63.129.16"),
     ],
 )
 async def test_metadata_is_never_dialled(address: str) -> None:
@@ -105,6 +108,12 @@ async def test_metadata_is_never_dialled(address: str) -> None:
 async def test_a_written_out_address_is_the_operators_word() -> None:
     """A literal private address of a cloud channel is dialled, and not looked up."""
     assert await guard().check(channel("10.0.0.5")) == [("10.0.0.5", 443)]
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+async def test_public_addresses_of_a_cloud_name(address: str) -> None:
+    """What a vendor's name usually resolves to is dialled."""
+    assert len(await guard(address).check(channel("vendor.test"))) == 1
 
 
 async def test_only_the_addresses_that_may_be_dialled_are_left() -> None:

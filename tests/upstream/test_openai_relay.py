@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain.events import FinishReason, Usage
 from gateway.wire.openai_relay import StreamReader, VendorError, read_answer, read_error
@@ -48,6 +50,55 @@ def test_only_the_top_level_model_changes(body: bytes, wanted: str) -> None:
     assert pairs.count("model") == 1 + (b"metadata" in body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Model":"evil","model":"m"}',
+        b'{"model":"m","MODEL":"evil"}',
+        b'{"model":"m","m\\u004fdel":"evil"}',
+    ],
+)
+def test_another_case_of_the_key_does_not_reach_the_vendor(body: bytes) -> None:
+    """A decoder that ignores case would take it for the model that policy judged."""
+    assert json.loads(rewrite(body, "m", "n")) == {"model": "n"}
+
+
+def _spelled(character: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([character, f"\\u{ord(character):04x}", character.upper()])
+
+
+_KEYS = st.one_of(
+    st.just('"model"'),
+    st.tuples(*map(_spelled, "model")).map(lambda parts: f'"{"".join(parts)}"'),
+    st.text(max_size=6).map(json.dumps),
+    st.just(json.dumps('x"model":"m')),
+)
+_VALUES = st.recursive(
+    st.one_of(
+        *(st.sampled_from(["m", "evil", '"model":"m"']).map(json.dumps), st.just("1.0e0")),
+        st.text(max_size=6).map(json.dumps),
+    ),
+    lambda inner: st.lists(st.tuples(_KEYS, inner), max_size=3).map(
+        lambda pairs: "{" + ", ".join(f"{key} : {value}" for key, value in pairs) + "}"
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.lists(st.tuples(_KEYS, _VALUES), max_size=4), st.sampled_from(["m", "n", 'q"\\é']))
+def test_whatever_is_around_it_one_model_is_left(pairs: list[tuple[str, str]], wanted: str) -> None:
+    """In any object whose model is the one asked for, that one key changes and no other value."""
+    body = "{" + ",".join(f"{key}:{value}" for key, value in [*pairs, ('"model"', '"m"')]) + "}"
+    top = json.loads(rewrite(body.encode(), "m", wanted), object_pairs_hook=lambda ps: _Pairs(ps))
+    assert [value for key, value in top if key.lower() == "model"] == [wanted]
+    expected = {k: v for k, v in json.loads(body).items() if k.lower() != "model"}
+    assert json.loads(rewrite(body.encode(), "m", wanted)) == {**expected, "model": wanted}
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object's members with their duplicates."""
+
+
 def test_what_is_no_object_is_a_value_error() -> None:
     """A body that nobody validated does not pass."""
     with pytest.raises(ValueError, match="object"):
@@ -85,12 +136,16 @@ def test_events_of_a_stream() -> None:
     assert (text.text, text.content, text.model) == (2, True, "v")
     role = reader.read(b'{"model":"v","choices":[{"delta":{"role":"assistant","content":""}}]}')
     assert not role.content
+    assert role.choice
+    thought = reader.read(b'{"choices":[{"delta":{"reasoning_content":"hm"}}]}')
+    assert (thought.content, thought.text) == (True, 0)
     tool = reader.read(b'{"model":"v","choices":[{"delta":{"tool_calls":[{"index":0}]}}]}')
     assert tool.content
     end = reader.read(b'{"model":"v","choices":[{"delta":{},"finish_reason":"tool_calls"}]}')
     assert end.finish_reason is FinishReason.TOOL_CALLS
     usage = reader.read(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
     assert usage.usage == Usage(1, 2)
+    assert not usage.choice
     assert reader.read(b" [DONE] ").done
     assert reader.read(b'{"error":{"message":"x"}}').error
     assert reader.read(b"{}").malformed

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway import __version__
 from gateway.domain.events import Failed, FailureKind, Finished, FinishReason, Relayed, Started
 from gateway.domain.events import Usage as Tokens
 
@@ -105,6 +106,7 @@ async def test_what_the_vendor_gets_is_the_targets_model_and_only_our_headers(be
     assert request.json["model"] == "gpt-4o-mini"
     assert request.headers["authorization"] == "Bearer sk-planted-key"
     assert request.headers["openai-organization"] == "org-1"
+    assert request.headers["user-agent"] == f"sovereign-gateway/{__version__}"
     assert set(request.headers) == {
         *("host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"),
         *("authorization", "openai-organization"),
@@ -133,11 +135,42 @@ async def test_retry_after_is_read(bench: Bench) -> None:
 async def test_a_request_fault_keeps_the_vendors_words_but_no_key_or_address(bench: Bench) -> None:
     """The app learns what was wrong with its request, and nothing of the channel."""
     bench.vendor.behave(
-        "400", message="bad for sk-planted-key at http://127.0.0.1/v1", param="top_p", code="odd"
+        "400",
+        message="bad for sk-planted-key at http://127.0.0.1/v1",
+        param="top_p of sk-planted-key",
+        code="odd at 127.0.0.1",
     )
     failure = await bench.failure()
     assert failure.message == "bad for [key] at http://[vendor]/v1"
-    assert (failure.status, failure.code, failure.param) == (400, "odd", "top_p")
+    assert (failure.status, failure.code) == (400, "odd at [vendor]")
+    assert failure.param == "top_p of [key]"
+
+
+@pytest.mark.parametrize("date", ["Wed, 21 Oct 2015 07:28:99999999999999999999 GMT", "x", "1e999"])
+async def test_no_retry_after_breaks_an_attempt(bench: Bench, date: str) -> None:
+    """A header that is nonsense leaves a rate limit without a wait."""
+    bench.vendor.behave("429", retry_after=date)
+    failure = await bench.failure()
+    assert (failure.kind, failure.retry_after) == (FailureKind.RATE_LIMITED, None)
+
+
+async def test_an_event_stream_nobody_asked_for_is_not_waited_for(bench: Bench) -> None:
+    """A plain request that gets an endless stream fails by its head."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    bench.vendor.behave("raw", data=head + b"Transfer-Encoding: chunked\r\n\r\n", keep=True)
+    failure = await bench.failure()
+    assert (failure.kind, failure.message) == (
+        FailureKind.MALFORMED,
+        "the answer is an event stream",
+    )
+
+
+async def test_refuse_is_a_closed_port(bench: Bench) -> None:
+    """The simulator stops listening, and listens again with the next behaviour."""
+    bench.vendor.behave("refuse")
+    assert await bench.kind() is FailureKind.REFUSED
+    bench.vendor.behave("answer")
+    assert "vendor answer" in await bench.text()
 
 
 async def test_a_blocked_region_is_known_by_its_code(bench: Bench) -> None:

@@ -1,0 +1,132 @@
+"""The pool by itself: how long and how many unused connections it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.domain.events import Failed, FailureKind
+from gateway.upstream import relay as relay_file
+from gateway.upstream.channel import Channel
+from gateway.upstream.connection import Connection
+from gateway.upstream.guard import EgressGuard
+from gateway.upstream.pool import Pool
+from tests.simulators.vendor import VendorSimulator
+
+if TYPE_CHECKING:
+    import ssl
+
+    from tests.upstream.conftest import Bench, MakeBench
+
+
+@asynccontextmanager
+async def pool_of(idle: float, tls: ssl.SSLContext) -> AsyncIterator[Pool]:
+    pool = Pool(EgressGuard(lambda _: True), tls, idle=idle)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def used(pool: Pool, channel: Channel) -> Connection:
+    """A connection that has carried one answer and was given back."""
+    connection = await pool.take(channel, 1)
+    body = b"{}"
+    connection.send(channel.head, body)
+    until = asyncio.get_running_loop().time() + 1
+    await connection.head(until)
+    while await connection.read(until):
+        pass
+    pool.give_back(connection, finished=True)
+    return connection
+
+
+async def eventually(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(1):
+        while not true():  # noqa: ASYNC110 - it lives in another thread's loop
+            await asyncio.sleep(0.002)
+
+
+async def test_an_unused_connection_is_closed_in_time(
+    vendor: VendorSimulator, channel: Channel, tls: ssl.SSLContext
+) -> None:
+    """Not before its time, and not a second period after it, also where another was used since."""
+    async with pool_of(0.2, tls) as pool:
+        first, second = await asyncio.gather(used(pool, channel), used(pool, channel))
+        assert vendor.open == 2
+        await asyncio.sleep(0.12)
+        assert await used(pool, channel) is second
+        assert first.open
+        await asyncio.sleep(0.12)
+        assert not first.open
+        assert second.open
+        await asyncio.sleep(0.12)
+        assert not second.open
+        await eventually(lambda: vendor.open == 0)
+
+
+async def test_close_leaves_nothing_open(
+    vendor: VendorSimulator, channel: Channel, tls: ssl.SSLContext
+) -> None:
+    """Connections in use and unused are closed together."""
+    async with pool_of(30, tls) as pool:
+        await used(pool, channel)
+        await pool.take(channel, 1)
+        await pool.take(channel, 1)
+        await eventually(lambda: vendor.open == 2)
+    await eventually(lambda: vendor.open == 0)
+
+
+async def test_a_connection_that_cannot_be_made_in_time(make_bench: MakeBench) -> None:
+    """A resolver that hangs is a connect time-out, not a hanging request."""
+
+    async def hang(name: str, port: int) -> list[str]:
+        await asyncio.sleep(60)
+        return []
+
+    bench = make_bench(host="vendor.test", allow_private=True, resolve=hang)
+    assert await bench.kind() is FailureKind.CONNECT_TIMEOUT
+
+
+async def test_the_next_address_is_tried(make_bench: MakeBench) -> None:
+    """A name with a dead address and a live one is reached."""
+
+    async def two(name: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    bench = make_bench(host="vendor.test", allow_private=True, resolve=two)
+    assert "vendor answer" in await bench.text()
+
+
+async def test_a_body_over_the_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain answer is not buffered without end, and its connection is not used again."""
+    monkeypatch.setattr(relay_file, "MOST_BODY", 100_000)
+    bench.vendor.behave("answer", words=["x" * 200_000])
+    failure = await bench.failure()
+    assert (failure.kind, failure.message) == (FailureKind.MALFORMED, "the answer is too long")
+    bench.vendor.behave("answer")
+    await bench.text()
+    assert len(bench.vendor.connections) == 2
+
+
+async def test_an_endless_error_body_keeps_its_status(bench: Bench) -> None:
+    """What is too long to be an envelope is not read on, and the status still counts."""
+    bench.vendor.behave("503", message="x" * 500_000)
+    async with aclosing(bench.attempt()) as events:
+        failed = await anext(events)
+    assert isinstance(failed, Failed)
+    assert (failed.kind, failed.status) == (FailureKind.SERVER_ERROR, 503)
+
+
+async def test_a_consumer_that_lags_stops_the_sender(bench: Bench) -> None:
+    """Of 32 MB that nobody reads, little arrives: the vendor's writes wait."""
+    bench.vendor.behave("answer", words=["x" * 1_000_000] * 32)
+    async with aclosing(bench.attempt(stream=True)) as events:
+        await anext(events)
+        await asyncio.sleep(0.2)
+        connection = next(iter(bench.backend._pool._busy))
+        assert connection._buffered < 2_000_000

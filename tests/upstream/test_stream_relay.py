@@ -1,0 +1,78 @@
+"""The events that a stream's bytes make, without a socket."""
+
+from __future__ import annotations
+
+import json
+
+from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started
+from gateway.upstream.stream import StreamRelay
+
+DONE = b"data: [DONE]\n\n"
+
+
+def chunk(delta: object = None, *, model: str = "v", **more: object) -> bytes:
+    choices = [] if delta is None else [{"index": 0, "delta": delta}]
+    return b"data: " + json.dumps({"model": model, "choices": choices, **more}).encode() + b"\n\n"
+
+
+def relay(seen: list[str] | None = None) -> StreamRelay:
+    def judge(model: str) -> str | None:
+        if seen is not None:
+            seen.append(model)
+        return "denied" if model == "evil" else None
+
+    return StreamRelay("m", judge)
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]
+
+
+def test_what_holds_no_choice_starts_nothing() -> None:
+    """A vendor that opens with a report of its filters has not begun to answer."""
+    seen: list[str] = []
+    stream = relay(seen)
+    assert stream.feed(chunk(model="", prompt_filter_results=[])) == []
+    assert not stream.started
+    assert stream.feed(chunk({"role": "assistant", "content": ""})) == [Started("v")]
+    assert seen == ["v"]
+    relayed = stream.feed(chunk({"content": "a"}))[0]
+    assert isinstance(relayed, Relayed)
+    assert relayed.data.count(b"data: ") == 3
+
+
+def test_a_terminator_without_an_answer_is_malformed() -> None:
+    """``[DONE]`` after nothing but usage ends no answer."""
+    events = relay().feed(chunk(usage={"prompt_tokens": 1, "completion_tokens": 0}) + DONE)
+    assert events[-1] == Failed(FailureKind.MALFORMED, "the stream is not the API's shape")
+
+
+def test_events_of_one_read_are_one_piece() -> None:
+    """What arrives together is relayed together."""
+    events = relay().feed(chunk({"content": "a"}) + chunk({"content": "b"}) + DONE)
+    assert kinds(events) == [Started, Relayed, Finished]
+    assert isinstance(events[1], Relayed)
+    assert events[1].text == 2
+
+
+def test_reasoning_flows() -> None:
+    """An app that shows a model's thoughts does not wait for the answer behind them."""
+    assert kinds(relay().feed(chunk({"reasoning_content": "hm"}))) == [Started, Relayed]
+
+
+def test_a_model_that_changes_is_judged_again() -> None:
+    """A denied model in a later event ends the stream, and its event is not relayed."""
+    stream = relay()
+    stream.feed(chunk({"content": "a"}))
+    assert stream.feed(chunk({"content": "b"}, model="evil")) == [
+        Failed(FailureKind.ANSWERED_BY_DENIED, "denied")
+    ]
+
+
+def test_an_opening_without_end_is_not_held() -> None:
+    """Role events for ever do not fill the memory."""
+    stream = relay()
+    one = chunk({"role": "assistant", "content": ""}, padding="x" * 1_000_000)
+    events = [event for _ in range(5) if not stream.ended for event in stream.feed(one)]
+    assert isinstance(events[-1], Failed)
+    assert events[-1].message == "the stream's opening is too long"
