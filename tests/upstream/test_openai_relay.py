@@ -19,6 +19,11 @@ def test_the_same_object_where_nothing_changes() -> None:
     assert rewrite(body, "m", "m") is body
 
 
+def test_a_body_that_names_another_model_than_was_judged() -> None:
+    """What policy judged is what is sent, whatever the bytes say."""
+    assert rewrite(b'{"model":"x"}', "m", "m") == b'{"model":"m"}'
+
+
 def test_a_splice_leaves_every_other_byte() -> None:
     """White space, order and number formats of the rest stay as the app wrote them."""
     body = b'{ "temperature":1.0e0,\n "model" : "m" , "x":123456789012345678901234567890}'
