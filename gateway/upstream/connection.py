@@ -75,7 +75,8 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     @property
-    def _complete(self) -> bool:
+    def complete(self) -> bool:
+        """Whether the whole answer has come."""
         return self._phase is Phase.DONE
 
     @property
@@ -154,7 +155,7 @@ class Connection(asyncio.Protocol):
             self._fail("the answer switches protocols")
         except httptools.HttpParserError:
             self._keep = False
-            if not self._complete:
+            if not self.complete:
                 self._fail("the answer is not HTTP")
         if self._phase is Phase.HEAD:
             self._head_size += len(data)

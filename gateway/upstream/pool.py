@@ -58,7 +58,7 @@ class Pool:
         """Keep a connection whose answer is ``finished`` if it can be used again; else close it."""
         if finished and connection.clean and self._current(connection):
             self._keep(connection)
-        elif finished and connection.open and self._current(connection):
+        elif finished and connection.open and not connection.complete and self._current(connection):
             connection.drain(self._drained)
         else:
             self._busy.discard(connection)

@@ -157,6 +157,14 @@ def test_events_of_a_stream() -> None:
     assert reader.read(b"{").malformed
 
 
+def test_a_count_of_null_does_not_cost_an_answer() -> None:
+    """A vendor that leaves a count out has still answered."""
+    answer = read_answer(
+        b'{"choices":[{"message":{}}],"usage":{"prompt_tokens":3,"completion_tokens":null}}', "m"
+    )
+    assert answer.usage == Usage(3, 0)
+
+
 def test_error_envelopes() -> None:
     """Whatever a vendor puts into its envelope becomes text or nothing."""
     assert read_error(b'{"error":{"message":"x","code":404,"param":null}}') == VendorError(

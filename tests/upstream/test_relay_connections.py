@@ -160,6 +160,13 @@ async def test_a_body_may_end_with_the_connection(bench: Bench) -> None:
     assert "vendor answer" in await bench.text()
 
 
+async def test_a_connection_that_may_not_be_kept_is_closed_at_once(bench: Bench) -> None:
+    """A vendor that says it closes and does not is not waited for."""
+    bench.vendor.behave("raw", data=framed(LENGTH, b"Connection: close"), keep=True)
+    await bench.events()
+    await until_open(bench.vendor, 0)
+
+
 async def test_leftovers_are_never_the_next_answer(bench: Bench) -> None:
     """A second answer that nobody asked for ends the connection."""
     bench.vendor.behave("raw", data=framed(LENGTH) + framed(LENGTH), keep=True)
