@@ -16,9 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+
+from tests.simulators.seen import SeenConnection, SeenRequest
 
 MODEL = "gpt-4o-2024-08-06"
 WORDS = ("vendor", " answer", " in", " pieces")
@@ -47,29 +48,6 @@ BEHAVIOURS = frozenset(
         *(str(status) for status in ERRORS),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SeenConnection:
-    """A connection that was accepted: when (seconds since 1970), and from which port."""
-
-    time: float
-    peer: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeenRequest:
-    """What arrived: header names are in lower case, ``connection`` counts from 0."""
-
-    connection: int
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, Any]:
-        decoded: dict[str, Any] = json.loads(self.body)
-        return decoded
 
 
 class VendorSimulator:
