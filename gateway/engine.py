@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from gateway.audit.record import AttemptRecord, JudgedTarget, Record
 from gateway.audit.sink import AuditSink
 from gateway.domain.call import Backend, Call
-from gateway.domain.decision import Decision, Handling, Labels, Verdict
+from gateway.domain.decision import Handling, Labels, Verdict
 from gateway.domain.events import (
     Delta,
     Event,
@@ -60,11 +60,6 @@ class Routes:
     exact: Mapping[str, Route]
     patterns: tuple[tuple[str, Route], ...] = ()
     without_credentials: frozenset[str] = frozenset()
-
-    def targets_of(self, channel: str) -> Iterator[Target]:
-        """All configured targets of a channel."""
-        for route in (*self.exact.values(), *(route for _, route in self.patterns)):
-            yield from (target for target in route.targets if target.channel == channel)
 
     def find(self, model: str) -> Route:
         """The route of a model name. Raises ``ModelNotFound``."""
@@ -162,13 +157,16 @@ class Engine:
             if len(failures) >= MOST_ATTEMPTS or time.monotonic() >= call.deadline:
                 break
             # Policy may have changed since the plan was made: it is asked where it counts.
-            decision = self._decide(step.target, self._policy(), call.labels)
+            target = step.target
+            decision = evaluate(
+                self._policy(), target.id, target.identity, call.labels, datetime.now(UTC)
+            )
             record.policy = decision.revision
             if decision.acted is Verdict.DENY:
-                omitted.append(Omission(step.target, decision, LeftOut.POLICY, decision.reason))
+                omitted.append(Omission(target, decision, LeftOut.POLICY, decision.reason))
                 continue
-            attempt = _Attempt(self, call, Step(step.target, decision), record)
-            why = _why_not_first(plan, omitted, failures, step.target)
+            attempt = _Attempt(self, call, Step(target, decision), record)
+            why = _why_not_first(plan, omitted, failures, target)
             async with aclosing(attempt.events(why)) as events:
                 async for event in events:
                     yield event
@@ -214,9 +212,6 @@ class Engine:
             credentials=target.channel not in self.routes.without_credentials,
             ready=self._backends[target.channel].ready(target),
         )
-
-    def _decide(self, target: Target, policy: Policy, labels: Labels) -> Decision:
-        return evaluate(policy, target.id, target.identity, labels, datetime.now(UTC))
 
     def _shortest_wait(self, plan: Plan) -> float:
         """Seconds until one of the targets that policy leaves may be tried again."""
@@ -305,7 +300,7 @@ class _Attempt:
 
     def _concluded(self) -> str:
         progress = Progress.CONTENT_SENT if self.sent else Progress.NOTHING_SENT
-        if self.failure is None and self._record.served_by is None:
+        if self.failure is None and not self.sent:
             self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
         self._engine.feed_back(self._step.target, self.failure, progress)
         if self.failure is None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
 from gateway import __version__
 from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
@@ -38,7 +36,6 @@ from gateway.policy.evaluate import evaluate
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
-from gateway.vendors.catalog import Catalog
 from gateway.vendors.resolve import local_identity, resolve
 
 
@@ -58,9 +55,9 @@ class ServeOptions:
 class Inventory:
     """What the configuration names, resolved: targets with their identities, and the routes."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.catalog = catalog
+        self.catalog = load_catalog()
         self.facts = settings.channel_facts()
         self.local: dict[str, LocalModel] = {m.name: m for m in local_models(settings)}
 
@@ -122,13 +119,12 @@ class Gateway:
 
     def __init__(self, options: ServeOptions) -> None:
         settings = load_settings(options.config, options.overrides, os.environ)
-        inventory = Inventory(settings, load_catalog())
+        inventory = Inventory(settings)
         keys = channel_keys(settings)
         self._options = options
         self._settings = settings
         self._inventory = inventory
         self._store = policy_store(inventory)
-        self._log = structlog.get_logger("gateway")
         self._announcement = Announcement(run_dir(settings))
         self._audit = JsonLinesSink(settings.state.dir / "audit")
         self._local = LocalBackend(options.local_sockets)
@@ -137,8 +133,10 @@ class Gateway:
         )
         backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
         backends[LOCAL] = self._local
+        routes = inventory.routes(keys)
+        self._targets = by_channel(routes)
         self.engine = Engine(
-            routes=inventory.routes(keys),
+            routes=routes,
             policy=lambda: self._store.current,
             backends=backends,
             audit=self._audit,
@@ -209,7 +207,7 @@ class Gateway:
         policy, now, nobody = self._store.current, datetime.now(UTC), Labels()
         return any(
             evaluate(policy, target.id, target.identity, nobody, now).acted is not Verdict.DENY
-            for target in self.engine.routes.targets_of(channel)
+            for target in self._targets.get(channel, ())
         )
 
     def _judge_answer(self, target: Target, reported: str) -> str | None:
@@ -227,6 +225,15 @@ def serving_app(options: ServeOptions) -> GatewayApp:
     """The ASGI app of one serving process; what uvicorn calls in each of them."""
     configure_logs()
     return create_app(Gateway(options))
+
+
+def by_channel(routes: Routes) -> dict[str, tuple[Target, ...]]:
+    """The targets of each channel, each once: what the egress guard asks about at every dial."""
+    found: dict[str, dict[str, Target]] = {}
+    for route in (*routes.exact.values(), *(route for _, route in routes.patterns)):
+        for target in route.targets:
+            found.setdefault(target.channel, {})[target.id] = target
+    return {channel: tuple(targets.values()) for channel, targets in found.items()}
 
 
 def policy_store(inventory: Inventory) -> PolicyStore:
@@ -271,11 +278,11 @@ def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
     }
 
 
-def offline_engine(settings: Settings, catalog: Catalog, model: str) -> Engine:
+def offline_engine(settings: Settings, model: str) -> Engine:
     """An engine that only plans, for questions to a policy without a running gateway. A ``model``
     that is not configured by name may be a bare target id.
     """
-    inventory = Inventory(settings, catalog)
+    inventory = Inventory(settings)
     policy = inventory.load_policy(settings.policy.dir)
     routes = inventory.routes(channel_keys(settings))
     if "/" in model and model not in routes.exact:

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
-from gateway.config.catalog import load_catalog
 from gateway.domain.decision import Labels
 from gateway.policy.explain import Explanation, explain
 from gateway.wiring import Inventory, offline_engine
@@ -34,7 +33,7 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
     Example: gateway policy check --policy configs/policies
     """
     settings = settings_of(config, policy_dir)
-    loaded = Inventory(settings, load_catalog()).load_policy(settings.policy.dir)
+    loaded = Inventory(settings).load_policy(settings.policy.dir)
     if format_ == "json":
         click.echo(json.dumps({"revision": loaded.revision, "mode": loaded.mode}))
     else:
@@ -70,7 +69,7 @@ def explain_(
     """
     labels = Labels(team, app, environment, data_class, frozenset(tags))
     moment = at or datetime.now(UTC)
-    engine = offline_engine(settings_of(config, policy_dir), load_catalog(), model)
+    engine = offline_engine(settings_of(config, policy_dir), model)
     explanation = explain(engine.plan(model, labels=labels, at=moment), model, labels, moment)
     if format_ == "json":
         click.echo(json.dumps(asdict(explanation), indent=2, default=_plain))

@@ -18,10 +18,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from gateway.cli.options import config_option, policy_option, settings_of
-from gateway.config.catalog import load_catalog
 from gateway.config.manifests import local_models
 from gateway.config.sections import is_loopback
-from gateway.config.settings import Settings
+from gateway.config.settings import Settings, is_pattern
 from gateway.errors import StartupError
 from gateway.local.supervisor import Supervisor
 from gateway.telemetry.logs import configure_logs
@@ -90,7 +89,7 @@ def serve(
     flags = {"server.host": host, "server.port": port, "server.workers": workers}
     settings = settings_of(config, policy_dir, **flags)
     # Said here, with its position, rather than by each serving process on its own.
-    policy_store(Inventory(settings, load_catalog())).start()
+    policy_store(Inventory(settings)).start()
     if not is_loopback(settings.server.host):
         click.secho(
             f"warning: listening on {settings.server.host}, and this version knows no keys: "
@@ -169,7 +168,7 @@ def _announce(url: str, settings: Settings) -> None:
     else:
         click.echo(f"not ready after {READY_WITHIN:g} s: see {url}/readyz", err=True)
         return
-    model = next((name for name in settings.models if "*" not in name), "gpt-4o")
+    model = next((name for name in settings.models if not is_pattern(name)), "gpt-4o")
     click.echo(f"\nready after {time.monotonic() - began:.1f} s on {url}")
     click.echo(
         f"try: curl -si {url}/v1/chat/completions -H 'content-type: application/json' "

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import Moment, config_option, policy_option, settings_of
-from gateway.config.catalog import load_catalog
 from gateway.config.presence import running
 from gateway.config.settings import Settings
 from gateway.config.toggles import ban as write_ban
@@ -51,7 +50,7 @@ def ban(
     Example: gateway ban openai --reason "directive 12" --reference https://example.org/12
     """
     settings = settings_of(config, policy_dir)
-    inventory = Inventory(settings, load_catalog())
+    inventory = Inventory(settings)
     policy = write_ban(
         settings.policy.dir,
         vendor,
@@ -77,7 +76,7 @@ def unban(vendor: str, config: Path, policy_dir: Path | None) -> None:
     Example: gateway unban openai
     """
     settings = settings_of(config, policy_dir)
-    inventory = Inventory(settings, load_catalog())
+    inventory = Inventory(settings)
     policy = write_unban(
         settings.policy.dir, vendor, catalog=inventory.catalog, load=inventory.load_policy
     )
