@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -74,7 +75,7 @@ class JsonLinesSink:
         """Wait for a record, then for all that come within the batch's time."""
         taken = [self._queue.get()]
         if taken[-1] is not None:
-            threading.Event().wait(BATCH_SECONDS / 2)
+            time.sleep(BATCH_SECONDS / 2)
         while not self._queue.empty():
             taken.append(self._queue.get())
         return taken

@@ -6,15 +6,14 @@ at any moment leaves the pointer at a folder that is complete, and the digest pr
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.config.files import locked, sync_folder, write_atomically
 from gateway.errors import StateError
 
 _FOLDER = "last-good"
@@ -36,7 +35,7 @@ def keep(state_dir: Path, files: Mapping[str, bytes]) -> None:
     name = digest(files)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root):
+        with locked(root / ".lock"):
             if _read(root / name, name) is None:
                 _write(root, name, files)
             write_atomically(root / _POINTER, name.encode())
@@ -56,39 +55,6 @@ def find(state_dir: Path) -> Path | None:
     if len(name) != 64 or not all(character in "0123456789abcdef" for character in name):
         return None
     return root / name if _read(root / name, name) is not None else None
-
-
-def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Replace a file as a whole: a reader sees the old content or the new, never a part."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            if mode is not None:
-                os.fchmod(stream.fileno(), mode)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    with (root / ".lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _write(root: Path, name: str, files: Mapping[str, bytes]) -> None:

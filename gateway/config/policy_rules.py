@@ -17,6 +17,7 @@ from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import Locality, Role
 from gateway.policy.rules import (
     DEFAULT_ROLES,
+    InFlight,
     Match,
     PolicyDocument,
     PolicyTest,
@@ -48,6 +49,7 @@ def policy_document(document: Document, written: PolicyFile) -> PolicyDocument:
         mode=Mode(written.mode) if written.mode is not None else None,
         default=Verdict(written.default) if written.default is not None else None,
         max_waiver_days=written.max_waiver_days,
+        in_flight=InFlight(written.in_flight) if written.in_flight is not None else None,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.config.files import write_atomically
 from gateway.errors import StateError
 
 
@@ -29,11 +30,9 @@ class Announcement:
         self._path = run_dir / f"serving-{os.getpid()}.json"
 
     def publish(self, presence: Presence) -> None:
-        temporary = self._path.with_suffix(".tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_bytes(msgspec.json.encode(presence))
-            temporary.replace(self._path)
+            write_atomically(self._path, msgspec.json.encode(presence))
         except OSError as error:
             raise StateError(
                 f"{self._path.parent} cannot be written ({error.strerror}): "

@@ -7,18 +7,17 @@ loaded: a ban that would break the policy is refused and changes nothing.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gateway.config.documents import Document, parse_document
+from gateway.config.files import locked, write_atomically
 from gateway.config.folder import read_folder
-from gateway.config.last_good import write_atomically
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
 from gateway.domain.identity import SELF, UNKNOWN
@@ -223,11 +222,9 @@ def _text(data: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time, over all processes."""
-    try:
-        lock = (folder / f".{TOGGLES}.lock").open("ab")
-    except OSError as error:
-        raise StateError(f"{folder} cannot be written: {error.strerror or error}") from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / f".{TOGGLES}.lock"))
+        except OSError as error:
+            raise StateError(f"{folder} cannot be written: {error.strerror or error}") from None
         yield

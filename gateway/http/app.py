@@ -16,10 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import __version__
 from gateway.engine import Engine
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, RouteNotFound
-from gateway.http import operators, probes
+from gateway.http import models, operators, probes
 from gateway.http.chat import ChatCompletions
 from gateway.http.exchange import send_error
-from gateway.http.models import Models
 from gateway.http.state import State
 from gateway.wire import openai_errors
 
@@ -87,7 +86,7 @@ def create_app(services: Services) -> GatewayApp:
     }
     app.include_router(probes.router(services.state))
     app.include_router(operators.router(services.engine, services.state))
-    app.include_router(Models(services.engine).router())
+    app.include_router(models.router(services.engine))
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation)

@@ -1,4 +1,4 @@
-"""One HTTP exchange as raw ASGI: reading a bounded body, sending an answer, noticing a hang-up."""
+"""One HTTP exchange as raw ASGI: reading a bounded body, sending an answer or an error."""
 
 from __future__ import annotations
 

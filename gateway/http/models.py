@@ -13,36 +13,32 @@ _CREATED = 0
 """The API demands a time of creation; a configured name has none."""
 
 
-class Models:
+def router(engine: Engine) -> APIRouter:
     """Lists the configured names; patterns are not names and are left out."""
+    routes = APIRouter(prefix="/v1/models", tags=["models"])
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    @routes.get("")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [_row(engine, name) for name in engine.routes.exact]}
 
-    def router(self) -> APIRouter:
-        routes = APIRouter(prefix="/v1/models", tags=["models"])
+    @routes.get("/{model:path}")
+    async def model(model: str) -> dict[str, Any]:
+        if model not in engine.routes.exact:
+            raise ModelNotFound(f"The model {model[:200]!r} is not configured.", param="model")
+        return _row(engine, model)
 
-        @routes.get("")
-        async def models() -> dict[str, Any]:
-            return {"object": "list", "data": [self._row(m) for m in self._engine.routes.exact]}
+    return routes
 
-        @routes.get("/{model:path}")
-        async def model(model: str) -> dict[str, Any]:
-            if model not in self._engine.routes.exact:
-                raise ModelNotFound(f"The model {model[:200]!r} is not configured.", param="model")
-            return self._row(model)
 
-        return routes
-
-    def _row(self, model: str) -> dict[str, Any]:
-        plan = self._engine.plan(model)
-        serves = plan.steps[0].target if plan.steps else None
-        return {
-            "id": model,
-            "object": "model",
-            "created": _CREATED,
-            "owned_by": serves.identity.developer if serves else "nobody",
-            "locality": serves.locality if serves else None,
-            "served_by": serves.id if serves else None,
-            "first_choice": serves is not None and serves.id == plan.first,
-        }
+def _row(engine: Engine, model: str) -> dict[str, Any]:
+    plan = engine.plan(model)
+    serves = plan.steps[0].target if plan.steps else None
+    return {
+        "id": model,
+        "object": "model",
+        "created": _CREATED,
+        "owned_by": serves.identity.developer if serves else "nobody",
+        "locality": serves.locality if serves else None,
+        "served_by": serves.id if serves else None,
+        "first_choice": serves is not None and serves.id == plan.first,
+    }

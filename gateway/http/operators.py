@@ -8,11 +8,10 @@ import ipaddress
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 
 from gateway.domain.decision import Labels
 from gateway.engine import Engine
-from gateway.errors import GatewayError, RouteNotFound
 from gateway.http.state import State
 from gateway.policy.explain import Explanation, explain
 
@@ -39,8 +38,5 @@ async def _local_only(request: Request) -> None:
     except ValueError:
         local = False
     if not local:
-        raise _hidden(request)
-
-
-def _hidden(request: Request) -> GatewayError:
-    return RouteNotFound(f"Unknown request URL: GET {request.url.path[:200]}.")
+        # As for any path that is not there: who may not ask is not told what is.
+        raise HTTPException(404)

@@ -85,7 +85,7 @@ def shapes(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
     """The messages as they are; then alternating; then without a system role; then beginning
     with the user. Each once, the least changed first.
     """
-    plain = tuple(Message("system", m.content) if m.role == "developer" else m for m in messages)
+    plain = tuple(messages)
     yield plain
     seen = [plain]
     tools_as_users = tuple(Message("user", m.content) if m.role == "tool" else m for m in plain)

@@ -33,11 +33,11 @@ _STAMP = re.compile(
         )\Z""",
     re.VERBOSE,
 )
-_MAKERS_DATES = (
+_GPT_DATES = (
     re.compile(r"(?<=\Agpt-4)-(?:0[1-9]|1[0-2])\d\d(?=-|\Z)"),
     re.compile(r"(?<=\Agpt-3\.5-turbo)-(?:0[1-9]|1[0-2])\d\d\Z"),
-    re.compile(r"(?<=\w)-2[3-9](?:0[1-9]|1[0-2])\Z"),
 )
+_MISTRAL_DATE = re.compile(r"(?<=\w)-2[3-9](?:0[1-9]|1[0-2])\Z")
 _MISTRAL = re.compile(r"(?:open-|labs-)?(?:\w+[sx]tral)(?:-|\Z)")
 _CLAUDE = re.compile(r"claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)(?=-|\Z)")
 _BEDROCK_CLAUDE = re.compile(r"(claude-.+?)-v\d+\Z")
@@ -99,10 +99,10 @@ def canonical(name: str) -> str:
     if name.startswith("gemini-"):
         return re.sub(r"-00\d\Z", "", name)
     if name.startswith("gpt-"):
-        for dated in _MAKERS_DATES[:2]:
+        for dated in _GPT_DATES:
             name = dated.sub("", name)
     elif _MISTRAL.match(name):
-        name = _MAKERS_DATES[2].sub("", name)
+        name = _MISTRAL_DATE.sub("", name)
     return _LLAMA.sub(_llama, name) if _LLAMA.match(name) else name
 
 

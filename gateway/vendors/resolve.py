@@ -79,12 +79,7 @@ def local_identity(
 
 
 def _locality(model_id: str, channel: ChannelFacts) -> Locality:
-    words = (channel.provider, channel.vendor, channel.kind)
-    if channel.locality is not Locality.CLOUD and grammar.is_cloud_tag(model_id):
-        return Locality.CLOUD
-    if "ollama" in words and grammar.is_cloud_tag(model_id):
-        return Locality.CLOUD
-    return channel.locality
+    return Locality.CLOUD if grammar.is_cloud_tag(model_id) else channel.locality
 
 
 def _operator(channel: ChannelFacts, locality: Locality) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import last_good
+from gateway.config.files import write_atomically
 from gateway.errors import StateError
 
 OLD = {"a.yaml": b"old"}
@@ -60,8 +61,8 @@ def test_a_state_folder_that_cannot_be_written_is_a_state_error(tmp_path: Path) 
 
 def test_a_file_is_replaced_as_a_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Mode as asked for, content complete, no temporary file left."""
-    last_good.write_atomically(tmp_path / "x", b"1", 0o640)
-    last_good.write_atomically(tmp_path / "x", b"2", 0o640)
+    write_atomically(tmp_path / "x", b"1", 0o640)
+    write_atomically(tmp_path / "x", b"2", 0o640)
     assert (tmp_path / "x").read_bytes() == b"2"
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
     assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -18,6 +18,7 @@ from gateway.domain.target import Target
 from gateway.upstream.guard import EgressGuard, Resolve
 from gateway.upstream.relay import Channel, RelayBackend
 from tests.simulators.vendor import VendorSimulator
+from tests.upstream import channels
 
 TARGET = Target(
     "vendor", "gpt-4o-mini", Identity("vendor", "openai", "gpt-4o", (), Locality.CLOUD, ())
@@ -102,17 +103,13 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
             looked_up.append(name)
             return list(await resolve(name, port)) if resolve else ["127.0.0.1"]
 
-        channel = Channel.parse(
-            "vendor",
+        channel = channels.channel(
             f"{scheme}://{host}:{port or vendor.port}/v1",
             api_key="sk-planted-key",
-            locality="cloud",
-            allow_private=allow_private,
             organization="org-1",
-            connect_timeout=0.5,
-            first_token_timeout=0.3,
-            answer_timeout=0.3,
-            idle_timeout=0.3,
+            allow_private=allow_private,
+            connect=0.5,
+            wait=0.3,
         )
         guard = EgressGuard(lambda name: name not in denied, recorded)
         backend = RelayBackend(
@@ -132,17 +129,7 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
 @pytest.fixture
 def channel(vendor: VendorSimulator) -> Channel:
     """The vendor as a channel, for tests of what is below the relay."""
-    return Channel.parse(
-        *("vendor", vendor.url),
-        api_key=None,
-        locality="cloud",
-        allow_private=False,
-        organization=None,
-        connect_timeout=1,
-        first_token_timeout=1,
-        answer_timeout=1,
-        idle_timeout=1,
-    )
+    return channels.channel(vendor.url)
 
 
 @pytest.fixture

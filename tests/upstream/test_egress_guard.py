@@ -9,23 +9,15 @@ import pytest
 from gateway.domain.events import FailureKind
 from gateway.upstream.channel import Channel
 from gateway.upstream.guard import EgressGuard, EgressRefused
+from tests.upstream import channels
 
 if TYPE_CHECKING:
     from tests.upstream.conftest import MakeBench
 
 
 def channel(host: str, *, locality: str = "cloud", allow_private: bool = False) -> Channel:
-    return Channel.parse(
-        *("vendor", f"https://{host}/v1"),
-        api_key=None,
-        locality=locality,
-        allow_private=allow_private,
-        organization=None,
-        connect_timeout=1,
-        first_token_timeout=1,
-        answer_timeout=1,
-        idle_timeout=1,
-    )
+    url = f"https://{host}/v1"
+    return channels.channel(url, locality=locality, allow_private=allow_private)
 
 
 def guard(*addresses: str) -> EgressGuard:
@@ -128,31 +120,11 @@ async def test_only_the_addresses_that_may_be_dialled_are_left() -> None:
 def test_what_is_no_base_url(url: str) -> None:
     """Other schemes, users, queries and spaces are refused when the channel is made."""
     with pytest.raises(ValueError, match="base_url"):
-        Channel.parse(
-            *("c", url),
-            api_key=None,
-            locality="cloud",
-            allow_private=False,
-            organization=None,
-            connect_timeout=1,
-            first_token_timeout=1,
-            answer_timeout=1,
-            idle_timeout=1,
-        )
+        channels.channel(url)
 
 
 def test_a_key_cannot_smuggle_a_header() -> None:
     """A key with a line's end is refused, and the refusal does not show it."""
     with pytest.raises(ValueError, match="Authorization") as caught:
-        Channel.parse(
-            *("c", "https://x.test/v1"),
-            api_key="sk-secret\r\nX: y",
-            locality="cloud",
-            allow_private=False,
-            organization=None,
-            connect_timeout=1,
-            first_token_timeout=1,
-            answer_timeout=1,
-            idle_timeout=1,
-        )
+        channels.channel("https://x.test/v1", api_key="sk-secret\r\nX: y")
     assert "sk-secret" not in str(caught.value)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.domain.events import FailureKind
-from gateway.upstream.relay import Channel
 from tests.simulators.vendor import VendorSimulator
+from tests.upstream import channels
 
 if TYPE_CHECKING:
     from tests.upstream.conftest import Bench
@@ -185,16 +185,6 @@ async def test_a_large_answer_passes_the_back_pressure(bench: Bench) -> None:
 
 def test_a_channel_does_not_show_its_key() -> None:
     """Neither the key nor the request's head is in the representation."""
-    channel = Channel.parse(
-        *("c", "https://vendor.test/v1"),
-        api_key="sk-planted",
-        locality="cloud",
-        allow_private=False,
-        organization=None,
-        connect_timeout=1,
-        first_token_timeout=1,
-        answer_timeout=1,
-        idle_timeout=1,
-    )
+    channel = channels.channel("https://vendor.test/v1", api_key="sk-planted")
     assert "sk-planted" not in repr(channel)
     assert b"sk-planted" in channel.head
