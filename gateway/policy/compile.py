@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.domain.decision import Mode, Verdict
+from gateway.domain.identity import Identity
+from gateway.policy.program import Brief, Programs, RuleIndex
 from gateway.policy.rules import (
     DEFAULT_MAX_WAIVER_DAYS,
     InFlight,
@@ -18,6 +20,7 @@ from gateway.policy.rules import (
     Rule,
     Waiver,
 )
+from gateway.vendors.designations import Designation
 
 T = TypeVar("T")
 
@@ -39,66 +42,39 @@ class PolicyConflict(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
-    """Rules by the vendors that they name, waivers by the rule, so that a decision does not look
-    at the bans of everybody else.
+class Policy:
+    """All documents taken together, and the facts that they refer to.
+
+    ``canonical`` is everything that decides, as UTF-8 JSON in one order: what is signed, and what
+    ``revision`` is the sha256 (hex) of. Rules, waivers and designations are sorted by id.
     """
 
-    unnamed: tuple[Rule, ...]
-    by_vendor: Mapping[str, tuple[Rule, ...]]
-    by_rule: Mapping[str, tuple[Waiver, ...]]
-
-    @classmethod
-    def of(cls, rules: Iterable[Rule], waivers: Iterable[Waiver]) -> _Index:
-        by_vendor: dict[str, list[Rule]] = {}
-        by_rule: dict[str, list[Waiver]] = {}
-        unnamed = []
-        for rule in rules:
-            if not rule.match.vendor:
-                unnamed.append(rule)
-            for vendor in rule.match.vendor:
-                by_vendor.setdefault(vendor, []).append(rule)
-        for waiver in waivers:
-            by_rule.setdefault(waiver.rule, []).append(waiver)
-        return cls(
-            tuple(unnamed),
-            {vendor: tuple(found) for vendor, found in by_vendor.items()},
-            {rule: tuple(found) for rule, found in by_rule.items()},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """All documents taken together. ``revision`` is the sha256 (hex) of the canonical form."""
-
-    revision: str
+    canonical: bytes = field(repr=False)
     mode: Mode
     default: Verdict
     rules: tuple[Rule, ...]
     waivers: tuple[Waiver, ...]
     tests: tuple[PolicyTest, ...]
+    designations: tuple[Designation, ...] = ()
     in_flight: InFlight = InFlight.FINISH
-    _index: _Index = field(init=False, repr=False, compare=False)
+    revision: str = field(init=False)
+    _programs: Programs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_index", _Index.of(self.rules, self.waivers))
+        object.__setattr__(self, "revision", hashlib.sha256(self.canonical).hexdigest())
+        index = RuleIndex(self.rules, self.waivers, self.designations)
+        object.__setattr__(self, "_programs", Programs(index, self.default))
 
-    def about(self, vendors: Collection[str]) -> tuple[Rule, ...]:
-        """The rules that can fall on these vendors, by id: those that name one of them, and those
-        that name none at all.
-        """
-        found = list(self._index.unnamed)
-        named = {rule.id: rule for v in vendors for rule in self._index.by_vendor.get(v, ())}
-        found += named.values()
-        return tuple(sorted(found, key=lambda rule: rule.id))
-
-    def waivers_of(self, rule: str) -> tuple[Waiver, ...]:
-        """The waivers that name this rule, by id."""
-        return self._index.by_rule.get(rule, ())
+    def briefs(self, target: str, identity: Identity) -> tuple[Brief, ...]:
+        """What can be said of each party of a target, whoever asks and whenever."""
+        return self._programs.briefs(target, identity)
 
 
-def compile_policy(documents: Sequence[PolicyDocument]) -> Policy:
+def compile_policy(
+    documents: Sequence[PolicyDocument], designations: Iterable[Designation] = ()
+) -> Policy:
     """Take documents together; their order never matters. Raises ``PolicyConflict``."""
+    facts = tuple(sorted(designations, key=lambda fact: fact.id))
     conflicts: list[Conflict] = []
     rules = tuple(sorted((r for d in documents for r in d.rules), key=lambda r: r.id))
     waivers = tuple(sorted((w for d in documents for w in d.waivers), key=lambda w: w.id))
@@ -119,10 +95,10 @@ def compile_policy(documents: Sequence[PolicyDocument]) -> Policy:
         "in_flight": in_flight,
         "rules": [_plain(rule) for rule in rules],
         "waivers": [_plain(waiver) for waiver in waivers],
+        "designations": [_plain(fact) for fact in facts],
     }
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    revision = hashlib.sha256(text.encode()).hexdigest()
-    return Policy(revision, mode, default, rules, waivers, tests, in_flight)
+    return Policy(text.encode(), mode, default, rules, waivers, tests, facts, in_flight)
 
 
 def _agreed(
@@ -175,7 +151,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted(str(inner) for inner in value)
     if isinstance(value, tuple):
-        return sorted(str(inner) for inner in value)
+        plain = [_plain(inner) for inner in value]
+        # Patterns are a set in all but type; the steps of a history stand in order already.
+        return sorted(plain) if all(isinstance(inner, str) for inner in plain) else plain
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    return value
+    return value.isoformat() if isinstance(value, date) else value

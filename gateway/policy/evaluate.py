@@ -7,17 +7,17 @@ deny > waiver > risky > allow > the default. The target gets the worst verdict o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.domain.decision import Decision, Handling, Labels, Mode, Verdict
-from gateway.domain.identity import SELF, UNKNOWN, Identity, Party, Role
+from gateway.domain.decision import Decision, Handling, Labels, Verdict
+from gateway.domain.identity import Identity, Party
 from gateway.policy.compile import Policy
+from gateway.policy.program import SEVERITY, Brief, Clause
 from gateway.policy.rules import Rule, Waiver
 
 DEFAULT = "default"
-_SEVERITY = {Verdict.ALLOW: 0, Verdict.RISKY: 1, Verdict.DENY: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,22 @@ class _Judged:
     @property
     def order(self) -> tuple[int, str]:
         """Worst first, then by the id of the rule."""
-        return -_SEVERITY[self.verdict], self.rule.id if self.rule else DEFAULT
+        return -SEVERITY[self.verdict], self.rule.id if self.rule else DEFAULT
 
 
 def evaluate(
     policy: Policy, target: str, identity: Identity, labels: Labels, now: datetime
 ) -> Decision:
     """Decide about ``target``, which resolves to ``identity``. ``now`` must have a zone."""
-    asked = [
-        rule
-        for rule in policy.about({party.vendor for party in identity.parties})
-        if rule.in_force(now) and rule.when.fits(labels) and rule.match.covers(target, identity)
-    ]
-    enforced = [rule for rule in asked if rule.mode is Mode.ENFORCE]
-    judged = sorted(
-        (_judge(policy, enforced, party, labels, now) for party in identity.parties),
-        key=lambda one: one.order,
-    )
+    matched: set[str] = set()
+    shadowed: set[str] = set()
+    judged = []
+    for brief in policy.briefs(target, identity):
+        holding = [clause for clause in brief.clauses if clause.holds(labels, now)]
+        matched.update(clause.rule.id for clause in holding)
+        shadowed.update(c.rule.id for c in brief.shadows if c.holds(labels, now))
+        judged.append(_judge(brief, holding, labels, now))
+    judged.sort(key=lambda one: one.order)
     worst = judged[0]
     rule = worst.rule
     risky = worst.verdict is Verdict.RISKY
@@ -57,7 +56,7 @@ def evaluate(
         target=target,
         verdict=worst.verdict,
         rule=rule.id if rule else DEFAULT,
-        reason=worst.reason,
+        reason=worst.reason if rule else _and_also(judged),
         vendor=worst.party.vendor,
         role=worst.party.role,
         revision=policy.revision,
@@ -66,8 +65,8 @@ def evaluate(
         drain=rule.drain if rule and risky else None,
         reference=rule.reference if rule else None,
         waiver=worst.waiver or _waived(judged),
-        matched=tuple(_ids(enforced, identity.parties)),
-        shadowed=tuple(_ids((r for r in asked if r.mode is Mode.SHADOW), identity.parties)),
+        matched=tuple(sorted(matched)),
+        shadowed=tuple(sorted(shadowed)),
     )
 
 
@@ -83,55 +82,47 @@ def share_sent(decision: Decision, request_id: str, now: datetime) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
-def _waived(judged: Sequence[_Judged]) -> str | None:
-    """The waiver that a target needed, on whichever party: one that is denied got none."""
-    if judged[0].verdict is Verdict.DENY:
-        return None
-    return next((one.waiver for one in judged if one.waiver is not None), None)
-
-
-def _judge(
-    policy: Policy, rules: Iterable[Rule], party: Party, labels: Labels, now: datetime
-) -> _Judged:
-    fitting = [rule for rule in rules if rule.match.fits(party) and not _spared(rule, party)]
-    lifted: list[tuple[Rule, Waiver]] = []
-    for verdict in (Verdict.DENY, Verdict.RISKY):
-        for rule in (rule for rule in fitting if rule.verdict is verdict):
-            waivers = policy.waivers_of(rule.id)
-            waiver = next((w for w in waivers if w.lifts(rule, party, labels, now)), None)
-            if waiver is None:
-                return _Judged(party, verdict, rule, rule.reason)
-            lifted.append((rule, waiver))
-        if lifted:
-            # A waiver is above risky: what it lifts is allowed.
-            rule, waiver = lifted[0]
-            return _Judged(party, Verdict.ALLOW, rule, f"waiver {waiver.id}", waiver.id)
-    for rule in fitting:
+def _judge(brief: Brief, holding: Sequence[Clause], labels: Labels, now: datetime) -> _Judged:
+    """The verdict on one party, over the clauses that hold, worst first."""
+    lifted: tuple[Rule, Waiver] | None = None
+    worst = Verdict.DENY
+    for clause in holding:
+        rule = clause.rule
+        if lifted is not None and rule.verdict is not worst:
+            # A waiver is above whatever is milder than what it lifts.
+            break
         if rule.verdict is Verdict.ALLOW:
-            return _Judged(party, Verdict.ALLOW, rule, rule.reason)
-    verdict, reason = _default(policy, party)
-    return _Judged(party, verdict, None, reason)
+            return _Judged(brief.party, Verdict.ALLOW, rule, rule.reason)
+        waiver = clause.lifted_by(labels, now)
+        if waiver is None:
+            return _Judged(brief.party, rule.verdict, rule, rule.reason)
+        worst = rule.verdict
+        lifted = lifted or (rule, waiver)
+    if lifted is not None:
+        rule, waiver = lifted
+        return _Judged(brief.party, Verdict.ALLOW, rule, f"waiver {waiver.id}", waiver.id)
+    return _Judged(brief.party, brief.default, None, brief.default_reason)
 
 
-def _spared(rule: Rule, party: Party) -> bool:
-    """A rule that does not name ``unknown`` never allows what nobody could name."""
-    return (
-        party.vendor == UNKNOWN
-        and rule.verdict is not Verdict.DENY
-        and UNKNOWN not in rule.match.vendor
-    )
+def _and_also(judged: Sequence[_Judged]) -> str:
+    """The default's reason, with the rules that say the same of other parties: a ban must not be
+    hidden behind a channel that nobody allowed.
+    """
+    worst, *others = judged
+    reasons = [worst.reason]
+    for other in others:
+        if other.verdict is worst.verdict is Verdict.DENY and other.rule is not None:
+            also = f"{other.party.vendor} is denied by rule {other.rule.id}"
+            reasons.append(f"{also} ({other.rule.reason})" if other.rule.reason else also)
+    return "; ".join(reasons)
 
 
-def _default(policy: Policy, party: Party) -> tuple[Verdict, str]:
-    if party.vendor == SELF:
-        return Verdict.ALLOW, "our own"
-    if party.vendor == UNKNOWN:
-        return Verdict.DENY, f"the {party.role} is unknown"
-    if party.role in (Role.LINEAGE, Role.WEIGHTS):
-        return Verdict.ALLOW, f"no rule names {party.vendor} in the role {party.role}"
-    return policy.default, f"no rule names {party.vendor}"
-
-
-def _ids(rules: Iterable[Rule], parties: Iterable[Party]) -> Iterator[str]:
-    parties = tuple(parties)
-    return (rule.id for rule in rules if any(rule.match.fits(party) for party in parties))
+def _waived(judged: Iterable[_Judged]) -> str | None:
+    """The waiver that a target needed, on whichever party: one that is denied got none."""
+    waivers = []
+    for one in judged:
+        if one.verdict is Verdict.DENY:
+            return None
+        if one.waiver is not None:
+            waivers.append(one.waiver)
+    return waivers[0] if waivers else None

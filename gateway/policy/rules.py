@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import Identity, Locality, Party, Role
+from gateway.vendors.designations import Designation, Status
 
 DEFAULT_ROLES = frozenset({Role.CHANNEL, Role.DEVELOPER})
 DEFAULT_MAX_WAIVER_DAYS = 180
@@ -19,6 +20,26 @@ class InFlight(StrEnum):
 
     FINISH = "finish"
     CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class DesignationMatch:
+    """Which published facts: any-of within a field, all-of over the fields. An empty ``status``
+    stands for ``in_force`` only: what was merely announced or is suspended must be named.
+    """
+
+    id: frozenset[str] = frozenset()
+    authority: frozenset[str] = frozenset()
+    scope: frozenset[str] = frozenset()
+    status: frozenset[Status] = frozenset({Status.IN_FORCE})
+
+    def fits(self, fact: Designation) -> bool:
+        """Whether a designation is meant, whatever its status is at the moment."""
+        return (
+            (not self.id or fact.id in self.id)
+            and (not self.authority or fact.authority in self.authority)
+            and (not self.scope or bool(self.scope & fact.scope))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,7 @@ class Match:
     region: frozenset[str] = frozenset()
     channel: frozenset[str] = frozenset()
     model: tuple[str, ...] = ()
+    designation: DesignationMatch | None = None
 
     def __post_init__(self) -> None:
         fields = (
@@ -45,15 +67,15 @@ class Match:
             self.channel,
             self.model,
         )
-        if not any(fields):
+        if not any(fields) and self.designation is None:
             raise ValueError("an empty match: name a vendor, jurisdiction, locality or the like")
         if not self.roles:
             raise ValueError("a match needs at least one role")
 
     @property
     def whole_target(self) -> bool:
-        """A match without vendor or jurisdiction judges the target, not one party of it."""
-        return not self.vendor and not self.jurisdiction
+        """A match without vendor, jurisdiction and designation judges the target, not one party."""
+        return not self.vendor and not self.jurisdiction and self.designation is None
 
     def covers(self, target: str, identity: Identity) -> bool:
         """Whether the target as such is meant, whoever its parties are."""
@@ -69,7 +91,7 @@ class Match:
         )
 
     def fits(self, party: Party) -> bool:
-        """Whether one party is meant."""
+        """Whether one party is meant, as far as it does not hang on a designation."""
         if self.whole_target:
             return True
         if party.role not in self.roles:
@@ -153,14 +175,9 @@ class Waiver:
             raise ValueError("a waiver needs an id")
         _check_span(self.granted, self.expires, "'expires' must be after 'granted'")
 
-    def lifts(self, rule: Rule, party: Party, labels: Labels, now: datetime) -> bool:
-        return (
-            rule.waivable
-            and rule.id == self.rule
-            and party.vendor == self.vendor
-            and _within(self.granted, self.expires, now)
-            and self.when.fits(labels)
-        )
+    def covers(self, labels: Labels, now: datetime) -> bool:
+        """Whether it holds for this request at this instant."""
+        return _within(self.granted, self.expires, now) and self.when.fits(labels)
 
 
 @dataclass(frozen=True, slots=True)

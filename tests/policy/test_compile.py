@@ -11,7 +11,17 @@ import pytest
 from gateway.domain.decision import Drain, Handling, Mode, Verdict
 from gateway.domain.identity import Locality, Role
 from gateway.policy.compile import Policy, PolicyConflict, compile_policy
-from gateway.policy.rules import InFlight, Match, PolicyDocument, Rule, Waiver, When, vendor_rule
+from gateway.policy.rules import (
+    DesignationMatch,
+    InFlight,
+    Match,
+    PolicyDocument,
+    Rule,
+    Waiver,
+    When,
+    vendor_rule,
+)
+from gateway.vendors.designations import Designation, Status, StatusChange
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -93,6 +103,7 @@ CHANGES: list[tuple[type, dict[str, Any]]] = [
     (Match, {"region": WORD}),
     (Match, {"channel": WORD}),
     (Match, {"model": ("x",)}),
+    (Match, {"designation": DesignationMatch()}),
     *((When, {label: WORD}) for label in ("team", "app", "environment", "data_class", "tags")),
     (Rule, {"verdict": Verdict.DENY}),
     (Rule, {"reason": "x"}),
@@ -144,6 +155,35 @@ def test_no_field_that_decides_is_forgotten() -> None:
     assert policy(replace(FIRST, waivable=False)).revision != plain.revision
     assert policy(replace(FIRST, id="s")).revision != plain.revision
     assert policy(FIRST, mode=Mode.SHADOW).revision != plain.revision
+
+
+FACT = Designation(
+    "d",
+    "zai",
+    "an agency",
+    frozenset({"federal"}),
+    (StatusChange(NOW - DAY, Status.ANNOUNCED), StatusChange(NOW, Status.IN_FORCE)),
+    "https://example.org/d",
+    NOW.date(),
+)
+
+
+def test_the_facts_that_a_policy_refers_to_are_in_its_revision() -> None:
+    """A designation, its status and when that changed decide; the order of their files does not."""
+    plain = policy(FIRST)
+    other = replace(FACT, id="e")
+    document = PolicyDocument("a.yaml", rules=(FIRST,))
+    stayed = replace(FACT, history=(*FACT.history, StatusChange(NOW + DAY, Status.STAYED)))
+    later = replace(FACT, history=(FACT.history[0],))
+    revisions = [
+        compile_policy([document], facts).revision
+        for facts in ([], [FACT], [stayed], [later], [FACT, other])
+    ]
+    assert revisions[0] == plain.revision
+    assert len(set(revisions)) == 5
+    assert compile_policy([document], [other, FACT]).revision == revisions[-1]
+    moved = replace(FACT, source="elsewhere.yaml:9")
+    assert compile_policy([document], [moved]).revision == revisions[1]
 
 
 def test_a_date_is_one_instant_in_any_zone() -> None:
