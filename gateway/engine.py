@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -131,12 +131,24 @@ class Engine:
 
     async def run(self, call: Call) -> AsyncGenerator[Serving | Event, None]:
         """Serve one call. Raises ``GatewayError`` where no answer has begun."""
-        record = Record(id=call.id, at=datetime.now(UTC), model=call.model, stream=call.stream)
+        record = Record(
+            id=call.id,
+            at=datetime.now(UTC),
+            model=call.model,
+            stream=call.stream,
+            labels=call.labels,
+        )
         try:
-            plan = self.plan(call.model, needs=call.needs, labels=call.labels, request_id=call.id)
+            plan = self.plan(
+                call.model,
+                needs=call.needs,
+                labels=call.labels,
+                request_id=call.id,
+                at=record.at,
+            )
             record.targets = tuple(_judged(plan))
+            record.policy = plan.revision
             if not plan.steps:
-                record.policy = plan.omitted[0].decision.revision
                 raise nothing_planned(plan, self._shortest_wait(plan))
             async with aclosing(self._perform(call, plan, record)) as events:
                 async for event in events:
@@ -176,7 +188,9 @@ class Engine:
             if TABLE[Progress.NOTHING_SENT, attempt.failure.kind].move is Move.HAND_BACK:
                 break
         if not failures:
-            raise nothing_planned(Plan(plan.first, (), tuple(omitted)), self._shortest_wait(plan))
+            raise nothing_planned(
+                replace(plan, steps=(), omitted=tuple(omitted)), self._shortest_wait(plan)
+            )
         raise after_failures(failures, self._shortest_wait(plan))
 
     def feed_back(self, target: Target, failure: Failed | None, progress: Progress) -> None:
@@ -326,11 +340,8 @@ class _Attempt:
 
 
 def _judged(plan: Plan) -> Iterator[JudgedTarget]:
-    for step in plan.steps:
-        yield JudgedTarget(step.target.id, step.decision.verdict, step.decision.rule, "")
-    for omission in plan.omitted:
-        decision = omission.decision
-        yield JudgedTarget(omission.target.id, decision.verdict, decision.rule, omission.why)
+    for target, decision, why in plan.judged:
+        yield JudgedTarget.of(target, decision, why or "")
 
 
 def _why_not_first(

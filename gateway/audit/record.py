@@ -5,15 +5,98 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class JudgedTarget:
-    """A configured target and what was decided: ``left_out`` is empty where it was in the plan."""
+from gateway.domain.decision import Decision, Handling, Labels, Mode, Verdict
+from gateway.domain.identity import Identity, Locality, Party, Role
+from gateway.domain.target import Target
+
+
+class JudgedParty(msgspec.Struct, frozen=True, array_like=True):
+    """One party of a target, in the log a list of three: role, vendor, jurisdictions (sorted)."""
+
+    role: Role
+    vendor: str
+    jurisdictions: tuple[str, ...] = ()
+
+
+class JudgedTarget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A configured target, who was behind it, and what was decided: enough to decide again.
+
+    ``left_out`` is empty where it was in the plan. The words are those of ``Identity`` and
+    ``Decision``; ``party`` and ``role`` are whom the deciding rule fell on.
+    """
 
     target: str
-    verdict: str
+    channel: str
+    developer: str
+    model: str
+    locality: Locality
+    parties: tuple[JudgedParty, ...]
+    verdict: Verdict
     rule: str
-    left_out: str
+    party: str
+    role: Role
+    left_out: str = ""
+    lineage: tuple[str, ...] = ()
+    region: str | None = None
+    reason: str = ""
+    mode: Mode = Mode.ENFORCE
+    handling: Handling | None = None
+    waiver: str | None = None
+    matched: tuple[str, ...] = ()
+    shadowed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, target: Target, decision: Decision, left_out: str = "") -> JudgedTarget:
+        identity = target.identity
+        return cls(
+            target=target.id,
+            channel=identity.channel,
+            developer=identity.developer,
+            model=identity.model,
+            locality=identity.locality,
+            parties=tuple(
+                JudgedParty(party.role, party.vendor, tuple(sorted(party.jurisdictions)))
+                for party in identity.parties
+            ),
+            verdict=decision.verdict,
+            rule=decision.rule,
+            party=decision.vendor,
+            role=decision.role,
+            left_out=left_out,
+            lineage=identity.lineage,
+            region=identity.region,
+            reason=decision.reason,
+            mode=decision.mode,
+            handling=decision.handling,
+            waiver=decision.waiver,
+            matched=decision.matched,
+            shadowed=decision.shadowed,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """Who was behind the target when it was judged."""
+        return Identity(
+            channel=self.channel,
+            developer=self.developer,
+            model=self.model,
+            lineage=self.lineage,
+            locality=self.locality,
+            parties=tuple(
+                Party(party.role, party.vendor, frozenset(party.jurisdictions))
+                for party in self.parties
+            ),
+            region=self.region,
+        )
+
+    def differs(self, decision: Decision) -> bool:
+        """Whether a decision on the same target says anything else than was written down."""
+        again = (decision.verdict, decision.rule, decision.vendor, decision.role, decision.mode)
+        written = (self.verdict, self.rule, self.party, self.role, self.mode)
+        how = (decision.handling, decision.waiver, decision.matched, decision.shadowed)
+        return (again, how) != (written, (self.handling, self.waiver, self.matched, self.shadowed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +118,17 @@ class AttemptRecord:
 class Record:
     """One request, filled while it is served and written once in the end.
 
-    ``outcome`` is ``served``, ``cancelled``, ``broken`` (the stream ended in an error event) or the
-    code of the error that went back. ``sent_characters`` of the assistant's text had been sent.
+    ``at`` is the instant that was decided for, ``policy`` the revision of the policy that decided
+    last. ``outcome`` is ``served``, ``cancelled``, ``broken`` (the stream ended in an error event)
+    or the code of the error that went back. ``sent_characters`` of the assistant's text had been
+    sent.
     """
 
     id: str
     at: datetime
     model: str
     stream: bool
+    labels: Labels = field(default_factory=Labels)
     policy: str = ""
     targets: tuple[JudgedTarget, ...] = ()
     attempts: list[AttemptRecord] = field(default_factory=list)

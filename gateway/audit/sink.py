@@ -57,6 +57,8 @@ class JsonLinesSink:
         os.close(self._file)
 
     def _drain(self) -> None:
+        # Sets in one order, so that one record is one text.
+        encoder = msgspec.json.Encoder(order="deterministic")
         waiting = bytearray()
         open_ = True
         while open_:
@@ -64,7 +66,7 @@ class JsonLinesSink:
             open_ = None not in taken
             for record in taken:
                 if record is not None:
-                    waiting += msgspec.json.encode(record) + b"\n"
+                    waiting += encoder.encode(record) + b"\n"
             try:
                 while waiting:
                     del waiting[: os.write(self._file, waiting)]

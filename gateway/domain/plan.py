@@ -43,10 +43,28 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``first`` is the id of the first configured target: where anything else serves, the answer
-    carries the reason.
+    """``configured`` are the ids of all targets in the order of the configuration, ``steps`` those
+    that are tried, in the order of trying.
     """
 
-    first: str
+    configured: tuple[str, ...]
     steps: tuple[Step, ...]
     omitted: tuple[Omission, ...]
+
+    @property
+    def first(self) -> str:
+        """The first choice: where anything else serves, the answer carries the reason."""
+        return self.configured[0]
+
+    @property
+    def judged(self) -> tuple[tuple[Target, Decision, LeftOut | None], ...]:
+        """Each target with its decision and why it was left out, in the configuration's order."""
+        rows = [(step.target, step.decision, None) for step in self.steps]
+        left_out = [(one.target, one.decision, one.why) for one in self.omitted]
+        return tuple(sorted((*rows, *left_out), key=lambda r: self.configured.index(r[0].id)))
+
+    @property
+    def revision(self) -> str:
+        """The revision of the policy that the plan was made by."""
+        judged: tuple[Step | Omission, ...] = (*self.steps, *self.omitted)
+        return judged[0].decision.revision

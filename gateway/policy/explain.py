@@ -59,9 +59,8 @@ class Explanation:
 
 
 def explain(plan: Plan, model: str, labels: Labels, at: datetime) -> Explanation:
-    """Put a plan into words. ``targets`` keep the plan's order, those left out come last."""
-    judged = [(step.target, step.decision, "") for step in plan.steps]
-    judged += [(o.target, o.decision, str(o.why)) for o in plan.omitted]
+    """Put a plan into words. ``targets`` stand in the order of the configuration."""
+    judged = plan.judged
     decision = judged[0][1]
     return Explanation(
         at=at,
@@ -74,7 +73,7 @@ def explain(plan: Plan, model: str, labels: Labels, at: datetime) -> Explanation
             labels.data_class,
             sorted(labels.tags),
         ),
-        targets=[_target(*row) for row in judged],
+        targets=[_target(target, decision, why or "") for target, decision, why in judged],
         plan=[step.target.id for step in plan.steps],
         outcome=str(plan.steps[0].target.locality) if plan.steps else "denied",
     )

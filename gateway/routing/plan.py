@@ -38,9 +38,9 @@ def make_plan(
     ordered: list[Step] = []
     last: list[Step] = []
     omitted: list[Omission] = []
-    first: str | None = None
+    configured: list[str] = []
     for candidate in candidates:
-        first = first or candidate.target.id
+        configured.append(candidate.target.id)
         step = Step(candidate.target, candidate.decision)
         avoided = _avoided(candidate)
         obstacle = _obstacle(candidate, needs, now)
@@ -52,9 +52,9 @@ def make_plan(
             last.append(step)
         else:
             ordered.append(step)
-    if first is None:
+    if not configured:
         raise ValueError("a plan needs at least one candidate")
-    return Plan(first=first, steps=(*ordered, *last), omitted=tuple(omitted))
+    return Plan(tuple(configured), (*ordered, *last), tuple(omitted))
 
 
 def _avoided(candidate: Candidate) -> bool:
