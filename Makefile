@@ -31,15 +31,15 @@ coverage: setup $(STAMPS)/dev ## The test suite with branch coverage
 
 .PHONY: check
 check: setup $(STAMPS)/dev ## Format, lint, types, layers
-	$(BIN)/ruff format --check gateway tests deploy
-	$(BIN)/ruff check gateway tests deploy
+	$(BIN)/ruff format --check gateway tests deploy benchmarks
+	$(BIN)/ruff check gateway tests deploy benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: format
 format: $(STAMPS)/dev ## Format the code and mend what the linter can
-	$(BIN)/ruff format gateway tests deploy
-	$(BIN)/ruff check --fix gateway tests deploy
+	$(BIN)/ruff format gateway tests deploy benchmarks
+	$(BIN)/ruff check --fix gateway tests deploy benchmarks
 
 .PHONY: engine
 engine: ## Install the local engine anew, for instance with other CMAKE_ARGS

@@ -8,32 +8,39 @@ of a clause are dates and labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import fnmatch
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.domain.decision import Labels, Mode, Verdict
 from gateway.domain.identity import SELF, UNKNOWN, Identity, Party, Role
-from gateway.policy.rules import Rule, Waiver
+from gateway.policy.rules import Match, Rule, Waiver, When
 from gateway.vendors.designations import Designation, Span
 
+_ANY = ("any", "")
 SEVERITY = {Verdict.ALLOW: 0, Verdict.RISKY: 1, Verdict.DENY: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A rule, as it falls on one party. ``spans`` is when a designation that the rule asks for is
-    so (``None``: it asks for none); ``waivers`` are those for this party's vendor, by id.
+    """A rule, as it falls on one party. ``when`` and ``dated`` are what it leaves open (``None``
+    and false: nothing); ``spans`` is when a designation that it asks for is so (``None``: it asks
+    for none); ``waivers`` are those for this party's vendor, by id.
     """
 
     rule: Rule
+    when: When | None
+    dated: bool
     spans: tuple[Span, ...] | None
     waivers: tuple[Waiver, ...]
 
     def holds(self, labels: Labels, now: datetime) -> bool:
         """Whether the rule matches this request at this instant."""
-        rule = self.rule
-        if not rule.in_force(now) or not rule.when.fits(labels):
+        if self.when is not None and not self.when.fits(labels):
+            return False
+        if self.dated and not self.rule.in_force(now):
             return False
         return self.spans is None or any(span.covers(now) for span in self.spans)
 
@@ -55,8 +62,31 @@ class Brief:
     default_reason: str
 
 
+class _Scope:
+    """What a rule asks of a target as such, whoever its parties are."""
+
+    def __init__(self, match: Match) -> None:
+        self._locality = match.locality
+        self._region = frozenset(word.lower() for word in match.region)
+        self._channel = match.channel
+        patterns = "|".join(fnmatch.translate(pattern.lower()) for pattern in match.model)
+        self._model = re.compile(patterns) if patterns else None
+
+    def covers(self, target: str, identity: Identity) -> bool:
+        if self._locality and identity.locality not in self._locality:
+            return False
+        if self._region and (identity.region or "").lower() not in self._region:
+            return False
+        if self._channel and self._channel.isdisjoint(_channels(target, identity)):
+            return False
+        if self._model is None:
+            return True
+        match = self._model.match
+        return match(identity.model.lower()) is not None or match(target.lower()) is not None
+
+
 class RuleIndex:
-    """The rules of a policy by what they ask of a party, and its designations by vendor."""
+    """The rules of a policy by what they ask of a target, and its designations by vendor."""
 
     def __init__(
         self,
@@ -70,53 +100,63 @@ class RuleIndex:
         self._waivers: dict[tuple[str, str], list[Waiver]] = {}
         for waiver in waivers:
             self._waivers.setdefault((waiver.rule, waiver.vendor), []).append(waiver)
-        self._of_vendor: dict[str, list[Rule]] = {}
-        self._of_country: dict[str, list[Rule]] = {}
-        self._of_any: list[Rule] = []
+        self._scopes: dict[str, _Scope] = {}
+        self._rows: dict[tuple[str, str], list[Rule]] = {}
         for rule in rules:
-            for rows in self._rows(rule):
-                rows.append(rule)
+            self._scopes[rule.id] = _Scope(rule.match)
+            for key in self._keys(rule.match):
+                self._rows.setdefault(key, []).append(rule)
 
     def briefs(self, target: str, identity: Identity, default: Verdict) -> tuple[Brief, ...]:
         """One brief for each party of a target."""
-        covering: dict[str, bool] = {}
-
-        def covers(rule: Rule) -> bool:
-            known = covering.get(rule.id)
-            if known is None:
-                known = covering[rule.id] = rule.match.covers(target, identity)
-            return known
-
-        return tuple(
-            self._brief(party, [r for r in self._candidates(party) if covers(r)], default)
+        of_target = self._found(
+            _ANY,
+            ("locality", identity.locality),
+            *(("channel", word) for word in _channels(target, identity)),
+        )
+        of_parties = [
+            self._found(
+                ("vendor", party.vendor),
+                *(("country", country) for country in party.jurisdictions),
+            )
             for party in identity.parties
+        ]
+        covering = {
+            rule.id
+            for rules in (of_target, *of_parties)
+            for rule in rules
+            if self._scopes[rule.id].covers(target, identity)
+        }
+        return tuple(
+            self._brief(party, [r for r in (*of_target, *own) if r.id in covering], default)
+            for party, own in zip(identity.parties, of_parties, strict=True)
         )
 
-    def _rows(self, rule: Rule) -> Sequence[list[Rule]]:
-        """Where a rule is looked for: by the narrowest thing that it asks of a party."""
-        match = rule.match
+    def _keys(self, match: Match) -> Iterable[tuple[str, str]]:
+        """Under what a rule is looked for: the narrowest thing that it asks."""
         if match.vendor:
-            return [self._of_vendor.setdefault(vendor, []) for vendor in match.vendor]
-        if match.designation is not None:
-            named = [
-                vendor
+            return [("vendor", vendor) for vendor in match.vendor]
+        asked = match.designation
+        if asked is not None:
+            return [
+                ("vendor", vendor)
                 for vendor, facts in self._facts.items()
-                if any(match.designation.fits(fact) for fact in facts)
+                if any(asked.fits(fact) for fact in facts)
             ]
-            return [self._of_vendor.setdefault(vendor, []) for vendor in named]
         if match.jurisdiction:
-            return [self._of_country.setdefault(code, []) for code in match.jurisdiction]
-        return [self._of_any]
+            return [("country", code) for code in match.jurisdiction]
+        if match.channel:
+            return [("channel", word) for word in match.channel]
+        if match.locality:
+            return [("locality", locality) for locality in match.locality]
+        return [_ANY]
 
-    def _candidates(self, party: Party) -> Iterable[Rule]:
-        found = {rule.id: rule for rule in self._of_vendor.get(party.vendor, ())}
-        for country in party.jurisdictions:
-            found |= {rule.id: rule for rule in self._of_country.get(country, ())}
-        found |= {rule.id: rule for rule in self._of_any}
-        return (rule for rule in found.values() if _falls_on(rule, party))
+    def _found(self, *keys: tuple[str, str]) -> list[Rule]:
+        """The rules under these keys, each once."""
+        return list({rule.id: rule for key in keys for rule in self._rows.get(key, ())}.values())
 
     def _brief(self, party: Party, rules: Iterable[Rule], default: Verdict) -> Brief:
-        clauses = [self._clause(rule, party) for rule in rules]
+        clauses = [self._clause(rule, party) for rule in rules if _falls_on(rule, party)]
         clauses.sort(key=lambda clause: (-SEVERITY[clause.rule.verdict], clause.rule.id))
         return Brief(
             party,
@@ -132,7 +172,13 @@ class RuleIndex:
             facts = (fact for fact in self._facts.get(party.vendor, ()) if asked.fits(fact))
             spans = tuple(span for fact in facts for span in fact.spans(asked.status))
         waivers = self._waivers.get((rule.id, party.vendor), ()) if rule.waivable else ()
-        return Clause(rule, spans, tuple(sorted(waivers, key=lambda waiver: waiver.id)))
+        return Clause(
+            rule,
+            when=rule.when if rule.when != When() else None,
+            dated=rule.start is not None or rule.end is not None,
+            spans=spans,
+            waivers=tuple(sorted(waivers, key=lambda waiver: waiver.id)),
+        )
 
 
 class Programs:
@@ -145,16 +191,24 @@ class Programs:
     def __init__(self, index: RuleIndex, default: Verdict) -> None:
         self._index = index
         self._default = default
-        self._met: dict[tuple[str, Identity], tuple[Brief, ...]] = {}
+        self._met: dict[tuple[str, str, str], tuple[Identity, tuple[Brief, ...]]] = {}
 
     def briefs(self, target: str, identity: Identity) -> tuple[Brief, ...]:
-        key = (target, identity)
-        found = self._met.get(key)
-        if found is None:
-            if len(self._met) >= self.MOST:
-                self._met.clear()
-            found = self._met[key] = self._index.briefs(target, identity, self._default)
+        key = (target, identity.developer, identity.model)
+        known = self._met.get(key)
+        # Mostly the very same object: comparing all that is in it costs more than the lookup.
+        if known is not None and (known[0] is identity or known[0] == identity):
+            return known[1]
+        if len(self._met) >= self.MOST:
+            self._met.clear()
+        found = self._index.briefs(target, identity, self._default)
+        self._met[key] = (identity, found)
         return found
+
+
+def _channels(target: str, identity: Identity) -> tuple[str, str]:
+    """What a rule may call a target's channel: the operator's name for it, and its vendor."""
+    return target.partition("/")[0], identity.channel
 
 
 def _falls_on(rule: Rule, party: Party) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
-from gateway.domain.identity import Identity, Locality, Party, Role
+from gateway.domain.identity import Locality, Party, Role
 from gateway.vendors.designations import Designation, Status
 
 DEFAULT_ROLES = frozenset({Role.CHANNEL, Role.DEVELOPER})
@@ -46,7 +45,7 @@ class DesignationMatch:
 class Match:
     """Which targets, and which of their parties. Lists are any-of, fields are all-of, an empty
     field stands for everything. ``model`` holds patterns over the canonical name or the full id,
-    ``channel`` vendor ids or the operator's names of channels.
+    whatever their case; ``channel`` vendor ids or the operator's names of channels.
     """
 
     vendor: frozenset[str] = frozenset()
@@ -76,19 +75,6 @@ class Match:
     def whole_target(self) -> bool:
         """A match without vendor, jurisdiction and designation judges the target, not one party."""
         return not self.vendor and not self.jurisdiction and self.designation is None
-
-    def covers(self, target: str, identity: Identity) -> bool:
-        """Whether the target as such is meant, whoever its parties are."""
-        if self.locality and identity.locality not in self.locality:
-            return False
-        if self.region and not _names_region(self.region, identity.region):
-            return False
-        if self.channel and self.channel.isdisjoint((target.partition("/")[0], identity.channel)):
-            return False
-        names = (identity.model.lower(), target.lower())
-        return not self.model or any(
-            fnmatchcase(name, pattern.lower()) for pattern in self.model for name in names
-        )
 
     def fits(self, party: Party) -> bool:
         """Whether one party is meant, as far as it does not hang on a designation."""
@@ -229,7 +215,3 @@ def _check_span(start: datetime | None, end: datetime | None, message: str) -> N
         raise ValueError("a date needs a zone")
     if start is not None and end is not None and start >= end:
         raise ValueError(message)
-
-
-def _names_region(wanted: frozenset[str], region: str | None) -> bool:
-    return region is not None and region.lower() in {word.lower() for word in wanted}
