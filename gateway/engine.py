@@ -111,10 +111,13 @@ class Engine:
         labels: Labels | None = None,
         request_id: str = "",
         at: datetime | None = None,
+        policy: Policy | None = None,
     ) -> Plan:
-        """The plan for a request as things stand. Raises ``ModelNotFound``."""
+        """The plan for a request as things stand, by the policy in force unless another is given.
+        Raises ``ModelNotFound``.
+        """
         route = self.routes.find(model)
-        policy = self._policy()
+        policy = policy or self.policy
         when = at or datetime.now(UTC)
         return make_plan(
             (
@@ -125,6 +128,11 @@ class Engine:
             risky_last_resort=route.risky_last_resort,
             now=time.monotonic(),
         )
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force at this instant."""
+        return self._policy()
 
     def health(self, target: str) -> Health:
         return self._health.get(target) or Health()
@@ -171,7 +179,7 @@ class Engine:
             # Policy may have changed since the plan was made: it is asked where it counts.
             target = step.target
             decision = evaluate(
-                self._policy(), target.id, target.identity, call.labels, datetime.now(UTC)
+                self.policy, target.id, target.identity, call.labels, datetime.now(UTC)
             )
             record.policy = decision.revision
             if decision.acted is Verdict.DENY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
 from gateway.domain.decision import Labels
-from gateway.policy.explain import Explanation, explain
+from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
 from gateway.wiring import Inventory, offline_engine
 
 
@@ -70,7 +71,8 @@ def explain_(
     labels = Labels(team, app, environment, data_class, frozenset(tags))
     moment = at or datetime.now(UTC)
     engine = offline_engine(settings_of(config, policy_dir), model)
-    explanation = explain(engine.plan(model, labels=labels, at=moment), model, labels, moment)
+    plan = engine.plan(model, labels=labels, at=moment)
+    explanation = explain(engine.policy, plan, model, labels, moment)
     if format_ == "json":
         click.echo(json.dumps(asdict(explanation), indent=2, default=_plain))
     else:
@@ -85,19 +87,51 @@ _COLOURS = {"allow": "green", "risky": "yellow", "deny": "red"}
 
 
 def _print(explanation: Explanation) -> None:
-    policy_ = explanation.policy
-    click.echo(f"{explanation.request.model} at {explanation.at.isoformat()}")
+    policy_, request = explanation.policy, explanation.request
+    labels = asdict(request)
+    del labels["model"]
+    who = ", ".join(f"{name} {_words(value)}" for name, value in labels.items() if value)
+    click.echo(f"{request.model}{f' for {who}' if who else ''} at {explanation.at.isoformat()}")
     click.echo(f"policy {policy_.revision[:12]}, mode {policy_.mode}")
+    rules = {rule.id: rule for rule in explanation.rules}
     for target in explanation.targets:
-        click.echo(f"\n{target.target}")
-        click.echo(
-            f"  channel {target.channel}, developer {target.developer}, model {target.model}, "
-            f"{target.locality}, {' '.join(target.jurisdiction) or 'no jurisdiction'}"
-        )
-        click.echo("  ", nl=False)
-        click.secho(target.verdict, fg=_COLOURS[target.verdict], bold=True, nl=False)
-        reason = f": {target.reason}" if target.reason else ""
-        click.echo(f" by rule {target.rule}{reason}")
-        if target.left_out:
-            click.echo(f"  left out of the plan: {target.left_out}")
-    click.echo(f"\nplan: {' → '.join(explanation.plan) or 'nothing'} ({explanation.outcome})")
+        _print_target(target, rules)
+    outcome = click.style(explanation.outcome, bold=True)
+    click.echo(f"\nplan: {' → '.join(explanation.plan) or 'nothing'} ({outcome})")
+
+
+def _print_target(target: ExplainedTarget, rules: Mapping[str, ExplainedRule]) -> None:
+    lineage = f" (derived from {', '.join(target.lineage)})" if target.lineage else ""
+    click.secho(f"\n{target.target}", bold=True)
+    click.echo(
+        f"  channel {target.channel}, developer {target.developer}{lineage}, "
+        f"model {target.model}, {target.locality}, "
+        f"{' '.join(target.jurisdiction) or 'no jurisdiction'}"
+    )
+    handling = f", {target.handling}" if target.handling else ""
+    verdict = click.style(f"{target.verdict}{handling}", fg=_COLOURS[target.verdict], bold=True)
+    reason = f": {target.reason}" if target.reason else ""
+    click.echo(f"  {verdict} by {_place(target.rule, rules)}{reason}")
+    if target.reference:
+        click.echo(f"  see {target.reference}")
+    if target.waiver:
+        click.echo(f"  lifted by waiver {target.waiver}")
+    if target.drained is not None:
+        click.echo(f"  drained: {target.drained:.0%} of requests are still sent here")
+    for rule in target.matched:
+        if rule != target.rule:
+            click.echo(f"  also matched: {rules[rule].verdict} by {_place(rule, rules)}")
+    for rule in target.shadowed:
+        click.echo(f"  in shadow: {rules[rule].verdict} by {_place(rule, rules)}")
+    if target.left_out:
+        click.echo(f"  left out of the plan: {target.left_out}")
+
+
+def _place(rule: str, rules: Mapping[str, ExplainedRule]) -> str:
+    """A rule, and where it is written; the default is written nowhere."""
+    known = rules.get(rule)
+    return f"rule {rule} ({known.source})" if known else f"rule {rule}"
+
+
+def _words(value: object) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)

@@ -26,7 +26,8 @@ def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
     @routes.get("/explain")
     async def explained(model: str) -> Explanation:
         at = datetime.now(UTC)
-        return explain(engine.plan(model, at=at), model, Labels(), at)
+        policy = engine.policy
+        return explain(policy, engine.plan(model, at=at, policy=policy), model, Labels(), at)
 
     return routes
 

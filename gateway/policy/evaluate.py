@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.domain.decision import Decision, Handling, Labels, Verdict
+from gateway.domain.decision import Decision, Drain, Handling, Labels, Verdict
 from gateway.domain.identity import Identity, Party
 from gateway.policy.compile import Policy
 from gateway.policy.program import SEVERITY, Brief, Clause
@@ -70,16 +70,21 @@ def evaluate(
     )
 
 
-def share_sent(decision: Decision, request_id: str, now: datetime) -> bool:
-    """Whether a request falls into the share that a drain still sends: 1 at its start, 0 at its
-    end, linear between. The same request is always decided the same.
+def share_left(drain: Drain, now: datetime) -> float:
+    """What share of requests a drain still sends: 1 until its start, 0 from its end, linear
+    between.
     """
-    drain = decision.drain
-    if drain is None:
+    return min(1.0, max(0.0, (drain.end - now) / (drain.end - drain.start)))
+
+
+def share_sent(decision: Decision, request_id: str, now: datetime) -> bool:
+    """Whether a request falls into the share that a drain still sends. The same request is always
+    decided the same.
+    """
+    if decision.drain is None:
         return False
-    share = (drain.end - now) / (drain.end - drain.start)
     digest = hashlib.sha256(request_id.encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < share
+    return int.from_bytes(digest[:8], "big") / 2**64 < share_left(decision.drain, now)
 
 
 def _judge(brief: Brief, holding: Sequence[Clause], labels: Labels, now: datetime) -> _Judged:

@@ -8,6 +8,8 @@ from datetime import datetime
 from gateway.domain.decision import Decision, Labels
 from gateway.domain.plan import Plan
 from gateway.domain.target import Target
+from gateway.policy.compile import Policy
+from gateway.policy.evaluate import share_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,10 @@ class ExplainedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedTarget:
-    """``left_out`` is why the target is not in the plan, and empty where it is."""
+    """``shadowed`` are rules in shadow mode that matched and did not count; ``drained`` is the
+    share of requests, 0 to 1, that a drain still sends here; ``left_out`` is why the target is not
+    in the plan, and empty where it is.
+    """
 
     target: str
     channel: str
@@ -41,9 +46,23 @@ class ExplainedTarget:
     handling: str | None
     rule: str
     reason: str
+    reference: str | None
     waiver: str | None
     matched: list[str]
+    shadowed: list[str]
+    drained: float | None
     left_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRule:
+    """A rule that matched one of the targets; ``source`` is where it is written."""
+
+    id: str
+    verdict: str
+    mode: str
+    reason: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +73,20 @@ class Explanation:
     policy: ExplainedPolicy
     request: ExplainedRequest
     targets: list[ExplainedTarget]
+    rules: list[ExplainedRule]
     plan: list[str]
     outcome: str
 
 
-def explain(plan: Plan, model: str, labels: Labels, at: datetime) -> Explanation:
-    """Put a plan into words. ``targets`` stand in the order of the configuration."""
+def explain(policy: Policy, plan: Plan, model: str, labels: Labels, at: datetime) -> Explanation:
+    """Put a plan that was made by ``policy`` into words. ``targets`` stand in the order of the
+    configuration, ``rules`` by id.
+    """
     judged = plan.judged
-    decision = judged[0][1]
+    spoke = {rule for _, decision, _ in judged for rule in (*decision.matched, *decision.shadowed)}
     return Explanation(
         at=at,
-        policy=ExplainedPolicy(decision.revision, decision.mode),
+        policy=ExplainedPolicy(policy.revision, policy.mode),
         request=ExplainedRequest(
             model,
             labels.team,
@@ -73,13 +95,18 @@ def explain(plan: Plan, model: str, labels: Labels, at: datetime) -> Explanation
             labels.data_class,
             sorted(labels.tags),
         ),
-        targets=[_target(target, decision, why or "") for target, decision, why in judged],
+        targets=[_target(target, decision, why or "", at) for target, decision, why in judged],
+        rules=[
+            ExplainedRule(rule.id, rule.verdict, rule.mode, rule.reason, rule.source)
+            for rule in policy.rules
+            if rule.id in spoke
+        ],
         plan=[step.target.id for step in plan.steps],
         outcome=str(plan.steps[0].target.locality) if plan.steps else "denied",
     )
 
 
-def _target(target: Target, decision: Decision, left_out: str) -> ExplainedTarget:
+def _target(target: Target, decision: Decision, left_out: str, at: datetime) -> ExplainedTarget:
     identity = target.identity
     return ExplainedTarget(
         target=target.id,
@@ -93,7 +120,10 @@ def _target(target: Target, decision: Decision, left_out: str) -> ExplainedTarge
         handling=decision.handling,
         rule=decision.rule,
         reason=decision.reason,
+        reference=decision.reference,
         waiver=decision.waiver,
         matched=list(decision.matched),
+        shadowed=list(decision.shadowed),
+        drained=share_left(decision.drain, at) if decision.drain else None,
         left_out=left_out,
     )

@@ -365,7 +365,16 @@ def test_the_index_leaves_out_no_rule_that_counts(
     """What matched is just what a look at every rule finds, and the worst of it decides."""
     target = cloud(channel, developer, lineage)
     decision = evaluate(policy(*rules), "c/m", target, Labels(), NOW)
-    fitting = {r.id for r in rules if any(r.match.fits(party) for party in target.parties)}
+    fitting = {
+        rule.id
+        for rule in rules
+        for party in target.parties
+        if rule.match.fits(party)
+        # Nothing but a deny or a rule that names it says anything of what nobody could name.
+        and (
+            party.vendor != UNKNOWN or rule.verdict is Verdict.DENY or UNKNOWN in rule.match.vendor
+        )
+    }
     assert set(decision.matched) == fitting
     denies = {r.id for r in rules if r.verdict is Verdict.DENY} & fitting
     if denies and UNKNOWN not in (channel, developer, lineage):
