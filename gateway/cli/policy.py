@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import click
 
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
 from gateway.domain.decision import Labels
+from gateway.errors import DocumentError
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
 from gateway.wiring import Inventory, offline_engine
 
@@ -34,11 +36,34 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
     Example: gateway policy check --policy configs/policies
     """
     settings = settings_of(config, policy_dir)
-    loaded = Inventory(settings).load_policy(settings.policy.dir)
+    try:
+        loaded = Inventory(settings).load_policy(settings.policy.dir)
+    except DocumentError as error:
+        problems = error.problems
+        if format_ == "json":
+            click.echo(json.dumps({"problems": [asdict(problem) for problem in problems]}))
+        else:
+            for problem in problems:
+                click.echo(problem)
+            click.secho(f"{_counted(len(problems), 'mistake')}: not loaded", fg="red", bold=True)
+        sys.exit(1)
+    facts = {
+        "rules": len(loaded.rules),
+        "waivers": len(loaded.waivers),
+        "designations": len(loaded.designations),
+        "tests": len(loaded.tests),
+    }
     if format_ == "json":
-        click.echo(json.dumps({"revision": loaded.revision, "mode": loaded.mode}))
+        answer = {"revision": loaded.revision, "mode": loaded.mode, **facts, "problems": []}
+        click.echo(json.dumps(answer))
     else:
-        click.echo(f"{settings.policy.dir}: {len(loaded.rules)} rules, revision {loaded.revision}")
+        counted = ", ".join(_counted(count, name.rstrip("s")) for name, count in facts.items())
+        click.echo(f"{settings.policy.dir}: {counted}; mode {loaded.mode}")
+        click.echo(f"revision {loaded.revision}")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 @policy.command("explain")
