@@ -249,6 +249,16 @@ def _forbidden_character(file: str, text: str) -> Problem | None:
 
 def parse_document(raw: bytes, file: str) -> Document:
     """Parse the bytes of one file; raises DocumentError with every problem that can be told."""
+    document, problems = parse_leniently(raw, file)
+    if problems:
+        raise DocumentError(problems)
+    return document
+
+
+def parse_leniently(raw: bytes, file: str) -> tuple[Document, list[Problem]]:
+    """The document without what may not stand in it, and those problems: so that a doubled key does
+    not hide the mistakes below it. Raises DocumentError where reading could not go on to the end.
+    """
     if len(raw) > MAX_BYTES:
         message = f"{len(raw)} bytes: a document has at most {MAX_BYTES}"
         raise DocumentError([Problem(file, 1, 1, message)])
@@ -268,9 +278,7 @@ def parse_document(raw: bytes, file: str) -> Document:
         raise DocumentError([*builder.problems, refused.problem]) from None
     except yaml.YAMLError as error:
         raise DocumentError([*builder.problems, _syntax(file, text, error)]) from None
-    if builder.problems:
-        raise DocumentError(builder.problems)
-    return Document(file, text, data, builder.positions, builder.keys)
+    return Document(file, text, data, builder.positions, builder.keys), builder.problems
 
 
 def read_document(path: Path) -> Document:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway.config.documents import Document, parse_document
+from gateway.config.documents import Document, parse_leniently
 from gateway.config.folder import read_folder
 from gateway.config.policy_check import duplicates, vendor_words, waivers
 from gateway.config.policy_rules import policy_document
@@ -37,7 +37,8 @@ def load_policy_files(
     valid: dict[str, tuple[Document, PolicyFile]] = {}
     for name in sorted(files):
         try:
-            document = parse_document(files[name], str(folder / name))
+            document, unplain = parse_leniently(files[name], str(folder / name))
+            problems += unplain
             documents.append(document)
             written = validate(document, PolicyFile, check=lambda d: vendor_words(d, catalog))
         except DocumentError as error:

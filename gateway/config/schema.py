@@ -74,7 +74,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def findings(error: ValidationError, data: Any, model: type[BaseModel]) -> list[Finding]:
     """Every error of pydantic as a finding, at its place in ``data``."""
-    return [_finding(details, data, model) for details in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    # A list whose items are all wrong counts as empty too, which would be a second, false reason.
+    outer = {details["loc"][:end] for details in errors for end in range(len(details["loc"]))}
+    return [
+        _finding(details, data, model)
+        for details in errors
+        if details["type"] != "too_short" or details["loc"] not in outer
+    ]
 
 
 def _finding(details: Any, data: Any, model: type[BaseModel]) -> Finding:

@@ -155,6 +155,29 @@ def test_mistakes_of_all_files_are_told_at_once(policies: Path) -> None:
     assert "30.yaml:2:1: not valid YAML" in message
 
 
+def test_a_doubled_key_does_not_hide_what_is_wrong_below_it(policies: Path) -> None:
+    """All mistakes of a file at once, whether YAML's or the schema's, and each once."""
+    (policies / "20.yaml").write_text("""\
+version: 1
+vendors: {mistral: risky, mistral: allow}
+rules:
+  - {id: a, match: {locality: [cluod]}, verdict: deny}
+  - {id: &b b, match: {}, verdict: deny}
+""")
+    with pytest.raises(DocumentError) as caught:
+        load(policies)
+    assert [(p.line, p.message, p.hint) for p in caught.value.problems] == [
+        (2, "duplicate key 'mistral': first given on line 2", ""),
+        (4, "expected 'local', 'sovereign' or 'cloud'", "did you mean 'cloud'?"),
+        (5, "an anchor (&) is not allowed here", 'quote it if a value begins with "&"'),
+        (
+            5,
+            "an empty match would be every target",
+            "name a vendor, jurisdiction, locality, region, channel or model",
+        ),
+    ]
+
+
 def test_the_shipped_policy_loads_and_takes_no_sides() -> None:
     """Every vendor it names is allowed, all others are denied."""
     policy = load(SHIPPED / "policies")
