@@ -245,6 +245,7 @@ def test_a_decision_recomputed_from_its_audit_record_is_the_same(
     read = msgspec.json.decode(line, type=Record)
     (again,) = read.targets
     assert again == judged
+    assert again.identity == identity
     recomputed = evaluate(policy, again.target, again.identity, read.labels, read.at)
     assert recomputed == decision
     assert not again.differs(recomputed)
