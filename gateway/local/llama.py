@@ -17,6 +17,7 @@ import llama_cpp.llama_cpp as native
 from gateway.domain.call import Sampling
 from gateway.errors import ModelFileError
 from gateway.local.batch import Chunk, NoRoom
+from gateway.local.shield import Segment
 
 BATCH = 512
 """Tokens of one ``llama_decode`` at most."""
@@ -27,6 +28,7 @@ MIN_P = 0.05
 """What is left open by a request: llama.cpp's own defaults."""
 RANDOM_SEED = 0xFFFFFFFF
 """What llama.cpp takes for: choose a seed yourself."""
+CONTROL = native.LLAMA_TOKEN_ATTR_CONTROL | native.LLAMA_TOKEN_ATTR_UNKNOWN
 LOG_ERROR = 4
 LOG_CONTINUE = 5
 
@@ -144,15 +146,32 @@ class LlamaModel:
     def eos(self) -> str:
         return self._token_text(native.llama_vocab_eos(self._vocab))
 
-    def tokenize(self, prompt: str) -> list[int]:
+    @property
+    def marks(self) -> frozenset[str]:
+        """The texts that are read as control tokens where a format's marks count."""
+        return frozenset(
+            self._token_text(token)
+            for token in range(self._vocabulary)
+            if native.llama_vocab_get_attr(self._vocab, token) & CONTROL
+        )
+
+    def tokenize(self, prompt: Sequence[Segment]) -> list[int]:
         """Tokens of a rendered template. The beginning is not marked twice where the template has
         done it. May be called from any thread.
         """
-        data = prompt.encode()
-        marked = bool(self.bos) and prompt.startswith(self.bos)
+        tokens: list[int] = []
+        for index, segment in enumerate(prompt):
+            marked = bool(self.bos) and segment.marks and segment.text.startswith(self.bos)
+            tokens += self._tokens_of(segment, begin=index == 0 and not marked)
+        return tokens
+
+    def _tokens_of(self, segment: Segment, *, begin: bool) -> list[int]:
+        data = segment.text.encode()
         room = len(data) + 8
         tokens = (native.llama_token * room)()
-        count = native.llama_tokenize(self._vocab, data, len(data), tokens, room, not marked, True)
+        count = native.llama_tokenize(
+            self._vocab, data, len(data), tokens, room, begin, segment.marks
+        )
         if count < 0:
             raise DecodeFailed(f"llama_tokenize wants {-count} tokens for {len(data)} bytes")
         return list(tokens[:count])

@@ -54,6 +54,7 @@ from gateway.local.protocol import (
     encode,
     request_decoder,
 )
+from gateway.local.shield import Shield
 from gateway.local.template import ChatTemplate, TemplateFault
 from gateway.local.worker_config import WorkerConfig
 
@@ -121,6 +122,7 @@ class Worker:
         self._config = config
         self._model = model
         self._template = ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
+        self._shield = Shield(model.marks)
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._requests: dict[int, set[int]] = {}
         self._connections = 0
@@ -136,7 +138,8 @@ class Worker:
     def warm_up(self) -> None:
         """Generate one token, so that the first request does not pay for what is done once."""
         batcher = Batcher(self._model, 0, time.monotonic)
-        prompt = self._model.tokenize(self._template.render([Message("user", "Hello")]))
+        rendered = self._template.render([Message("user", "Hello")])
+        prompt = self._model.tokenize(self._shield.segments(rendered))
         batcher.submit(Job(0, prompt, Sampling(temperature=0.0), max_tokens=1))
         while not batcher.idle:
             batcher.step()
@@ -196,14 +199,16 @@ class Worker:
         if key in self._cancelled:
             return Declined(key, RefusalKind.FAULT, "cancelled")
         try:
-            prompt = self._template.render(request.messages)
+            prompt = self._template.render(
+                [Message(m.role, self._shield.cover(m.content)) for m in request.messages]
+            )
         except TemplateFault as fault:
             return Declined(key, RefusalKind.TEMPLATE, str(fault))
         # So much text cannot be fewer tokens than this; tokenizing it exactly could take minutes.
         least = len(prompt.encode("utf-8", "surrogatepass")) // self._model.longest_piece
         if least >= self._config.context:
             return overflow(key, f"at least {least}", self._config.context)
-        tokens = self._model.tokenize(prompt)
+        tokens = self._model.tokenize(self._shield.segments(prompt))
         return Job(key, tokens, request.sampling, request.max_tokens, request.stop)
 
     def _prepared(self, key: Key, outcome: Job | Declined) -> None:
