@@ -213,6 +213,7 @@ class StateSection(Closed):
 
 
 class PolicySection(Closed):
-    """Where the policy's files are."""
+    """Where the policy's files are, and those of the designations that its rules refer to."""
 
     dir: Path
+    designations: Path

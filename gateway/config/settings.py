@@ -33,7 +33,12 @@ from gateway.domain.identity import SELF, ChannelFacts
 from gateway.errors import DocumentError, Problem
 from gateway.vendors.catalog import Catalog
 
-PATHS: tuple[tuple[str, str], ...] = (("local", "manifests"), ("state", "dir"), ("policy", "dir"))
+PATHS: tuple[tuple[str, str], ...] = (
+    ("local", "manifests"),
+    ("state", "dir"),
+    ("policy", "dir"),
+    ("policy", "designations"),
+)
 
 
 class Settings(BaseSettings):
@@ -146,7 +151,7 @@ def _defaults(folder: Path) -> dict[str, Any]:
     return {
         "local": {"manifests": (folder / "../models").resolve()},
         "state": {"dir": (folder / "../var").resolve()},
-        "policy": {"dir": folder / "policies"},
+        "policy": {"dir": folder / "policies", "designations": folder / "designations"},
     }
 
 
