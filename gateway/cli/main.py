@@ -11,6 +11,7 @@ from gateway.cli.policy import policy
 from gateway.cli.serve import serve
 from gateway.cli.status import status
 from gateway.cli.toggles import ban, unban
+from gateway.cli.vendors import vendors
 from gateway.errors import GatewayError
 
 
@@ -23,7 +24,7 @@ def root() -> None:
     """
 
 
-for command in (serve, ban, unban, status, policy):
+for command in (serve, ban, unban, status, policy, vendors):
     root.add_command(command)
 
 
