@@ -16,6 +16,8 @@ from gateway.vendors.names import contains, normalized, shortened
 from gateway.vendors.published.rows import Identifier, Listed, Scheme
 
 ENTITY = "entity"
+SHORTEST_ALIAS = 5
+"""Letters of an alias of the catalog; shorter ones are words of too many names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,23 @@ class Screen:
                 self._numbers[number] = _Known(row.vendor, str(number), unchecked)
                 self._registers[row.vendor, number.scheme].add(number)
         for vendor in filter(None, map(catalog.vendor, catalog.ids)):
-            words = normalized(vendor.name)
-            if all(known.vendor != vendor.id for known in self._names.get(words, ())):
-                doubt = "that is what the catalog calls it, not a legal name"
-                self._names[words].append(_Known(vendor.id, vendor.name, doubt))
+            self._call(vendor.id, vendor.name)
+            for alias in (vendor.id, *vendor.aliases):
+                if len(alias) >= SHORTEST_ALIAS:
+                    self._call(vendor.id, alias)
         self._alike: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         self._beginning: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         for words in self._names:
             self._beginning[words[0]].add(words)
             for letters in shortened(words):
                 self._alike[letters].add(words)
+
+    def _call(self, vendor: str, name: str) -> None:
+        """A name by which the catalog goes, where the identity table does not know it already."""
+        words = normalized(name)
+        if words and all(known.vendor != vendor for known in self._names.get(words, ())):
+            doubt = "that is what the catalog calls it, not a legal name"
+            self._names[words].append(_Known(vendor, name, doubt))
 
     def judge(self, listed: Listed) -> tuple[Finding, ...]:
         """One finding for each vendor that the row may be about; at most one is certain."""
