@@ -132,7 +132,9 @@ class Screen:
             for part in self._beginning.get(word, ())
             if contains(words, part)
         }
-        for near, how in (*((n, "is almost") for n in alike), *((n, "contains") for n in within)):
+        # The longest name first: of several that fit, it says the most.
+        for near in sorted(alike | within, key=lambda part: (-len(part), part)):
+            how = "contains" if near in within else "is almost"
             for known in self._names[near]:
                 yield Finding(known.vendor, f"{what} {how} {known.name!r}", certain=False)
 
