@@ -22,8 +22,9 @@ def normalized(name: str) -> tuple[str, ...]:
     A name that is nothing but suffixes keeps its first word.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    folded = folded.replace("&", " and ")
-    letters = (c if c.isalnum() or unicodedata.combining(c) else " " for c in _joined(folded))
+    # Once more, for what a dot has parted from its accent.
+    joined = unicodedata.normalize("NFKC", _joined(folded.replace("&", " and ")))
+    letters = (c if c.isalnum() or unicodedata.combining(c) else " " for c in joined)
     words = "".join(letters).split()
     while len(words) > 1 and words[-1] in LEGAL_SUFFIXES:
         words.pop()

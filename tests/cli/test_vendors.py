@@ -213,7 +213,7 @@ def test_colours_are_for_terminals_only(house: Path) -> None:
 
 def test_an_unknown_vendor_names_the_nearest(house: Path) -> None:
     """Exit code 1 and no traceback, from the real command."""
-    command = [Path(sys.executable).with_name("gateway"), "vendors", "show", "mistrl"]
+    command = [str(Path(sys.executable).with_name("gateway")), "vendors", "show", "mistrl"]
     done = subprocess.run(
         [*command, "--config", str(house / "gateway.yaml")],
         capture_output=True,

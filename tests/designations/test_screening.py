@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.catalog import load_catalog
@@ -154,6 +154,8 @@ def test_a_suffix_counts_only_whole_and_at_the_end(words: list[str], suffix: str
 
 
 @given(st.text())
+@example("C.\u0327")
+@example("\u2488\ufb01")
 def test_normalizing_ends_and_changes_nothing_the_second_time(name: str) -> None:
     """Whatever a list holds, its words are stable."""
     words = normalized(name)
