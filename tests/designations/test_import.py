@@ -8,13 +8,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config.catalog import load_catalog
-from gateway.config.designations import load_designations
+from gateway.config.designations import load_designation_files, load_designations
+from gateway.config.proposed import proposals_text
 from gateway.config.published_lists import Import, Order, import_list
 from gateway.errors import DocumentError, StateError
 from gateway.vendors.designations import Status
 from gateway.vendors.identity_table import IdentityTable, LegalIdentity
+from gateway.vendors.proposals import Certain, Source, propose
+from gateway.vendors.published.rows import Listed, plain, web_address
 
 LISTS = Path(__file__).parent / "lists"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -305,3 +310,27 @@ def test_two_rows_with_one_number_give_two_ids_or_one(order: Order) -> None:
     done = imported(replace(order, file=written(order.file.parent, text)))
     assert done.proposals == 2
     assert "generic-d-1-mistral-2" in done.proposed_file.read_text()
+
+
+@given(st.data())
+def test_whatever_a_list_holds_its_proposal_loads(data: st.DataObject) -> None:
+    """And says what the row said: no text of a list ends a value or begins another."""
+    text = st.text().map(plain).filter(bool)
+    day = st.dates(date(1990, 1, 1), date(2050, 1, 1))
+    listed = Listed(
+        line=1,
+        id=data.draw(text),
+        name=data.draw(text),
+        authority=data.draw(text),
+        source_url=web_address(data.draw(st.text().map("http://{}".format)), "https://e.org/"),
+        scope=tuple(data.draw(st.lists(text, min_size=1))),
+        statute=data.draw(st.text().map(plain)),
+        start=data.draw(st.none() | day),
+        end=data.draw(st.none() | day),
+        note=data.draw(st.text().map(plain)),
+    )
+    source = Source("generic", "0" * 64, data.draw(day), NOW.date())
+    facts = propose([Certain(listed, "mistral", "a reason")], source, {})
+    content = proposals_text(facts, source, data.draw(st.text()), 1).encode()
+    (loaded,) = load_designation_files(Path(), {"a.yaml": content}, CATALOG)
+    assert replace(loaded, source="") == facts[0]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config.published_lists import READERS
 from gateway.vendors.published import json_stream, tables, xml_stream
@@ -266,3 +269,16 @@ def test_a_number_has_the_form_of_its_register(
     """Check digits of an LEI, and no letter that a register does not use."""
     found = identifier(scheme, text)
     assert (found.value if found else None) == value
+
+
+@given(st.sampled_from(sorted(FILES)), st.binary(max_size=40), st.data())
+def test_no_damage_ends_in_anything_but_a_refusal(
+    format: str, damage: bytes, data: st.DataObject
+) -> None:
+    """A file that was cut, overwritten or is no list at all: rows, or the reason why not."""
+    raw = (LISTS / FILES[format]).read_bytes()
+    at = data.draw(st.integers(0, len(raw)))
+    kept = data.draw(st.integers(0, len(raw)))
+    with suppress(UnreadableList):
+        items = read(format, raw[:at] + damage + raw[kept:])
+        assert all(isinstance(item, Listed | Malformed | Published) for item in items)

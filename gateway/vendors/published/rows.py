@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 MAX_TEXT = 2000
 """Characters that are kept of one field; no name and no remark of these lists is as long."""
@@ -146,4 +147,9 @@ def labelled(label: str, text: str) -> Identifier | None:
 def web_address(text: str, otherwise: str) -> str:
     """A URL of the list if it is one, else the page where the list itself is."""
     found = plain(text)
-    return found if re.match(r"https?://[^\s/]+", found) else otherwise
+    try:
+        parts = urlsplit(found)
+        host = parts.hostname
+    except ValueError:
+        return otherwise
+    return found if parts.scheme in ("http", "https") and host else otherwise
