@@ -128,11 +128,8 @@ def _screened(order: Order, screen: Screen) -> Screened:
     found = Screened()
     digest = hashlib.sha256()
     try:
-        chunks = _chunks(order.file, digest)
-        for item in READERS[order.format](chunks):
+        for item in READERS[order.format](_chunks(order.file, digest)):
             _take(item, found, screen)
-        for _ in chunks:
-            pass  # what a reader left over belongs to the digest
     except UnreadableList as error:
         raise StateError(f"{order.file}:{error.line}: {error.message}") from None
     if not found.rows:

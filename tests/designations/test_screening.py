@@ -134,10 +134,12 @@ def test_a_row_that_fits_two_vendors_is_certain_of_neither() -> None:
     assert all("it fits mistral and xai alike" in why for _, _, why in found)
 
 
-def test_a_certain_finding_stands_before_a_doubtful_one() -> None:
-    """A weak alias beside the legal name takes nothing away from it."""
-    listed = row("Mistral AI", aliases=(Alias("Mistral AI France", False),))
-    assert [(vendor, certain) for vendor, certain, _ in judged(listed)] == [("mistral", True)]
+def test_a_certain_finding_stands_beside_a_doubtful_one() -> None:
+    """A name that is merely alike takes nothing away from the legal one, whichever comes first."""
+    names = ("Mistral AI", "Mistral AI France")
+    for name, alias in (names, reversed(names)):
+        listed = row(name, aliases=(Alias(alias, strong=True),))
+        assert [(vendor, certain) for vendor, certain, _ in judged(listed)] == [("mistral", True)]
 
 
 @given(
