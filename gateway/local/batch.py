@@ -4,7 +4,8 @@ Theory of operation. A request waits until one of the model's slots is free, the
 answer ends. Each step is one ``decode`` of one batch: one token of every answer that is being
 generated, and pieces of the prompts that are not computed yet. While anybody generates, prompts get
 only ``PREFILL_SHARE`` tokens of a step between them, equally, so that a long prompt stalls neither
-those who generate nor those with a short prompt. Requests join and leave between steps.
+those who generate nor those with a short prompt. Requests join and leave between steps. What of a
+prompt a slot still holds is not computed again (``gateway.local.slots``).
 
 The batcher belongs to one thread and does no I/O: what it has to say is handed back by ``step`` and
 ``submit`` as events. The model is reached by the protocol below, and by nothing else.
@@ -21,6 +22,7 @@ from typing import Protocol, TypeAlias
 from gateway.domain.call import Sampling
 from gateway.local.pace import Pace
 from gateway.local.protocol import Reason, RefusalKind
+from gateway.local.slots import Memory, Slots
 from gateway.local.text import TextStream
 
 PREFILL_SHARE = 64
@@ -48,7 +50,7 @@ class SamplerLike(Protocol):
     def close(self) -> None: ...
 
 
-class ModelLike(Protocol):
+class ModelLike(Memory, Protocol):
     """What the batcher needs of a model. ``context`` is in tokens for each slot, ``batch`` tokens
     of one decode.
     """
@@ -61,7 +63,6 @@ class ModelLike(Protocol):
     def is_end(self, token: int) -> bool: ...
     def sampler(self, sampling: Sampling, seed: int) -> SamplerLike: ...
     def decode(self, chunks: Sequence[Chunk]) -> list[int]: ...
-    def forget(self, slot: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
+    """``cached`` tokens of the prompt need not be computed again."""
+
     key: Hashable
     prompt_tokens: int
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Ended:
     reason: Reason
     prompt_tokens: int
     completion_tokens: int
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +115,17 @@ Event: TypeAlias = Admitted | Said | Ended | Declined
 
 @dataclass(slots=True)
 class _Sequence:
-    """A request in a slot. ``done`` tokens of its prompt are computed."""
+    """A request in a slot. ``done`` tokens of its prompt are computed, ``cached`` of them by
+    somebody before it.
+    """
 
     job: Job
     slot: int
     sampler: SamplerLike
     text: TextStream
     limit: int
-    done: int = 0
+    cached: int
+    done: int
     completion: int = 0
     next: int | None = None
 
@@ -143,7 +151,7 @@ class Batcher:
         self._pace = Pace()
         self._waiting: deque[Job] = deque()
         self._active: dict[Hashable, _Sequence] = {}
-        self._free = list(range(model.slots - 1, -1, -1))
+        self._slots = Slots(model, model.slots)
 
     @property
     def idle(self) -> bool:
@@ -198,10 +206,12 @@ class Batcher:
         try:
             rows = self._model.decode(plan.chunks)
         except NoRoom:
-            events.append(self._evict())
+            if not self._slots.empty_one():
+                events.append(self._evict())
             return events
         generated = 0
         for sequence, chunk, row in zip(plan.who, plan.chunks, rows, strict=True):
+            self._slots.extend(chunk.slot, chunk.tokens)
             if sequence.next is None:
                 sequence.done += len(chunk.tokens)
             if row >= 0:
@@ -212,7 +222,7 @@ class Batcher:
 
     def _admit(self) -> list[Event]:
         events: list[Event] = []
-        while self._waiting and self._free:
+        while self._waiting and self._slots.free:
             job = self._waiting.popleft()
             size = len(job.prompt)
             room = self._model.context - size
@@ -221,10 +231,11 @@ class Batcher:
             sampler = self._model.sampler(
                 job.sampling, secrets.randbits(32) if seed is None else seed
             )
+            slot, cached = self._slots.take(job.prompt)
             self._active[job.key] = _Sequence(
-                job, self._free.pop(), sampler, TextStream(job.stop), max(limit, 1)
+                job, slot, sampler, TextStream(job.stop), max(limit, 1), cached, done=cached
             )
-            events.append(Admitted(job.key, size))
+            events.append(Admitted(job.key, size, cached))
         return events
 
     def _plan(self) -> _Plan:
@@ -272,7 +283,8 @@ class Batcher:
         rest = sequence.text.finish()
         self._release(sequence)
         self._pace.answered(sequence.completion)
-        ended = Ended(key, reason, len(sequence.job.prompt), sequence.completion)
+        size = len(sequence.job.prompt)
+        ended = Ended(key, reason, size, sequence.completion, sequence.cached)
         return [Said(key, rest), ended] if rest else [ended]
 
     def _evict(self) -> Event:
@@ -285,8 +297,7 @@ class Batcher:
     def _release(self, sequence: _Sequence) -> None:
         del self._active[sequence.job.key]
         sequence.sampler.close()
-        self._model.forget(sequence.slot)
-        self._free.append(sequence.slot)
+        self._slots.give_back(sequence.slot)
 
     def _wait(self) -> float:
         """Seconds until all that is here now will have been answered, as far as is known."""

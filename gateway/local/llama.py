@@ -235,9 +235,29 @@ class LlamaModel:
             raise DecodeFailed(f"llama_decode returned {code}")
         return rows
 
-    def forget(self, slot: int) -> None:
-        """Drop all that is kept of the sequence in ``slot``."""
-        native.llama_memory_seq_rm(self._memory, slot, -1, -1)
+    def keep(self, slot: int, count: int) -> bool:
+        """Drop all but the first ``count`` tokens of a sequence. False where the model cannot: one
+        with a state instead of keys and values, or with a window that has moved on. Then nothing of
+        the sequence is left.
+        """
+        cut = native.llama_memory_seq_rm
+        if count and self._whole(slot) and cut(self._memory, slot, count, -1):
+            return True
+        cut(self._memory, slot, -1, -1)
+        return count == 0
+
+    def share(self, source: int, slot: int, count: int) -> bool:
+        """Let an empty slot begin with the first ``count`` tokens of another: the memory is the
+        same, nothing is copied. False where the model cannot, as for ``keep``.
+        """
+        if not self._whole(source):
+            return False
+        native.llama_memory_seq_cp(self._memory, source, slot, 0, count)
+        return True
+
+    def _whole(self, slot: int) -> bool:
+        """Whether a sequence can be looked at from its first token on."""
+        return int(native.llama_memory_seq_pos_min(self._memory, slot)) == 0
 
     def close(self) -> None:
         native.llama_batch_free(self._tokens)

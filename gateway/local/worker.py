@@ -96,6 +96,12 @@ class Decoding:
             stalled=time.monotonic() - since if since else 0.0,
         )
 
+    def warm_up(self, job: Job) -> None:
+        """Answer one request before any other can come."""
+        self._batcher.submit(job)
+        while not self._batcher.idle:
+            self._batcher.step()
+
     def run(self) -> None:
         """For ever. An exception of the model goes through: the process must end."""
         while True:
@@ -137,12 +143,9 @@ class Worker:
 
     def warm_up(self) -> None:
         """Generate one token, so that the first request does not pay for what is done once."""
-        batcher = Batcher(self._model, 0, time.monotonic)
         rendered = self._template.render([Message("user", "Hello")])
         prompt = self._model.tokenize(self._shield.segments(rendered))
-        batcher.submit(Job(0, prompt, Sampling(temperature=0.0), max_tokens=1))
-        while not batcher.idle:
-            batcher.step()
+        self._decoding.warm_up(Job(0, prompt, Sampling(temperature=0.0), max_tokens=1))
 
     async def run(self, listener: socket.socket) -> None:
         """Serve until the process ends; raises what ended the decoding."""
@@ -249,11 +252,13 @@ def _outcome(key: Key, done: Future[Job | Declined]) -> Job | Declined:
 def _reply(id: int, event: Event) -> Reply:
     match event:
         case Admitted():
-            return Accepted(id, event.prompt_tokens)
+            return Accepted(id, event.prompt_tokens, event.cached)
         case Said():
             return Text(id, event.text)
         case Ended():
-            return Done(id, event.reason, event.prompt_tokens, event.completion_tokens)
+            return Done(
+                id, event.reason, event.prompt_tokens, event.completion_tokens, event.cached
+            )
         case Declined():
             return Refused(id, event.kind, event.message, event.retry_after)
 

@@ -24,8 +24,9 @@ class FakeSampler:
 
 
 class FakeModel:
-    """The first token of a prompt names the answer: ``answers[token]``, piece by piece. Checks that
-    every sequence is fed without gaps, and keeps all batches in ``decoded``.
+    """The last token of a prompt names the answer: ``answers[token]``, piece by piece. Checks that
+    every sequence is fed without gaps, and keeps all batches in ``decoded``. ``cuts`` says whether
+    it can drop the end of a sequence.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class FakeModel:
         context: int = 1000,
         slots: int = 2,
         batch: int = 100,
+        cuts: bool = True,
     ) -> None:
+        self.cuts = cuts
         self.context, self.slots, self.batch = context, slots, batch
         self.decoded: list[list[Chunk]] = []
         self.outputs: list[int] = []
@@ -73,13 +76,21 @@ class FakeModel:
         for chunk in chunks:
             assert chunk.tokens
             assert chunk.start == self._fed.get(chunk.slot, 0)
-            if chunk.start == 0:
-                self._left[chunk.slot] = list(self._scripts[chunk.tokens[0]])
+            if chunk.output and chunk.tokens[-1] in self._scripts:
+                self._left[chunk.slot] = list(self._scripts[chunk.tokens[-1]])
             self._fed[chunk.slot] = chunk.start + len(chunk.tokens)
             if chunk.output:
                 self.outputs.append(self._left[chunk.slot].pop(0))
             rows.append(len(self.outputs) - 1 if chunk.output else -1)
         return rows
 
-    def forget(self, slot: int) -> None:
-        self._fed.pop(slot, None)
+    def keep(self, slot: int, count: int) -> bool:
+        assert count <= self._fed.get(slot, 0)
+        self._fed[slot] = count if self.cuts else 0
+        return self.cuts or count == 0
+
+    def share(self, source: int, slot: int, count: int) -> bool:
+        assert self._fed.get(slot, 0) == 0
+        assert count <= self._fed[source]
+        self._fed[slot] = count if self.cuts else 0
+        return self.cuts

@@ -35,7 +35,7 @@ def said(events: list[Event], key: object) -> str:
 
 def one(answer: list[bytes], **job: object) -> list[Event]:
     batcher = Batcher(FakeModel({A: answer}), 0, clock())
-    batcher.submit(Job("a", [A, 0, 0], **job))  # type: ignore[arg-type] # a job's own fields
+    batcher.submit(Job("a", [0, 0, A], **job))  # type: ignore[arg-type] # a job's own fields
     return drain(batcher)
 
 
@@ -83,7 +83,7 @@ def test_max_tokens() -> None:
 def test_end_of_context() -> None:
     """Without a limit, an answer ends where the context does."""
     batcher = Batcher(FakeModel({A: [b"x"] * 99}, context=10), 0, clock())
-    batcher.submit(Job("a", [A, 0, 0]))
+    batcher.submit(Job("a", [0, 0, A]))
     assert drain(batcher)[-1] == Ended("a", Reason.LENGTH, 3, 7)
 
 
