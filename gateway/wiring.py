@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
 from gateway.config.catalog import load_catalog
+from gateway.config.designations import load_designations
 from gateway.config.manifests import local_models
 from gateway.config.policy_files import load_policy
 from gateway.config.presence import Announcement, Presence
@@ -103,7 +104,8 @@ class Inventory:
         return Routes(exact, tuple(patterns), lacking)
 
     def load_policy(self, folder: Path) -> Policy:
-        return load_policy(folder, self.catalog, self.identity)
+        facts = load_designations(self.settings.policy.designations, self.catalog)
+        return load_policy(folder, self.catalog, self.identity, facts)
 
     def _resolve(self, channel: str, model: str) -> Identity:
         facts = self.facts.get(channel)

@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from gateway.config.policy_schema import Moment, Words
+from gateway.config.policy_schema import Moment, StatusWord, Words
 from gateway.config.schema import Closed, Text
-
-StatusWord: TypeAlias = Literal["announced", "in_force", "stayed", "enjoined", "vacated", "expired"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -14,6 +14,7 @@ from gateway.domain.identity import SELF, UNKNOWN
 from gateway.errors import Problem
 from gateway.policy.rules import DEFAULT_MAX_WAIVER_DAYS
 from gateway.vendors.catalog import Catalog
+from gateway.vendors.designations import Designation
 
 _SPECIAL = (SELF, UNKNOWN)
 
@@ -82,6 +83,21 @@ def _names(data: Any) -> Iterator[tuple[str, str, Steps, bool]]:
     for index, entry in _entries(data, "tests"):
         if isinstance(entry.get("name"), str):
             yield "the test name", entry["name"], ("tests", index, "name"), False
+
+
+def designations(
+    files: Mapping[str, tuple[Document, PolicyFile]], facts: Iterable[Designation]
+) -> Iterator[Problem]:
+    """Ids of designations that a rule names and no file of designations has."""
+    known = {fact.id for fact in facts}
+    for document, file in files.values():
+        for index, rule in enumerate(file.rules):
+            match = rule.match.designation
+            for number, word in enumerate((match.id if match else None) or ()):
+                if word not in known:
+                    path: Steps = ("rules", index, "match", "designation", "id", number)
+                    message = f"there is no designation {word!r}"
+                    yield document.problem(path, message, nearest(word, known))
 
 
 def waivers(files: Mapping[str, tuple[Document, PolicyFile]]) -> Iterator[Problem]:

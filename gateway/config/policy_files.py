@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from gateway.config.documents import Document, parse_leniently
 from gateway.config.folder import read_folder
-from gateway.config.policy_check import duplicates, vendor_words, waivers
+from gateway.config.policy_check import designations, duplicates, vendor_words, waivers
 from gateway.config.policy_rules import policy_document
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
@@ -18,18 +18,27 @@ from gateway.errors import DocumentError, Problem
 from gateway.policy.compile import Conflict, Policy, PolicyConflict, compile_policy
 from gateway.policy.embedded_tests import run_tests
 from gateway.vendors.catalog import Catalog
+from gateway.vendors.designations import Designation
 
 Resolver: TypeAlias = Callable[[str], Identity]
 """A target's id (``openai/gpt-4o``) → who is behind it."""
 
 
-def load_policy(folder: Path, catalog: Catalog, resolver: Resolver) -> Policy:
-    """Read, validate, compile and test a folder; raises DocumentError with every problem."""
-    return load_policy_files(folder, read_folder(folder), catalog, resolver)
+def load_policy(
+    folder: Path, catalog: Catalog, resolver: Resolver, facts: Collection[Designation] = ()
+) -> Policy:
+    """Read, validate, compile and test a folder; raises DocumentError with every problem.
+    ``facts`` are the designations that its rules may refer to.
+    """
+    return load_policy_files(folder, read_folder(folder), catalog, resolver, facts)
 
 
 def load_policy_files(
-    folder: Path, files: Mapping[str, bytes], catalog: Catalog, resolver: Resolver
+    folder: Path,
+    files: Mapping[str, bytes],
+    catalog: Catalog,
+    resolver: Resolver,
+    facts: Collection[Designation] = (),
 ) -> Policy:
     """The same over bytes that were read already; ``folder`` is only for the messages."""
     problems: list[Problem] = []
@@ -49,15 +58,20 @@ def load_policy_files(
     if not problems:
         # Only with all files read: a waiver may name a rule of another file.
         problems += waivers(valid)
+        problems += designations(valid, facts)
     if problems:
         raise DocumentError(problems)
-    return _tested(valid, resolver)
+    return _tested(valid, resolver, facts)
 
 
-def _tested(valid: Mapping[str, tuple[Document, PolicyFile]], resolver: Resolver) -> Policy:
+def _tested(
+    valid: Mapping[str, tuple[Document, PolicyFile]],
+    resolver: Resolver,
+    facts: Collection[Designation],
+) -> Policy:
     """Compile, and run the policy's own tests."""
     try:
-        policy = compile_policy([policy_document(*pair) for pair in valid.values()])
+        policy = compile_policy([policy_document(*pair) for pair in valid.values()], facts)
     except PolicyConflict as error:
         raise DocumentError([_conflict(conflict) for conflict in error.conflicts]) from None
     failures = {f.name: f.message for f in run_tests(policy, resolver, datetime.now(UTC))}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gateway.config.documents import Document, Steps
 from gateway.config.policy_schema import (
+    DesignationMatchSection,
     MatchSection,
     PolicyFile,
     RuleSection,
@@ -17,6 +18,7 @@ from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import Locality, Role
 from gateway.policy.rules import (
     DEFAULT_ROLES,
+    DesignationMatch,
     InFlight,
     Match,
     PolicyDocument,
@@ -26,6 +28,7 @@ from gateway.policy.rules import (
     When,
     vendor_rule,
 )
+from gateway.vendors.designations import Status
 
 
 def policy_document(document: Document, written: PolicyFile) -> PolicyDocument:
@@ -85,6 +88,19 @@ def _match(match: MatchSection) -> Match:
         region=_words(match.region),
         channel=_words(match.channel),
         model=tuple(match.model or ()),
+        designation=_designation(match.designation),
+    )
+
+
+def _designation(match: DesignationMatchSection | None) -> DesignationMatch | None:
+    if match is None:
+        return None
+    status = frozenset(Status(word) for word in match.status or (Status.IN_FORCE,))
+    return DesignationMatch(
+        id=_words(match.id),
+        authority=_words(match.authority),
+        scope=_words(match.scope),
+        status=status,
     )
 
 

@@ -13,6 +13,7 @@ from gateway.config.schema import Closed, Flag, Text, Whole
 
 VerdictWord: TypeAlias = Literal["allow", "risky", "deny"]
 ModeWord: TypeAlias = Literal["enforce", "shadow"]
+StatusWord: TypeAlias = Literal["announced", "in_force", "stayed", "enjoined", "vacated", "expired"]
 RoleWord: TypeAlias = Literal["channel", "developer", "lineage", "weights"]
 
 
@@ -52,6 +53,17 @@ Words: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValida
 Country: TypeAlias = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
+class DesignationMatchSection(Closed):
+    """Which published facts: all keys, any word of each; without a status, those in force."""
+
+    id: Words | None = None
+    authority: Words | None = None
+    scope: Words | None = None
+    status: (
+        Annotated[tuple[StatusWord, ...], Field(min_length=1), BeforeValidator(_list)] | None
+    ) = None
+
+
 class MatchSection(Closed):
     """What the rule says of a target: all keys of it, any word of each."""
 
@@ -73,6 +85,7 @@ class MatchSection(Closed):
     region: Words | None = None
     channel: Words | None = None
     model: Words | None = None
+    designation: DesignationMatchSection | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

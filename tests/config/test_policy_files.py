@@ -92,8 +92,12 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path) -> None:
         ("rules: [{id: x, match: {vendor: []}, verdict: deny}]", "2:33: must not be empty"),
         ("rules: [{id: x, match: {vendor: mistral}, verdict: deny}]", "2:33: expected a list"),
         (
-            "rules: [{id: x, match: {designation: {status: [in_force]}}, verdict: deny}]",
-            "2:25: unknown key 'designation'",
+            "rules: [{id: x, match: {designation: {status: [inforce]}}, verdict: deny}]",
+            "2:48: expected 'announced', 'in_force', 'stayed', 'enjoined', 'vacated' or 'expired'",
+        ),
+        (
+            "rules: [{id: x, match: {designation: {id: [order-1]}}, verdict: deny}]",
+            "2:44: there is no designation 'order-1'",
         ),
         (
             "rules: [{id: x, match: {vendor: [mistral]}, verdict: deny, from: soon}]",
