@@ -17,6 +17,7 @@
     ├── InternalFault                500
     └── StartupError                 ···  the process cannot start or a command cannot go on
         ├── DocumentError            ···  problems in configuration or policy, with positions
+        ├── SignatureError           ···  a policy is not signed as it must be, or a key is no key
         ├── ModelFileError           ···  a GGUF file is missing, altered or malformed
         └── StateError               ···  a file of our own state cannot be read or written
 
@@ -185,6 +186,12 @@ class DocumentError(StartupError):
         ordered = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
         super().__init__("\n".join(str(problem) for problem in ordered))
         self.problems = ordered
+
+
+class SignatureError(StartupError):
+    """A policy is not signed as it must be, or a key for it is none."""
+
+    code = "policy_signature"
 
 
 class ModelFileError(StartupError):
