@@ -14,13 +14,14 @@ from gateway import __version__
 from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
 from gateway.config.catalog import load_catalog
-from gateway.config.designations import load_designations
 from gateway.config.manifests import local_models
-from gateway.config.policy_files import load_policy
+from gateway.config.policy_files import PolicyLoader
 from gateway.config.presence import Announcement, Presence
 from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, is_pattern, load_settings
+from gateway.config.signing import PublicKey
+from gateway.config.sources import Sources
 from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Event
@@ -103,9 +104,16 @@ class Inventory:
         )
         return Routes(exact, tuple(patterns), lacking)
 
-    def load_policy(self, folder: Path) -> Policy:
-        facts = load_designations(self.settings.policy.designations, self.catalog)
-        return load_policy(folder, self.catalog, self.identity, facts)
+    def load_policy(self) -> Policy:
+        """The policy as it stands on disk, by all the rules under which it would be served."""
+        sources = policy_sources(self.settings)
+        return self.policy_loader().load(sources, sources.read())
+
+    def policy_loader(self) -> PolicyLoader:
+        policy = self.settings.policy
+        keys = [PublicKey.named(word, self.settings.folder) for word in policy.public_keys]
+        signed = policy.require_signature
+        return PolicyLoader(self.catalog, self.identity, keys, signed=signed)
 
     def _resolve(self, channel: str, model: str) -> Identity:
         facts = self.facts.get(channel)
@@ -241,7 +249,13 @@ def by_channel(routes: Routes) -> dict[str, tuple[Target, ...]]:
 def policy_store(inventory: Inventory) -> PolicyStore:
     """The store of the configured policy folder; ``start`` raises where there is no good policy."""
     settings = inventory.settings
-    return PolicyStore(settings.policy.dir, settings.state.dir, inventory.load_policy)
+    load = inventory.policy_loader().load
+    return PolicyStore(policy_sources(settings), settings.state.dir, load)
+
+
+def policy_sources(settings: Settings) -> Sources:
+    """The folders that the policy is made of."""
+    return Sources(settings.policy.dir, settings.policy.designations)
 
 
 def run_dir(settings: Settings) -> Path:
@@ -285,7 +299,7 @@ def offline_engine(settings: Settings, model: str) -> Engine:
     that is not configured by name may be a bare target id.
     """
     inventory = Inventory(settings)
-    policy = inventory.load_policy(settings.policy.dir)
+    policy = inventory.load_policy()
     routes = inventory.routes(channel_keys(settings))
     if "/" in model and model not in routes.exact:
         routes = replace(routes, exact={**routes.exact, model: Route((inventory.target(model),))})

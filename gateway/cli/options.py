@@ -12,6 +12,7 @@ import click
 
 from gateway.config.settings import Settings, load_settings
 
+KEY_VARIABLE = "GATEWAY_POLICY_KEY"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -43,6 +44,16 @@ def format_option(command: F) -> F:
         default="text",
         show_default=True,
         help="How to print.",
+    )(command)
+
+
+def key_option(command: F) -> F:
+    return click.option(
+        "--key",
+        type=click.Path(path_type=Path),
+        envvar=KEY_VARIABLE,
+        show_envvar=True,
+        help="The private key that signs the policy, where it must be signed.",
     )(command)
 
 

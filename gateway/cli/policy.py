@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
+from gateway.cli.policy_signing import keygen, sign, verify_
 from gateway.domain.decision import Labels
 from gateway.errors import DocumentError
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
@@ -37,7 +38,7 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
     """
     settings = settings_of(config, policy_dir)
     try:
-        loaded = Inventory(settings).load_policy(settings.policy.dir)
+        loaded = Inventory(settings).load_policy()
     except DocumentError as error:
         problems = error.problems
         if format_ == "json":
@@ -160,3 +161,7 @@ def _place(rule: str, rules: Mapping[str, ExplainedRule]) -> str:
 
 def _words(value: object) -> str:
     return " ".join(value) if isinstance(value, list) else str(value)
+
+
+for command in (keygen, sign, verify_):
+    policy.add_command(command)

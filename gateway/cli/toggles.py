@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import Moment, config_option, policy_option, settings_of
+from gateway.cli.options import Moment, config_option, key_option, policy_option, settings_of
 from gateway.config.presence import running
 from gateway.config.settings import Settings
-from gateway.config.toggles import ban as write_ban
-from gateway.config.toggles import unban as write_unban
+from gateway.config.signing import Signer
+from gateway.config.toggles import Toggles
 from gateway.domain.identity import Role
-from gateway.wiring import Inventory, run_dir
+from gateway.wiring import Inventory, policy_sources, run_dir
 
 CONFIRM_WITHIN = 5.0
 """Seconds to wait for every serving process to take the new policy."""
@@ -33,6 +33,7 @@ CONFIRM_WITHIN = 5.0
     show_default=True,
     help="In what roles: channel, developer, lineage, weights.",
 )
+@key_option
 @config_option
 @policy_option
 def ban(
@@ -42,6 +43,7 @@ def ban(
     reference: str | None,
     until: datetime | None,
     roles: str,
+    key: Path | None,
     config: Path,
     policy_dir: Path | None,
 ) -> None:
@@ -50,9 +52,7 @@ def ban(
     Example: gateway ban openai --reason "directive 12" --reference https://example.org/12
     """
     settings = settings_of(config, policy_dir)
-    inventory = Inventory(settings)
-    policy = write_ban(
-        settings.policy.dir,
+    policy = _toggles(settings, key).ban(
         vendor,
         reason=reason,
         authority=authority,
@@ -60,27 +60,29 @@ def ban(
         until=until,
         roles=_roles(roles),
         now=datetime.now(UTC),
-        catalog=inventory.catalog,
-        load=inventory.load_policy,
     )
     _confirm(f"{vendor} is banned", settings, policy.revision)
 
 
 @click.command()
 @click.argument("vendor")
+@key_option
 @config_option
 @policy_option
-def unban(vendor: str, config: Path, policy_dir: Path | None) -> None:
+def unban(vendor: str, key: Path | None, config: Path, policy_dir: Path | None) -> None:
     """Take back what `gateway ban` did; hand-written rules stay as they are.
 
     Example: gateway unban openai
     """
     settings = settings_of(config, policy_dir)
-    inventory = Inventory(settings)
-    policy = write_unban(
-        settings.policy.dir, vendor, catalog=inventory.catalog, load=inventory.load_policy
-    )
+    policy = _toggles(settings, key).unban(vendor)
     _confirm(f"the ban of {vendor} is lifted", settings, policy.revision)
+
+
+def _toggles(settings: Settings, key: Path | None) -> Toggles:
+    inventory = Inventory(settings)
+    signer = Signer(key) if key is not None else None
+    return Toggles(policy_sources(settings), inventory.catalog, inventory.policy_loader(), signer)
 
 
 def _roles(text: str) -> tuple[Role, ...]:

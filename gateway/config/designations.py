@@ -12,6 +12,7 @@ from gateway.config.designation_schema import DesignationFile, DesignationSectio
 from gateway.config.documents import Document, Steps, parse_document
 from gateway.config.schema import Finding, validate
 from gateway.config.settings import vendor_findings
+from gateway.config.sources import read_folder
 from gateway.errors import DocumentError, Problem
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.designations import Designation, Status, StatusChange
@@ -26,37 +27,7 @@ def load_designations(folder: Path, catalog: Catalog) -> tuple[Designation, ...]
     Raises DocumentError with every problem of every file. Sub-folders are not read: what an import
     proposes lies in one, until a person moves it up.
     """
-    return load_designation_files(folder, read_designations(folder), catalog)
-
-
-def read_designations(folder: Path) -> dict[str, bytes]:
-    """The bytes of every ``*.yaml`` of the folder by name, each read once. ``*.yml`` is refused:
-    a fact in a file that is silently passed over would be a rule that does not hold.
-    """
-    files: dict[str, bytes] = {}
-    problems: list[Problem] = []
-    try:
-        paths = sorted(folder.iterdir())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        message = f"the designations folder cannot be read: {error.strerror or error}"
-        raise DocumentError([Problem(str(folder), 1, 1, message)]) from None
-    for path in paths:
-        if path.name.startswith((".", "#")) or path.suffix not in (".yaml", ".yml"):
-            continue
-        if path.suffix == ".yml":
-            message = "a designation file's name ends in .yaml: rename it, or it would not count"
-            problems.append(Problem(str(path), 1, 1, message))
-            continue
-        try:
-            files[path.name] = path.read_bytes()
-        except OSError as error:
-            message = f"cannot be read: {error.strerror or error}"
-            problems.append(Problem(str(path), 1, 1, message))
-    if problems:
-        raise DocumentError(problems)
-    return files
+    return load_designation_files(folder, read_folder(folder, optional=True), catalog)
 
 
 def load_designation_files(

@@ -1,7 +1,8 @@
 """The last known good policy on disk, so that it outlives a restart.
 
-``<state>/last-good/<digest>/`` holds the files, ``<state>/last-good/current`` the digest: a crash
-at any moment leaves the pointer at a folder that is complete, and the digest proves it.
+``<state>/last-good/<digest>/`` holds the files, by the folders that they come from, and
+``<state>/last-good/current`` the digest: a crash at any moment leaves the pointer at a folder that
+is complete, and the digest proves it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ def keep(state_dir: Path, files: Mapping[str, bytes]) -> None:
         raise StateError(f"the last good policy cannot be kept in {root}: {reason}") from None
 
 
-def find(state_dir: Path) -> Path | None:
-    """The folder with the last known good policy's files, if there is one and it is whole."""
+def find(state_dir: Path) -> tuple[Path, dict[str, bytes]] | None:
+    """Where the last known good policy's files are kept, and the files, if there is one and it is
+    whole.
+    """
     root = state_dir / _FOLDER
     try:
         name = (root / _POINTER).read_text("ascii").strip()
@@ -54,18 +57,22 @@ def find(state_dir: Path) -> Path | None:
         return None
     if len(name) != 64 or not all(character in "0123456789abcdef" for character in name):
         return None
-    return root / name if _read(root / name, name) is not None else None
+    files = _read(root / name, name)
+    return None if files is None else (root / name, files)
 
 
 def _write(root: Path, name: str, files: Mapping[str, bytes]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
         for file, content in files.items():
-            with (temporary / file).open("xb") as stream:
+            path = temporary / file
+            path.parent.mkdir(exist_ok=True)
+            with path.open("xb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-        sync_folder(temporary)
+        for folder in (*{(temporary / file).parent for file in files}, temporary):
+            sync_folder(folder)
         shutil.rmtree(root / name, ignore_errors=True)
         temporary.rename(root / name)
     except OSError:
@@ -77,7 +84,11 @@ def _write(root: Path, name: str, files: Mapping[str, bytes]) -> None:
 def _read(folder: Path, name: str) -> dict[str, bytes] | None:
     """The files of one folder, if they are what its name says."""
     try:
-        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        files = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
     except OSError:
         return None
     return files if digest(files) == name else None

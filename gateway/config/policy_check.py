@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +60,7 @@ def duplicates(documents: Iterable[Document]) -> Iterator[Problem]:
 
 def _disagreements(document: Document, settings: dict[str, tuple[Any, str]]) -> Iterator[Problem]:
     data = document.data if isinstance(document.data, dict) else {}
-    for key in ("mode", "default", "max_waiver_days"):
+    for key in ("mode", "default", "in_flight", "max_waiver_days"):
         if key not in data:
             continue
         here = f"{document.file}:{document.mark((key,), key=True).line}"
@@ -86,11 +86,11 @@ def _names(data: Any) -> Iterator[tuple[str, str, Steps, bool]]:
 
 
 def designations(
-    files: Mapping[str, tuple[Document, PolicyFile]], facts: Iterable[Designation]
+    files: Sequence[tuple[Document, PolicyFile]], facts: Iterable[Designation]
 ) -> Iterator[Problem]:
     """Ids of designations that a rule names and no file of designations has."""
     known = {fact.id for fact in facts}
-    for document, file in files.values():
+    for document, file in files:
         for index, rule in enumerate(file.rules):
             match = rule.match.designation
             for number, word in enumerate((match.id if match else None) or ()):
@@ -100,13 +100,13 @@ def designations(
                     yield document.problem(path, message, nearest(word, known))
 
 
-def waivers(files: Mapping[str, tuple[Document, PolicyFile]]) -> Iterator[Problem]:
+def waivers(files: Sequence[tuple[Document, PolicyFile]]) -> Iterator[Problem]:
     """Waivers that are too long, or of a rule that is not there or may not be waived."""
-    limits = [f.max_waiver_days for _, f in files.values() if f.max_waiver_days is not None]
+    limits = [f.max_waiver_days for _, f in files if f.max_waiver_days is not None]
     limit = min(limits, default=DEFAULT_MAX_WAIVER_DAYS)
-    rules = {rule.id: rule.waivable for _, file in files.values() for rule in file.rules}
-    rules |= {vendor: False for _, file in files.values() for vendor in file.vendors}
-    for document, file in files.values():
+    rules = {rule.id: rule.waivable for _, file in files for rule in file.rules}
+    rules |= {vendor: False for _, file in files for vendor in file.vendors}
+    for document, file in files:
         for index, waiver in enumerate(file.waivers):
             path: Steps = ("waivers", index)
             if waiver.expires - waiver.granted > timedelta(days=limit):

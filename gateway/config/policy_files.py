@@ -1,18 +1,20 @@
-"""The policy folder → a compiled policy, or every mistake in it at once."""
+"""The files of a policy → the compiled policy, or every mistake in them at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import TypeAlias
 
+from gateway.config.designations import load_designation_files
 from gateway.config.documents import Document, parse_leniently
-from gateway.config.folder import read_folder
 from gateway.config.policy_check import designations, duplicates, vendor_words, waivers
 from gateway.config.policy_rules import policy_document
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
+from gateway.config.signing import SIGNATURE, PublicKey, verify
+from gateway.config.sources import DESIGNATIONS, POLICIES, Files, Sources, of_folder
 from gateway.domain.identity import Identity
 from gateway.errors import DocumentError, Problem
 from gateway.policy.compile import Conflict, Policy, PolicyConflict, compile_policy
@@ -22,68 +24,91 @@ from gateway.vendors.designations import Designation
 
 Resolver: TypeAlias = Callable[[str], Identity]
 """A target's id (``openai/gpt-4o``) → who is behind it."""
+_Written: TypeAlias = tuple[Document, PolicyFile]
 
 
-def load_policy(
-    folder: Path, catalog: Catalog, resolver: Resolver, facts: Collection[Designation] = ()
-) -> Policy:
-    """Read, validate, compile and test a folder; raises DocumentError with every problem.
-    ``facts`` are the designations that its rules may refer to.
+class PolicyLoader:
+    """Makes a policy of the bytes of its files. ``resolver`` is for the policy's own tests;
+    ``keys`` are trusted with signatures, which are looked at where ``signed`` says so.
     """
-    return load_policy_files(folder, read_folder(folder), catalog, resolver, facts)
 
+    def __init__(
+        self,
+        catalog: Catalog,
+        resolver: Resolver,
+        keys: Sequence[PublicKey] = (),
+        *,
+        signed: bool = False,
+    ) -> None:
+        self._catalog = catalog
+        self._resolver = resolver
+        self._keys = tuple(keys)
+        self._signed = signed
 
-def load_policy_files(
-    folder: Path,
-    files: Mapping[str, bytes],
-    catalog: Catalog,
-    resolver: Resolver,
-    facts: Collection[Designation] = (),
-) -> Policy:
-    """The same over bytes that were read already; ``folder`` is only for the messages."""
-    problems: list[Problem] = []
-    documents: list[Document] = []
-    valid: dict[str, tuple[Document, PolicyFile]] = {}
-    for name in sorted(files):
+    def load(self, sources: Sources, files: Files) -> Policy:
+        """Validate, compile, test, and check the signature; ``sources`` is for the messages.
+
+        Raises DocumentError with every problem, SignatureError where a signature is required and
+        missing or bad.
+        """
+        policy = self.tested(sources, files)
+        if self._signed:
+            verify(files.get(f"{POLICIES}/{SIGNATURE}"), policy, self._keys)
+        return policy
+
+    def tested(self, sources: Sources, files: Files) -> Policy:
+        """The same without a look at the signature: for whoever is about to sign."""
+        policy, written = self._compiled(sources, files)
+        failures = {f.name: f.message for f in run_tests(policy, self._resolver, datetime.now(UTC))}
+        problems = [
+            document.problem(
+                ("tests", index, "name"), f"the test {test.name!r}: {failures[test.name]}"
+            )
+            for document, file in written
+            for index, test in enumerate(file.tests)
+            if test.name in failures
+        ]
+        if problems:
+            raise DocumentError(problems)
+        return policy
+
+    def compiled(self, sources: Sources, files: Files) -> Policy:
+        """The policy without running its tests: for whoever wants to see them fail."""
+        return self._compiled(sources, files)[0]
+
+    def _compiled(self, sources: Sources, files: Files) -> tuple[Policy, list[_Written]]:
+        problems: list[Problem] = []
+        facts: tuple[Designation, ...] = ()
         try:
-            document, unplain = parse_leniently(files[name], str(folder / name))
-            problems += unplain
-            documents.append(document)
-            written = validate(document, PolicyFile, check=lambda d: vendor_words(d, catalog))
+            facts = load_designation_files(
+                sources.designations, of_folder(files, DESIGNATIONS), self._catalog
+            )
         except DocumentError as error:
             problems += error.problems
-        else:
-            valid[name] = (document, written)
-    problems += duplicates(documents)
-    if not problems:
-        # Only with all files read: a waiver may name a rule of another file.
-        problems += waivers(valid)
-        problems += designations(valid, facts)
-    if problems:
-        raise DocumentError(problems)
-    return _tested(valid, resolver, facts)
-
-
-def _tested(
-    valid: Mapping[str, tuple[Document, PolicyFile]],
-    resolver: Resolver,
-    facts: Collection[Designation],
-) -> Policy:
-    """Compile, and run the policy's own tests."""
-    try:
-        policy = compile_policy([policy_document(*pair) for pair in valid.values()], facts)
-    except PolicyConflict as error:
-        raise DocumentError([_conflict(conflict) for conflict in error.conflicts]) from None
-    failures = {f.name: f.message for f in run_tests(policy, resolver, datetime.now(UTC))}
-    problems = [
-        document.problem(("tests", index, "name"), f"the test {test.name!r}: {failures[test.name]}")
-        for document, written in valid.values()
-        for index, test in enumerate(written.tests)
-        if test.name in failures
-    ]
-    if problems:
-        raise DocumentError(problems)
-    return policy
+        documents: list[Document] = []
+        valid: list[_Written] = []
+        for name, raw in sorted(of_folder(files, POLICIES).items()):
+            if name == SIGNATURE:
+                continue
+            try:
+                document, unplain = parse_leniently(raw, str(sources.policies / name))
+                problems += unplain
+                documents.append(document)
+                check = partial(vendor_words, catalog=self._catalog)
+                valid.append((document, validate(document, PolicyFile, check=check)))
+            except DocumentError as error:
+                problems += error.problems
+        problems += duplicates(documents)
+        if not problems:
+            # Only with all files read: a waiver may name a rule of another file.
+            problems += waivers(valid)
+            problems += designations(valid, facts)
+        if problems:
+            raise DocumentError(problems)
+        try:
+            return compile_policy([policy_document(*pair) for pair in valid], facts), valid
+        except PolicyConflict as error:
+            raise DocumentError([_conflict(conflict) for conflict in error.conflicts]) from None
 
 
 def _conflict(conflict: Conflict) -> Problem:

@@ -35,12 +35,6 @@ def _rule_id(value: object) -> object:
     return value
 
 
-def _in_flight(value: object) -> object:
-    if value == "cut":
-        raise PydanticCustomError("in_flight", "only 'finish' is supported in this version")
-    return value
-
-
 def _list(value: object) -> object:
     if isinstance(value, str):
         raise PydanticCustomError("list", "expected a list", {"hint": "write it as [a, b]"})
@@ -203,7 +197,7 @@ class PolicyFile(Closed):
     version: Literal[1]
     mode: ModeWord | None = None
     default: VerdictWord | None = None
-    in_flight: Annotated[Literal["finish"] | None, BeforeValidator(_in_flight)] = None
+    in_flight: Literal["finish", "cut"] | None = None
     max_waiver_days: Annotated[Whole, Field(ge=1, le=3660)] | None = None
     vendors: Mapping[Text, VerdictWord] = Field(default_factory=dict)
     rules: tuple[RuleSection, ...] = ()

@@ -1,9 +1,9 @@
 """The policy in force: loaded, watched, swapped as a whole, and never lost.
 
 A version on disk that does not load changes nothing: the one in force stays, and ``problem`` says
-why. What changed is told by the kernel (folder and its parent, so that a renamed-over file, a
+why. What changed is told by the kernel (each folder and its parent, so that a renamed-over file, a
 deleted folder and Kubernetes' symlink swap are all seen) and, where that fails, by looking at the
-files' signature four times a second.
+files' stamp four times a second.
 """
 
 from __future__ import annotations
@@ -18,32 +18,29 @@ import structlog
 import watchfiles
 
 from gateway.config import last_good
-from gateway.config.folder import Signature, read_folder, signature
+from gateway.config.sources import Files, Sources, Stamp
 from gateway.errors import StartupError, StateError
 from gateway.policy.compile import Policy
 
 POLL_SECONDS = 0.25
 STEP_MS = 20
 DEBOUNCE_MS = 200
-_ATTEMPTS = 5
 
 
 class PolicyStore:
-    """Holds the policy in force. ``load`` reads, validates and tests a folder, or raises."""
+    """Holds the policy in force. ``load`` makes a policy of the bytes of its files, or raises."""
 
-    def __init__(self, folder: Path, state_dir: Path, load: Callable[[Path], Policy]) -> None:
-        self._folder = folder
+    def __init__(
+        self, sources: Sources, state_dir: Path, load: Callable[[Sources, Files], Policy]
+    ) -> None:
+        self._sources = sources
         self._state_dir = state_dir
         self._load = load
         self._log = structlog.get_logger("gateway.policy")
         self._current: Policy | None = None
         self._problem: str | None = None
         self._loaded_at: datetime | None = None
-        self._seen: Signature | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
+        self._seen: Stamp | None = None
 
     @property
     def current(self) -> Policy:
@@ -65,8 +62,8 @@ class PolicyStore:
         return self._loaded_at
 
     def start(self) -> None:
-        """Load the folder, or else the last known good policy; raises where there is neither."""
-        self._seen = signature(self._folder)
+        """Load the files, or else the last known good policy; raises where there is neither."""
+        self._seen = self._sources.stamp()
         try:
             policy, files = self._read()
         except StartupError as error:
@@ -75,8 +72,8 @@ class PolicyStore:
         self._accept(policy, files)
 
     def reload(self) -> bool:
-        """Try the folder as it is now; whether another policy is in force afterwards."""
-        self._seen = signature(self._folder)
+        """Try the files as they are now; whether another policy is in force afterwards."""
+        self._seen = self._sources.stamp()
         try:
             policy, files = self._read()
         except StartupError as error:
@@ -105,10 +102,13 @@ class PolicyStore:
         self, on_change: Callable[[Policy | None], None], stop_event: asyncio.Event
     ) -> None:
         """One run of the kernel's watch; ends when the folder it is bound to is another one."""
-        bound = _inode(self._folder)
+        folders = self._sources.folders.values()
+        bound = [_inode(folder) for folder in folders]
+        around = {path for folder in folders for path in (folder, folder.parent) if path.is_dir()}
+        if not around:
+            raise FileNotFoundError("there is no folder to watch")
         changes = watchfiles.awatch(
-            self._folder,
-            self._folder.parent,
+            *sorted(around),
             watch_filter=None,
             debounce=DEBOUNCE_MS,
             step=STEP_MS,
@@ -120,11 +120,11 @@ class PolicyStore:
         async with aclosing(changes):
             async for _ in changes:
                 await self._look(on_change)
-                if _inode(self._folder) != bound:
+                if [_inode(folder) for folder in folders] != bound:
                     return
 
     async def _look(self, on_change: Callable[[Policy | None], None]) -> None:
-        if signature(self._folder) == self._seen:
+        if self._sources.stamp() == self._seen:
             return
         problem = self._problem
         if await asyncio.to_thread(self.reload):
@@ -132,18 +132,12 @@ class PolicyStore:
         elif self._problem != problem:
             on_change(None)
 
-    def _read(self) -> tuple[Policy, dict[str, bytes]]:
+    def _read(self) -> tuple[Policy, Files]:
         """A policy, and the very bytes that it was made of."""
-        files = read_folder(self._folder)
-        for _ in range(_ATTEMPTS):
-            policy = self._load(self._folder)
-            after = read_folder(self._folder)
-            if after == files:
-                return policy, files
-            files = after
-        raise StateError(f"{self._folder} changes faster than it can be read")
+        files = self._sources.read()
+        return self._load(self._sources, files), files
 
-    def _accept(self, policy: Policy, files: dict[str, bytes]) -> bool:
+    def _accept(self, policy: Policy, files: Files) -> bool:
         before = self._current
         self._current = policy
         self._loaded_at = datetime.now(UTC)
@@ -166,8 +160,9 @@ class PolicyStore:
         kept = last_good.find(self._state_dir)
         if kept is None:
             raise error
+        folder, files = kept
         try:
-            self._current = self._load(kept)
+            self._current = self._load(Sources.under(folder), files)
         except StartupError:
             raise error from None
         self._loaded_at = datetime.now(UTC)

@@ -213,7 +213,23 @@ class StateSection(Closed):
 
 
 class PolicySection(Closed):
-    """Where the policy's files are, and those of the designations that its rules refer to."""
+    """Where the policy's files are, and those of the designations that its rules refer to. With
+    ``require_signature`` only what one of ``public_keys`` signed comes into force: it stands here
+    and not in the policy, where whoever can write a policy could take it away. A key is written
+    out, or as ``file:PATH``.
+    """
 
     dir: Path
     designations: Path
+    require_signature: Flag = False
+    public_keys: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _with_keys(self) -> Self:
+        if self.require_signature and not self.public_keys:
+            raise PydanticCustomError(
+                "public_keys",
+                "require_signature needs at least one of public_keys",
+                {"hint": "gateway policy keygen --out FILE makes a pair"},
+            )
+        return self

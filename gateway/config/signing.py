@@ -65,6 +65,17 @@ class PublicKey:
         return cls(text.strip(), hashlib.sha256(raw).hexdigest()[:16], key)
 
     @classmethod
+    def named(cls, word: str, folder: Path) -> PublicKey:
+        """A key of the configuration: written out, or ``file:PATH`` relative to ``folder``."""
+        if not word.startswith("file:"):
+            return cls.parse(word)
+        path = folder / Path(word.removeprefix("file:")).expanduser()
+        try:
+            return cls.parse(path.read_text(encoding="ascii"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SignatureError(f"the public key {path} cannot be read: {error}") from None
+
+    @classmethod
     def of(cls, key: Ed25519PublicKey) -> PublicKey:
         return cls.parse(f"{ALGORITHM}:{base64.b64encode(key.public_bytes_raw()).decode()}")
 

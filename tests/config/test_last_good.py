@@ -10,20 +10,24 @@ from gateway.config import last_good
 from gateway.config.files import write_atomically
 from gateway.errors import StateError
 
-OLD = {"a.yaml": b"old"}
-NEW = {"a.yaml": b"new", "b.yaml": b"more"}
+OLD = {"policies/a.yaml": b"old"}
+NEW = {"policies/a.yaml": b"new", "policies/policy.sig": b"s", "designations/b.yaml": b"more"}
 
 
-def content(folder: Path | None) -> dict[str, bytes]:
-    assert folder is not None
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def kept(state_dir: Path) -> Path:
+    """The folder that was found."""
+    found = last_good.find(state_dir)
+    assert found is not None
+    return found[0]
 
 
 def test_the_newest_is_found_and_the_old_is_gone(tmp_path: Path) -> None:
     """Keeping twice leaves exactly the second set of files."""
     last_good.keep(tmp_path, OLD)
     last_good.keep(tmp_path, NEW)
-    assert content(last_good.find(tmp_path)) == NEW
+    folder = kept(tmp_path)
+    assert last_good.find(tmp_path) == (folder, NEW)
+    assert (folder / "designations" / "b.yaml").read_bytes() == b"more"
     folders = [entry for entry in (tmp_path / "last-good").iterdir() if entry.is_dir()]
     assert len(folders) == 1
 
@@ -31,8 +35,7 @@ def test_the_newest_is_found_and_the_old_is_gone(tmp_path: Path) -> None:
 def test_keeping_the_same_again_changes_nothing(tmp_path: Path) -> None:
     """A reload of the same files rewrites no folder."""
     last_good.keep(tmp_path, OLD)
-    before = last_good.find(tmp_path)
-    assert before is not None
+    before = kept(tmp_path)
     inode = before.stat().st_ino
     last_good.keep(tmp_path, OLD)
     assert before.stat().st_ino == inode
@@ -44,9 +47,7 @@ def test_what_is_not_whole_is_not_found(tmp_path: Path, damage: str) -> None:
     if damage != "absent":
         last_good.keep(tmp_path, OLD)
     if damage == "file":
-        found = last_good.find(tmp_path)
-        assert found is not None
-        (found / "a.yaml").write_bytes(b"other")
+        (kept(tmp_path) / "policies" / "a.yaml").write_bytes(b"other")
     if damage == "pointer":
         (tmp_path / "last-good" / "current").write_text("../../etc")
     assert last_good.find(tmp_path) is None

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.catalog import load_catalog
-from gateway.config.policy_files import load_policy
+from gateway.config.policy_files import PolicyLoader
+from gateway.config.sources import Sources
 from gateway.domain.decision import Verdict
 from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.errors import DocumentError
@@ -24,7 +25,8 @@ def resolver(target: str) -> Identity:
 
 
 def load(folder: Path) -> Policy:
-    return load_policy(folder, load_catalog(), resolver)
+    sources = Sources(folder, folder.parent / "designations")
+    return PolicyLoader(load_catalog(), resolver).load(sources, sources.read())
 
 
 def refused(folder: Path) -> str:
@@ -104,7 +106,7 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path) -> None:
             "2:66: expected a date or a time",
         ),
         ("rules: [{id: default, match: {vendor: [mistral]}, verdict: deny}]", "is reserved"),
-        ("in_flight: cut", "2:12: only 'finish' is supported in this version"),
+        ("in_flight: abort", "2:12: expected 'finish' or 'cut'"),
         (
             "waivers: [{id: w, rule: anthropic, vendor: anthropic, owner: a, approver: b, "
             "reason: c, granted: 2026-01-01}]",

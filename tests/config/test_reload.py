@@ -15,11 +15,11 @@ from typing import cast
 import pytest
 
 from gateway.config.documents import parse_document
-from gateway.config.folder import read_folder
 from gateway.config.last_good import digest
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.reload import PolicyStore
 from gateway.config.schema import validate
+from gateway.config.sources import POLICIES, Files, Sources, of_folder
 from gateway.errors import DocumentError
 from gateway.policy.compile import Policy
 
@@ -35,11 +35,10 @@ class Loaded:
     revision: str
 
 
-def load(folder: Path) -> Policy:
-    """Read for real; what is compiled from it is the policy room's."""
-    files = read_folder(folder)
-    for name, content in files.items():
-        validate(parse_document(content, str(folder / name)), PolicyFile)
+def load(sources: Sources, files: Files) -> Policy:
+    """Validate for real; what is compiled from it is the policy room's."""
+    for name, content in of_folder(files, POLICIES).items():
+        validate(parse_document(content, str(sources.policies / name)), PolicyFile)
     return cast(Policy, Loaded(digest(files)))
 
 
@@ -53,11 +52,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def revision(text: str, name: str = "10.yaml") -> str:
-    return digest({name: text.encode()})
+    return digest({f"policies/{name}": text.encode()})
 
 
 def make(folder: Path) -> PolicyStore:
-    store = PolicyStore(folder, folder.parent.parent / "var", load)
+    sources = Sources(folder, folder.parent / "designations")
+    store = PolicyStore(sources, folder.parent.parent / "var", load)
     store.start()
     return store
 
@@ -131,7 +131,7 @@ async def test_a_deleted_folder_leaves_the_old_policy_and_says_why(folder: Path)
         shutil.rmtree(folder)
         await until(lambda: store.problem is not None)
         assert store.current.revision == revision(GOOD)
-        assert "the policy folder cannot be read: No such file" in str(store.problem)
+        assert "the folder cannot be read: No such file" in str(store.problem)
         await asyncio.to_thread(folder.mkdir)
         (folder / "10.yaml").write_text(OTHER)
         await until(lambda: seen[-1] == revision(OTHER))
@@ -163,6 +163,21 @@ async def test_going_back_to_what_is_in_force_clears_the_problem(folder: Path) -
         await until(lambda: store.problem is not None)
         (folder / "20.yaml").unlink()
         await until(lambda: store.problem is None and seen == ["problem", "problem"])
+
+
+async def test_a_designation_is_followed_too(folder: Path) -> None:
+    """Its folder may come later, and go again; every change of it is another policy."""
+    store = make(folder)
+    facts = folder.parent / "designations"
+    async with watching(store) as seen:
+        facts.mkdir()
+        (facts / "a.yaml").write_text("version: 1\ndesignations: []\n")
+        await until(lambda: len(seen) == 1)
+        (facts / "a.yaml").write_text("version: 1\n# looked at again\ndesignations: []\n")
+        await until(lambda: len(seen) == 2)
+        shutil.rmtree(facts)
+        await until(lambda: len(seen) == 3 and seen[-1] == revision(GOOD))
+    assert len(set(seen)) == 3
 
 
 async def test_editors_temporaries_are_no_policy(folder: Path) -> None:

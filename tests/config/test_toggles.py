@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
-from typing import cast
+from typing import Any
 
 import pytest
 
 from gateway.config.catalog import load_catalog
 from gateway.config.documents import parse_document
-from gateway.config.folder import read_folder
-from gateway.config.last_good import digest
+from gateway.config.policy_files import PolicyLoader
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
-from gateway.config.toggles import TOGGLES, ban, unban
+from gateway.config.sources import Sources, read_folder
+from gateway.config.toggles import TOGGLES, Toggles
+from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.errors import DocumentError, StartupError
 from gateway.policy.compile import Policy
 
@@ -24,24 +24,31 @@ NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 CATALOG = load_catalog()
 
 
-@dataclass(frozen=True)
-class Loaded:
-    revision: str
+def resolver(target: str) -> Identity:
+    vendor, _, model = target.partition("/")
+    parties = (Party(Role.CHANNEL, vendor), Party(Role.DEVELOPER, vendor))
+    return Identity(vendor, vendor, model, (), Locality.CLOUD, parties)
+
+
+def sources(folder: Path) -> Sources:
+    return Sources(folder, folder.parent / "designations")
 
 
 def load(folder: Path) -> Policy:
-    files = read_folder(folder)
-    for name, content in files.items():
-        validate(parse_document(content, str(folder / name)), PolicyFile)
-    return cast(Policy, Loaded(digest(files)))
+    read = sources(folder)
+    return PolicyLoader(CATALOG, resolver).load(read, read.read())
 
 
-def put(folder: Path, vendor: str, reason: str = "drill", **more: object) -> Policy:
-    return ban(folder, vendor, reason=reason, now=NOW, catalog=CATALOG, load=load, **more)  # type: ignore[arg-type]  # tests give what they test
+def written(folder: Path) -> Toggles:
+    return Toggles(sources(folder), CATALOG, PolicyLoader(CATALOG, resolver))
+
+
+def put(folder: Path, vendor: str, reason: str = "drill", **more: Any) -> Policy:
+    return written(folder).ban(vendor, reason=reason, now=NOW, **more)
 
 
 def lift(folder: Path, vendor: str) -> Policy:
-    return unban(folder, vendor, catalog=CATALOG, load=load)
+    return written(folder).unban(vendor)
 
 
 def toggles(folder: Path) -> PolicyFile:
@@ -62,7 +69,7 @@ def test_a_ban_is_one_rule_in_a_file_of_its_own(policies: Path) -> None:
     assert rule.reason == 'a "quoted": #reason\n2nd é 🙂 NO'
     assert (rule.start, rule.end) == (NOW, until)
     assert (policies / "10-vendors.yaml").read_bytes() == before
-    assert policy.revision == digest(read_folder(policies))
+    assert policy.revision == load(policies).revision
     assert not list(policies.glob("*.tmp"))
 
 
