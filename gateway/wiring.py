@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,8 @@ from gateway.domain.events import Event
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
 from gateway.domain.local_model import LocalModel
 from gateway.domain.target import Target
-from gateway.engine import Engine, Route, Routes
+from gateway.engine.loop import Engine
+from gateway.engine.routes import Route, Routes
 from gateway.errors import InternalFault
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import LocalState, PolicyState, State
@@ -39,6 +40,9 @@ from gateway.telemetry.logs import configure_logs
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
 from gateway.vendors.resolve import local_identity, resolve
+
+DATES_EVERY = 0.25
+"""Seconds within which a date of the policy is noticed by what is running already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +163,18 @@ class Gateway:
         self._store.start()
         self._announce()
         stop = asyncio.Event()
-        watching = asyncio.create_task(self._store.watch(self._on_policy, stop))
+        following = [
+            asyncio.create_task(self._store.watch(self._on_policy, stop)),
+            asyncio.create_task(self._follow_dates()),
+        ]
         await self._local.start()
         try:
             yield
         finally:
             stop.set()
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
             await self._relay.close()
             await self._local.stop()
             self._audit.close()
@@ -196,10 +203,28 @@ class Gateway:
         )
 
     def _on_policy(self, policy: Policy | None) -> None:
+        self._enforce()
+        self._announce()
+
+    def _enforce(self) -> None:
+        """Verdicts may have changed: what runs or is kept open against them ends."""
+        self.engine.enforce()
         for name in self._inventory.facts:
             if not self._may_dial(name):
                 self._relay.sweep(name)
-        self._announce()
+
+    async def _follow_dates(self) -> None:
+        """Enforce policy whenever one of its dates passes. Wakes up often enough that a new policy
+        or another clock is noticed.
+        """
+        seen = datetime.now(UTC)
+        while True:
+            await asyncio.sleep(DATES_EVERY)
+            now = datetime.now(UTC)
+            change = self._store.current.next_change(seen)
+            if change is not None and change <= now:
+                self._enforce()
+            seen = now
 
     def _announce(self) -> None:
         self._announcement.publish(

@@ -44,6 +44,8 @@ class FailureKind(StrEnum):
     """The egress guard does not let this connection be made."""
     ANSWERED_BY_DENIED = "answered_by_denied"
     """The model named in the answer resolves to a vendor that policy denies."""
+    POLICY_CUT = "policy_cut"
+    """Policy came to deny the target while it answered, and says ``in_flight: cut``."""
     BUSY = "busy"
     """The local queue is full."""
     WORKER_LOST = "worker_lost"

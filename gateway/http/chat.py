@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.domain.call import Call, Dialect
 from gateway.domain.events import Delta, Event, Failed, Finished, Relayed, Usage
-from gateway.engine import Engine, Serving
+from gateway.engine.attempt import Serving
+from gateway.engine.loop import Engine
 from gateway.errors import GatewayError, InternalFault, Unavailable
 from gateway.http.exchange import (
     EVENT_STREAM,

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from gateway.engine import Engine
+from gateway.engine.loop import Engine
 from gateway.errors import ModelNotFound
 
 _CREATED = 0

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Depends, HTTPException, Request
 
 from gateway.domain.decision import Labels
-from gateway.engine import Engine
+from gateway.engine.loop import Engine
 from gateway.http.state import State
 from gateway.policy.explain import Explanation, explain
 

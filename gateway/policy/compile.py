@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,15 +60,32 @@ class Policy:
     in_flight: InFlight = InFlight.FINISH
     revision: str = field(init=False)
     _programs: Programs = field(init=False, repr=False, compare=False)
+    _changes: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "revision", hashlib.sha256(self.canonical).hexdigest())
         index = RuleIndex(self.rules, self.waivers, self.designations)
         object.__setattr__(self, "_programs", Programs(index, self.default))
+        object.__setattr__(self, "_changes", tuple(sorted(set(self._moments()))))
 
     def briefs(self, target: str, identity: Identity) -> tuple[Brief, ...]:
         """What can be said of each party of a target, whoever asks and whenever."""
         return self._programs.briefs(target, identity)
+
+    def next_change(self, now: datetime) -> datetime | None:
+        """The first instant after ``now`` at which a verdict can change by itself: a rule or a
+        waiver begins or ends, or the status of a designation changes.
+        """
+        at = bisect.bisect_right(self._changes, now)
+        return self._changes[at] if at < len(self._changes) else None
+
+    def _moments(self) -> Iterator[datetime]:
+        for rule in self.rules:
+            yield from (at for at in (rule.start, rule.end) if at is not None)
+        for waiver in self.waivers:
+            yield from (waiver.granted, waiver.expires)
+        for fact in self.designations:
+            yield from (change.at for change in fact.history)
 
 
 def compile_policy(

@@ -78,6 +78,7 @@ _BEFORE: dict[FailureKind, Reaction] = {
     FailureKind.STALE_CONNECTION: _UNCOUNTED,
     FailureKind.EGRESS_REFUSED: _UNCOUNTED,
     FailureKind.ANSWERED_BY_DENIED: _COUNTED,
+    FailureKind.POLICY_CUT: _UNCOUNTED,
     FailureKind.BUSY: _UNCOUNTED,
 }
 

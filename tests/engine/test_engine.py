@@ -23,7 +23,9 @@ from gateway.domain.events import (
 )
 from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.domain.target import Capability, Target
-from gateway.engine import Engine, Route, Routes, Serving
+from gateway.engine.attempt import Serving
+from gateway.engine.loop import Engine
+from gateway.engine.routes import Route, Routes
 from gateway.errors import (
     CapabilityMissing,
     GatewayError,

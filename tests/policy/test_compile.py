@@ -186,6 +186,17 @@ def test_the_facts_that_a_policy_refers_to_are_in_its_revision() -> None:
     assert compile_policy([document], [moved]).revision == revisions[1]
 
 
+def test_the_next_instant_at_which_a_verdict_may_change_by_itself_is_known() -> None:
+    """Rules, waivers and designations; strictly after now; none after the last."""
+    rule = replace(FIRST, start=NOW + 2 * DAY, end=NOW + 5 * DAY)
+    document = PolicyDocument("a.yaml", rules=(rule,), waivers=(WAIVED,))
+    dated = compile_policy([document], [FACT])
+    seen = [NOW - 9 * DAY]
+    while (change := dated.next_change(seen[-1])) is not None:
+        seen.append(change)
+    assert seen[1:] == [NOW - DAY, NOW, NOW + DAY, NOW + 2 * DAY, NOW + 5 * DAY]
+
+
 def test_a_date_is_one_instant_in_any_zone() -> None:
     """The same instant, written in another zone, is the same policy."""
     east = NOW.astimezone(timezone(timedelta(hours=9)))

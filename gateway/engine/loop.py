@@ -11,79 +11,28 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 
-from gateway.audit.record import AttemptRecord, JudgedTarget, Record
+from gateway.audit.record import JudgedTarget, Record
 from gateway.audit.sink import AuditSink
 from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Handling, Labels, Verdict
-from gateway.domain.events import (
-    Delta,
-    Event,
-    Failed,
-    FailureKind,
-    Finished,
-    Relayed,
-    Started,
-    Usage,
-)
+from gateway.domain.events import Event, Failed
 from gateway.domain.plan import LeftOut, Omission, Plan, Step
 from gateway.domain.target import Capability, Target
-from gateway.errors import GatewayError, ModelNotFound
+from gateway.engine.attempt import Attempt, Serving
+from gateway.engine.routes import Routes
+from gateway.errors import GatewayError
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
+from gateway.policy.rules import InFlight
 from gateway.routing.failover import TABLE, Move, Progress
 from gateway.routing.health import Health
 from gateway.routing.outcome import after_failures, nothing_planned
 from gateway.routing.plan import Candidate, make_plan
 
 MOST_ATTEMPTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What a configured model name leads to."""
-
-    targets: tuple[Target, ...]
-    risky_last_resort: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Configured models by exact name, and by pattern in the order of the configuration.
-
-    ``without_credentials`` are the channels whose key is not set.
-    """
-
-    exact: Mapping[str, Route]
-    patterns: tuple[tuple[str, Route], ...] = ()
-    without_credentials: frozenset[str] = frozenset()
-
-    def find(self, model: str) -> Route:
-        """The route of a model name. Raises ``ModelNotFound``."""
-        route = self.exact.get(model)
-        if route is not None:
-            return route
-        for pattern, candidate in self.patterns:
-            if fnmatchcase(model, pattern):
-                return candidate
-        raise ModelNotFound(
-            f"The model {model[:200]!r} is not configured on this gateway. "
-            "GET /v1/models lists those that are.",
-            param="model",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """Which target answers, and why not the first: ``failover`` is ``None`` where it does."""
-
-    target: Target
-    failover: str | None
-    revision: str
-    warning: str | None = None
 
 
 class Engine:
@@ -102,6 +51,7 @@ class Engine:
         self._backends = backends
         self._audit = audit
         self._health: dict[str, Health] = {}
+        self._running: set[Attempt] = set()
 
     def plan(
         self,
@@ -185,13 +135,23 @@ class Engine:
             if decision.acted is Verdict.DENY:
                 omitted.append(Omission(target, decision, LeftOut.POLICY, decision.reason))
                 continue
-            attempt = _Attempt(self, call, Step(target, decision), record)
+            attempt = Attempt(self, call, Step(target, decision), record)
             why = _why_not_first(plan, omitted, failures, target)
-            async with aclosing(attempt.events(why)) as events:
-                async for event in events:
-                    yield event
+            self._running.add(attempt)
+            try:
+                async with aclosing(attempt.events(why)) as events:
+                    async for event in events:
+                        yield event
+            finally:
+                self._running.discard(attempt)
             if attempt.failure is None or attempt.sent:
                 return
+            if attempt.denied is not None:
+                record.policy = attempt.denied.revision
+                omitted.append(
+                    Omission(target, attempt.denied, LeftOut.POLICY, attempt.denied.reason)
+                )
+                continue
             failures.append((step, attempt.failure))
             if TABLE[Progress.NOTHING_SENT, attempt.failure.kind].move is Move.HAND_BACK:
                 break
@@ -200,6 +160,19 @@ class Engine:
                 replace(plan, steps=(), omitted=tuple(omitted)), self._shortest_wait(plan)
             )
         raise after_failures(failures, self._shortest_wait(plan))
+
+    def enforce(self) -> None:
+        """Policy may have come to deny what is running: where it says ``in_flight: cut``, such
+        attempts end now. To be called whenever policy or its verdicts change.
+        """
+        policy, now = self.policy, datetime.now(UTC)
+        if policy.in_flight is not InFlight.CUT:
+            return
+        for attempt in tuple(self._running):
+            target = attempt.target
+            decision = evaluate(policy, target.id, target.identity, attempt.labels, now)
+            if decision.acted is Verdict.DENY:
+                attempt.cut(decision)
 
     def feed_back(self, target: Target, failure: Failed | None, progress: Progress) -> None:
         """Remember how an attempt ended: ``None`` is success."""
@@ -242,109 +215,6 @@ class Engine:
         targets += [o.target for o in plan.omitted if o.why is not LeftOut.POLICY]
         waits = (self.health(target.id).available_in(now) for target in targets)
         return max(1.0, min((wait for wait in waits if wait is not None), default=1.0))
-
-
-class _Attempt:
-    """One attempt on one target, and what became of it."""
-
-    def __init__(self, engine: Engine, call: Call, step: Step, record: Record) -> None:
-        self._engine = engine
-        self._call = call
-        self._step = step
-        self._record = record
-        self._began = time.monotonic()
-        self._first_content: float | None = None
-        self.failure: Failed | None = None
-        self.sent = False
-
-    async def events(self, why: str | None) -> AsyncGenerator[Serving | Event, None]:
-        """The answer's events behind one ``Serving``. A failure before that ends the iteration
-        silently and stands in ``failure``; one after it is yielded as the last event.
-        """
-        target = self._step.target
-        backend = self._engine.dispatch(target)
-        held: list[Event] = []
-        outcome = "cancelled"
-        try:
-            async with aclosing(backend.attempt(target, self._call)) as events:
-                async for event in events:
-                    if isinstance(event, Failed):
-                        self.failure = event
-                        break
-                    held.append(event)
-                    self._observe(event)
-                    if self._may_pass(event):
-                        if not self.sent:
-                            self.sent = True
-                            yield self._serving(why)
-                        for passed in held:
-                            yield passed
-                        held.clear()
-            outcome = self._concluded()
-            if self.failure is not None and self.sent:
-                yield self.failure
-        finally:
-            if outcome == "cancelled":
-                self._engine.release(target)
-            self._write_down(outcome)
-
-    def _may_pass(self, event: Event) -> bool:
-        if self.sent or isinstance(event, Finished):
-            return True
-        return self._call.stream and isinstance(event, Delta | Relayed)
-
-    def _serving(self, why: str | None) -> Serving:
-        target, decision = self._step.target, self._step.decision
-        self._record.served_by = target.id
-        self._record.locality = target.locality
-        self._record.failover = why
-        warning = None
-        if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
-            warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
-        return Serving(target, why, decision.revision, warning)
-
-    def _observe(self, event: Event) -> None:
-        match event:
-            case Delta(text=text):
-                self._count_text(len(text))
-            case Relayed(text=characters):
-                self._count_text(characters)
-            case Usage(prompt=prompt, completion=completion):
-                self._record.prompt_tokens = prompt
-                self._record.completion_tokens = completion
-            case Started() | Finished() | Failed():
-                pass
-
-    def _count_text(self, characters: int) -> None:
-        if self._first_content is None:
-            self._first_content = time.monotonic() - self._began
-        self._record.sent_characters += characters
-
-    def _concluded(self) -> str:
-        progress = Progress.CONTENT_SENT if self.sent else Progress.NOTHING_SENT
-        if self.failure is None and not self.sent:
-            self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
-        self._engine.feed_back(self._step.target, self.failure, progress)
-        if self.failure is None:
-            self._record.outcome = "served"
-            return "served"
-        if self.sent:
-            self._record.outcome = "broken"
-        else:
-            self._record.sent_characters = 0
-        return self.failure.kind
-
-    def _write_down(self, outcome: str) -> None:
-        self._record.attempts.append(
-            AttemptRecord(
-                target=self._step.target.id,
-                outcome=outcome,
-                seconds=time.monotonic() - self._began,
-                revision=self._step.decision.revision,
-                first_content=self._first_content,
-                status=self.failure.status if self.failure else None,
-            )
-        )
 
 
 def _judged(plan: Plan) -> Iterator[JudgedTarget]:

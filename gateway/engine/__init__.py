@@ -1,0 +1,1 @@
+"""One loop for every request: decide → plan → perform → feed back → audit."""

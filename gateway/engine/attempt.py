@@ -1,0 +1,180 @@
+"""One attempt on one target: its events, let through as soon as they may be, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.audit.record import AttemptRecord, Record
+from gateway.domain.call import Backend, Call
+from gateway.domain.decision import Decision, Handling, Labels, Verdict
+from gateway.domain.events import (
+    Delta,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Relayed,
+    Started,
+    Usage,
+)
+from gateway.domain.plan import Step
+from gateway.domain.target import Target
+from gateway.routing.failover import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Which target answers, and why not the first: ``failover`` is ``None`` where it does."""
+
+    target: Target
+    failover: str | None
+    revision: str
+    warning: str | None = None
+
+
+class Keeper(Protocol):
+    """Who has the backends, and remembers how attempts ended."""
+
+    def dispatch(self, target: Target) -> Backend: ...
+    def feed_back(self, target: Target, failure: Failed | None, progress: Progress) -> None: ...
+    def release(self, target: Target) -> None: ...
+
+
+class Attempt:
+    """One attempt on one target, and what became of it. ``denied`` is the decision by which policy
+    ended it, if it did.
+    """
+
+    def __init__(self, keeper: Keeper, call: Call, step: Step, record: Record) -> None:
+        self._keeper = keeper
+        self._call = call
+        self._step = step
+        self._record = record
+        self._began = time.monotonic()
+        self._first_content: float | None = None
+        self._waiting: asyncio.Task[object] | None = None
+        self.denied: Decision | None = None
+        self.failure: Failed | None = None
+        self.sent = False
+
+    @property
+    def target(self) -> Target:
+        return self._step.target
+
+    @property
+    def labels(self) -> Labels:
+        return self._call.labels
+
+    def cut(self, decision: Decision) -> None:
+        """Policy denies the target now: stop reading at once, as if the vendor had failed."""
+        self.denied = decision
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def events(self, why: str | None) -> AsyncGenerator[Serving | Event, None]:
+        """The answer's events behind one ``Serving``. A failure before that ends the iteration
+        silently and stands in ``failure``; one after it is yielded as the last event.
+        """
+        target = self._step.target
+        backend = self._keeper.dispatch(target)
+        held: list[Event] = []
+        outcome = "cancelled"
+        try:
+            async with aclosing(backend.attempt(target, self._call)) as events:
+                while (event := await self._next(events)) is not None:
+                    if isinstance(event, Failed):
+                        self.failure = event
+                        break
+                    held.append(event)
+                    self._observe(event)
+                    if self._may_pass(event):
+                        if not self.sent:
+                            self.sent = True
+                            yield self._serving(why)
+                        for passed in held:
+                            yield passed
+                        held.clear()
+            outcome = self._concluded()
+            if self.failure is not None and self.sent:
+                yield self.failure
+        finally:
+            if outcome == "cancelled":
+                self._keeper.release(target)
+            self._write_down(outcome)
+
+    async def _next(self, events: AsyncGenerator[Event, None]) -> Event | None:
+        """The next event, ``None`` at their end."""
+        if self.denied is None:
+            waiting = self._waiting = asyncio.current_task()
+            try:
+                return await anext(events, None)
+            except asyncio.CancelledError:
+                # Ours, or that of an app that went away, or both.
+                if self.denied is None or waiting is None or waiting.uncancel() > 0:
+                    raise
+            finally:
+                self._waiting = None
+        return Failed(FailureKind.POLICY_CUT, "policy has come to deny the target")
+
+    def _may_pass(self, event: Event) -> bool:
+        if self.sent or isinstance(event, Finished):
+            return True
+        return self._call.stream and isinstance(event, Delta | Relayed)
+
+    def _serving(self, why: str | None) -> Serving:
+        target, decision = self._step.target, self._step.decision
+        self._record.served_by = target.id
+        self._record.locality = target.locality
+        self._record.failover = why
+        warning = None
+        if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
+            warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
+        return Serving(target, why, decision.revision, warning)
+
+    def _observe(self, event: Event) -> None:
+        match event:
+            case Delta(text=text):
+                self._count_text(len(text))
+            case Relayed(text=characters):
+                self._count_text(characters)
+            case Usage(prompt=prompt, completion=completion):
+                self._record.prompt_tokens = prompt
+                self._record.completion_tokens = completion
+            case Started() | Finished() | Failed():
+                pass
+
+    def _count_text(self, characters: int) -> None:
+        if self._first_content is None:
+            self._first_content = time.monotonic() - self._began
+        self._record.sent_characters += characters
+
+    def _concluded(self) -> str:
+        progress = Progress.CONTENT_SENT if self.sent else Progress.NOTHING_SENT
+        if self.failure is None and not self.sent:
+            self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
+        self._keeper.feed_back(self._step.target, self.failure, progress)
+        if self.failure is None:
+            self._record.outcome = "served"
+            return "served"
+        if self.sent:
+            self._record.outcome = "broken"
+        else:
+            self._record.sent_characters = 0
+        return self.failure.kind
+
+    def _write_down(self, outcome: str) -> None:
+        self._record.attempts.append(
+            AttemptRecord(
+                target=self._step.target.id,
+                outcome=outcome,
+                seconds=time.monotonic() - self._began,
+                revision=self._step.decision.revision,
+                first_content=self._first_content,
+                status=self.failure.status if self.failure else None,
+            )
+        )

@@ -1,0 +1,44 @@
+"""What a configured model name leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from gateway.domain.target import Target
+from gateway.errors import ModelNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a configured model name leads to."""
+
+    targets: tuple[Target, ...]
+    risky_last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Configured models by exact name, and by pattern in the order of the configuration.
+
+    ``without_credentials`` are the channels whose key is not set.
+    """
+
+    exact: Mapping[str, Route]
+    patterns: tuple[tuple[str, Route], ...] = ()
+    without_credentials: frozenset[str] = frozenset()
+
+    def find(self, model: str) -> Route:
+        """The route of a model name. Raises ``ModelNotFound``."""
+        route = self.exact.get(model)
+        if route is not None:
+            return route
+        for pattern, candidate in self.patterns:
+            if fnmatchcase(model, pattern):
+                return candidate
+        raise ModelNotFound(
+            f"The model {model[:200]!r} is not configured on this gateway. "
+            "GET /v1/models lists those that are.",
+            param="model",
+        )

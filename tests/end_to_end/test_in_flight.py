@@ -1,0 +1,192 @@
+"""A ban that comes while a vendor is answering: the answer ends, or is cut, as the policy says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import openai
+import pytest
+
+from tests.end_to_end.running import POLICY, RunningGateway, configuration
+from tests.simulators.vendor import VendorSimulator
+
+CUT = f"{POLICY}in_flight: cut\n"
+PATIENT = {"answer_timeout: 2": "answer_timeout: 60", "idle_timeout: 2": "idle_timeout: 60"}
+WORDS = tuple(f" word{n}" for n in range(12))
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[VendorSimulator]:
+    with VendorSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, vendor: VendorSimulator
+) -> Iterator[RunningGateway]:
+    """One that waits long for its vendor, so that only a ban can end an answer."""
+    text = configuration(vendor.url).replace("first_token_timeout: 2", "first_token_timeout: 60")
+    for short, long in PATIENT.items():
+        text = text.replace(short, long)
+    with RunningGateway(tmp_path_factory.mktemp("gateway"), text, policy=CUT) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(gateway: RunningGateway) -> Iterator[None]:
+    yield
+    (gateway.policies / "10-vendors.yaml").write_text(CUT)
+    (gateway.policies / "90-toggles.yaml").unlink(missing_ok=True)
+    time.sleep(0.5)
+
+
+@contextmanager
+def asking(
+    gateway: RunningGateway, vendor: VendorSimulator, **fields: Any
+) -> Iterator[Future[Any]]:
+    """A plain request that has reached the vendor."""
+    before = len(vendor.requests)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(gateway.ask, **fields)
+        until = time.monotonic() + 10
+        while len(vendor.requests) == before:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield asked
+
+
+def ban(gateway: RunningGateway) -> None:
+    done = gateway.run("ban", "openai", "--reason", "drill")
+    assert done.returncode == 0, done.stderr
+
+
+def last_record(gateway: RunningGateway) -> dict[str, Any]:
+    time.sleep(0.3)
+    record: dict[str, Any] = gateway.records()[-1]
+    return record
+
+
+def test_a_plain_answer_that_is_waited_for_comes_from_the_next_target(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """The app sees one good answer; the record says that policy cut the first attempt."""
+    vendor.behave("stall")
+    with asking(gateway, vendor) as asked:
+        ban(gateway)
+        status, body, headers = asked.result(30)
+    assert status == 200, body
+    assert headers["x-gateway-served-by"] == "local/smollm2"
+    assert headers["x-gateway-failover"] == "policy"
+    record = last_record(gateway)
+    assert [(a["target"], a["outcome"]) for a in record["attempts"]] == [
+        ("openai/gpt-4o", "policy_cut"),
+        ("local/smollm2", "served"),
+    ]
+    assert record["policy"] == headers["x-gateway-policy"]
+    assert vendor.open == 0
+
+
+def test_with_nothing_left_the_app_hears_of_the_ban(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """Not that a target is unhealthy: 451, with the rule."""
+    vendor.behave("stall")
+    with asking(gateway, vendor, model="only-cloud") as asked:
+        ban(gateway)
+        status, body, _ = asked.result(30)
+    assert (status, body["error"]["code"]) == (451, "vendor_blocked")
+    assert "denied by rule ban-openai" in body["error"]["message"]
+
+
+def streamed(gateway: RunningGateway, pieces: list[str]) -> str:
+    """Read a stream into ``pieces``; how it ended."""
+    stream = gateway.sdk.chat.completions.create(
+        model="gpt-4o", messages=[{"role": "user", "content": "Say it."}], stream=True
+    )
+    try:
+        for chunk in stream:
+            if chunk.choices and chunk.choices[0].delta.content:
+                pieces.append(chunk.choices[0].delta.content)
+    except openai.APIError as error:
+        return str(error.code)
+    return "finished"
+
+
+def stream_under_a_ban(gateway: RunningGateway, vendor: VendorSimulator) -> tuple[str, list[str]]:
+    """How a stream ended that was banned once its first words had come, and what came."""
+    vendor.behave("answer", words=WORDS, pause=0.4)
+    pieces: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(streamed, gateway, pieces)
+        until = time.monotonic() + 10
+        while not pieces:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        ban(gateway)
+        return reading.result(30), pieces
+
+
+def test_a_stream_is_cut_and_nothing_more_is_read(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """What had been sent stays; the stream ends well-formed; the connection is closed."""
+    ended, pieces = stream_under_a_ban(gateway, vendor)
+    assert ended == "stream_interrupted"
+    assert 0 < len(pieces) < len(WORDS)
+    time.sleep(1)  # the simulator sees the end of a connection when it next writes
+    assert vendor.open == 0
+    record = last_record(gateway)
+    assert (record["outcome"], record["attempts"][0]["outcome"]) == ("broken", "policy_cut")
+    assert record["sent_characters"] == len("".join(pieces))
+
+
+def test_a_stream_is_let_to_its_end_where_policy_says_finish(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """The default: whole, from the vendor; the next request does not reach it."""
+    (gateway.policies / "10-vendors.yaml").write_text(POLICY)
+    time.sleep(0.8)
+    ended, pieces = stream_under_a_ban(gateway, vendor)
+    assert (ended, pieces) == ("finished", list(WORDS))
+    before = len(vendor.requests)
+    assert gateway.ask()[2]["x-gateway-served-by"] == "local/smollm2"
+    assert len(vendor.requests) == before
+
+
+def test_a_rule_that_begins_by_its_date_cuts_too(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """No file changes and no command is given: the date passes."""
+    vendor.behave("stall")
+    begins = datetime.now(UTC) + timedelta(seconds=3)
+    rule = (
+        "rules:\n  - {id: from-now-on, match: {vendor: [openai]}, verdict: deny, "
+        f"from: {begins.isoformat()}}}\n"
+    )
+    (gateway.policies / "10-vendors.yaml").write_text(CUT + rule)
+    time.sleep(0.8)
+    with asking(gateway, vendor) as asked:
+        status, _, headers = asked.result(30)
+    assert status == 200
+    assert headers["x-gateway-failover"] == "policy"
+    assert timedelta(0) <= datetime.now(UTC) - begins < timedelta(seconds=20)
+
+
+def test_who_is_not_meant_by_the_rule_is_not_cut(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """A rule for another team changes nothing for this caller's answer."""
+    vendor.behave("answer", delay=1.5)
+    with asking(gateway, vendor) as asked:
+        (gateway.policies / "10-vendors.yaml").write_text(
+            f"{CUT}rules:\n  - {{id: red-team, match: {{vendor: [openai]}}, verdict: deny, "
+            "when: {team: [red]}}\n"
+        )
+        status, _, headers = asked.result(30)
+    assert (status, headers["x-gateway-served-by"]) == (200, "openai/gpt-4o")
