@@ -13,13 +13,13 @@ from pathlib import Path
 from gateway import __version__
 from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
-from gateway.config.catalog import load_catalog
 from gateway.config.manifests import local_models
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.presence import Announcement, Presence
 from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, is_pattern, load_settings
+from gateway.config.shipped import load_catalog, load_routers
 from gateway.config.signing import PublicKey
 from gateway.config.sources import Sources
 from gateway.domain.call import Backend, Call
@@ -28,6 +28,7 @@ from gateway.domain.events import Event
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
 from gateway.domain.local_model import LocalModel
 from gateway.domain.target import Target
+from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
 from gateway.errors import InternalFault
@@ -142,8 +143,14 @@ class Gateway:
         self._announcement = Announcement(run_dir(settings))
         self._audit = JsonLinesSink(settings.state.dir / "audit")
         self._local = LocalBackend(options.local_sockets)
+        judge = Judge(
+            lambda: self._store.current,
+            inventory.facts,
+            inventory.catalog,
+            load_routers(inventory.catalog),
+        )
         self._relay = RelayBackend(
-            channels(settings, keys), EgressGuard(self._may_dial), self._judge_answer
+            channels(settings, keys), EgressGuard(self._may_dial), judge.model, routing=judge
         )
         backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
         backends[LOCAL] = self._local
@@ -244,16 +251,6 @@ class Gateway:
             evaluate(policy, target.id, target.identity, nobody, now).acted is not Verdict.DENY
             for target in self._targets.get(channel, ())
         )
-
-    def _judge_answer(self, target: Target, reported: str) -> str | None:
-        """Why an answer that names ``reported`` as its model may not be delivered."""
-        identity = resolve(reported, self._inventory.facts[target.channel], self._inventory.catalog)
-        if identity.developer == UNKNOWN:
-            return None
-        decision = evaluate(self._store.current, target.id, identity, Labels(), datetime.now(UTC))
-        if decision.acted is not Verdict.DENY:
-            return None
-        return f"the answer came from a model of {decision.vendor}, denied by rule {decision.rule}"
 
 
 def serving_app(options: ServeOptions) -> GatewayApp:

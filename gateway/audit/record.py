@@ -103,7 +103,8 @@ class JudgedTarget(msgspec.Struct, frozen=True, omit_defaults=True):
 class AttemptRecord:
     """One attempt. Times in seconds; ``first_content`` is ``None`` where none came.
 
-    ``outcome`` is ``served``, ``cancelled`` or the kind of the failure.
+    ``outcome`` is ``served``, ``cancelled`` or the kind of the failure. ``model`` is what the
+    answer called its model, ``provider`` to whom a router said that it sent the request.
     """
 
     target: str
@@ -112,6 +113,8 @@ class AttemptRecord:
     revision: str
     first_content: float | None = None
     status: int | None = None
+    model: str | None = None
+    provider: str | None = None
 
 
 @dataclass(slots=True)

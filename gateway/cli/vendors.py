@@ -14,9 +14,9 @@ import click
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
 from gateway.cli.vendors_import import import_
 from gateway.config.designations import load_designations
-from gateway.config.identities import load_identities
 from gateway.config.schema import nearest
 from gateway.config.settings import Settings
+from gateway.config.shipped import load_identities
 from gateway.errors import StartupError
 from gateway.vendors.catalog import Catalog, Vendor
 from gateway.vendors.designations import Designation, Status

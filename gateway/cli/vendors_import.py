@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import config_option, policy_option, settings_of
-from gateway.config.catalog import load_catalog
-from gateway.config.identities import load_identities
 from gateway.config.published_lists import READERS, Import, Order, import_list
+from gateway.config.shipped import load_catalog, load_identities
 
 
 class Day(click.ParamType[date]):

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from gateway.config.catalog import load_catalog
 from gateway.config.documents import read_document
 from gateway.config.schema import Closed, Finding, Text, Whole, nearest, validate
 from gateway.config.sections import Name
 from gateway.config.settings import Settings, vendor_findings
+from gateway.config.shipped import load_catalog
 from gateway.domain.local_model import LocalModel, Manifest
 from gateway.errors import DocumentError, ModelFileError
 

@@ -14,7 +14,6 @@ from pydantic import Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gateway.config.catalog import load_catalog
 from gateway.config.documents import Document, Steps, read_document
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
 from gateway.config.schema import Finding, findings, nearest, place
@@ -29,6 +28,7 @@ from gateway.config.sections import (
     StateSection,
     UpstreamSection,
 )
+from gateway.config.shipped import load_catalog
 from gateway.domain.identity import SELF, ChannelFacts
 from gateway.errors import DocumentError, Problem
 from gateway.vendors.catalog import Catalog

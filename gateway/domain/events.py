@@ -61,9 +61,12 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The target has begun to answer. ``model`` is what it calls itself, if it says."""
+    """The target has begun to answer. ``model`` is what it calls itself, ``provider`` to whom it
+    says that it sent the request on, where it says so.
+    """
 
     model: str | None = None
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

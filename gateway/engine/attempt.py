@@ -57,6 +57,7 @@ class Attempt:
         self._record = record
         self._began = time.monotonic()
         self._first_content: float | None = None
+        self._started = Started()
         self._waiting: asyncio.Task[object] | None = None
         self.denied: Decision | None = None
         self.failure: Failed | None = None
@@ -145,7 +146,9 @@ class Attempt:
             case Usage(prompt=prompt, completion=completion):
                 self._record.prompt_tokens = prompt
                 self._record.completion_tokens = completion
-            case Started() | Finished() | Failed():
+            case Started():
+                self._started = event
+            case Finished() | Failed():
                 pass
 
     def _count_text(self, characters: int) -> None:
@@ -176,5 +179,7 @@ class Attempt:
                 revision=self._step.decision.revision,
                 first_content=self._first_content,
                 status=self.failure.status if self.failure else None,
+                model=self._started.model,
+                provider=self._started.provider,
             )
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 from gateway.domain.call import Call
 from gateway.domain.events import (
@@ -21,11 +23,12 @@ from gateway.domain.target import Target
 from gateway.upstream.channel import Channel
 from gateway.upstream.classify import classify
 from gateway.upstream.connection import Connection
-from gateway.upstream.fault import AttemptFault, StaleConnection
+from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
 from gateway.upstream.stream import StreamRelay
 from gateway.wire.openai_relay import read_answer, read_error, request_body
+from gateway.wire.routed import tell
 
 __all__ = ["Channel", "RelayBackend"]
 
@@ -35,11 +38,26 @@ ERROR_BODY_WAIT = 5.0
 """Seconds that the body of an error is waited for: its status already says most."""
 
 
+class Routing(Protocol):
+    """What policy says of channels that route a request on by themselves."""
+
+    def providers(self, target: Target, call: Call) -> tuple[str, Sequence[str]] | None:
+        """The router's vendor id and the slugs of the providers that may serve; ``None`` for a
+        channel that does not route.
+        """
+        ...
+
+    def judge(self, target: Target, provider: str) -> str | None:
+        """Why an answer that came from this provider may not be delivered, or ``None``."""
+        ...
+
+
 class RelayBackend:
     """Implements ``Backend`` for OpenAI-compatible endpoints.
 
     ``judge_answer`` says why an answer of a target that names this model may not be delivered, or
-    ``None`` where it may. ``tls`` checks certificates; by default the system's trust store does.
+    ``None`` where it may; ``routing`` is for channels that route by themselves. ``tls`` checks
+    certificates; by default the system's trust store does.
     """
 
     def __init__(
@@ -48,10 +66,12 @@ class RelayBackend:
         guard: EgressGuard,
         judge_answer: Callable[[Target, str], str | None],
         *,
+        routing: Routing | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._channels = channels
         self._judge_answer = judge_answer
+        self._routing = routing
         self._pool = Pool(guard, tls or ssl.create_default_context())
 
     def ready(self, target: Target) -> bool:
@@ -71,8 +91,11 @@ class RelayBackend:
         finished = False
         try:
             clock = _Clock(channel, call)
-            body = request_body(call.body, call.model, target.model)
+            body = self._told(target, call, request_body(call.body, call.model, target.model))
             connection, status = await self._send(channel, clock, body)
+            named = connection.headers.get(b"x-inference-provider", b"").decode("latin-1")
+            if named and (why := self._judge_provider(target, named)) is not None:
+                raise AttemptFault(why, FailureKind.ANSWERED_BY_DENIED)
             if status != 200:
                 refusal = await self._refusal(connection, clock, status)
                 finished = True
@@ -95,6 +118,19 @@ class RelayBackend:
         finally:
             if connection is not None:
                 self._pool.give_back(connection, finished=finished)
+
+    def _told(self, target: Target, call: Call, body: bytes) -> bytes:
+        """The body with what a router must be told; as it is for a channel that does not route."""
+        routed = self._routing.providers(target, call) if self._routing is not None else None
+        if routed is None:
+            return body
+        told = tell(body, *routed)
+        if told is None:
+            raise EgressRefused("policy lets none of the providers that may be asked serve this")
+        return told
+
+    def _judge_provider(self, target: Target, provider: str) -> str | None:
+        return self._routing.judge(target, provider) if self._routing is not None else None
 
     async def _send(self, channel: Channel, clock: _Clock, body: bytes) -> tuple[Connection, int]:
         """Send the request and wait for the answer's head; once more where a kept connection
@@ -157,9 +193,12 @@ class RelayBackend:
                 "the answer is not a chat completion", FailureKind.MALFORMED
             ) from None
         why = self._judge_answer(target, answer.model) if answer.model is not None else None
+        if why is None and answer.provider is not None:
+            why = self._judge_provider(target, answer.provider)
         if why is not None:
             return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
-        events: list[Event] = [Started(answer.model), Relayed(answer.data, answer.text)]
+        started = Started(answer.model, answer.provider)
+        events: list[Event] = [started, Relayed(answer.data, answer.text)]
         if answer.usage is not None:
             events.append(answer.usage)
         events.append(Finished(answer.finish_reason))
@@ -168,7 +207,11 @@ class RelayBackend:
     def _stream_of(self, connection: Connection, target: Target, call: Call) -> StreamRelay:
         if _media(connection) != b"text/event-stream":
             raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
-        return StreamRelay(call.model, lambda model: self._judge_answer(target, model))
+        return StreamRelay(
+            call.model,
+            partial(self._judge_answer, target),
+            partial(self._judge_provider, target),
+        )
 
 
 def _media(connection: Connection) -> bytes:

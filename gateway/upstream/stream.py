@@ -19,7 +19,8 @@ from gateway.wire.sse import MOST_EVENT, EventSplitter
 
 
 class StreamRelay:
-    """``judge`` says why an answer by the model it is given may not be delivered, or ``None``.
+    """``judge`` says why an answer by the model it is given may not be delivered, or ``None``;
+    ``judge_provider`` says it of whom a router sent the request on to.
 
     ``started`` once the first event with a choice has come, ``ended`` once no more is read,
     ``finished`` if that is because the answer is complete. The opening, which says nothing yet, is
@@ -27,14 +28,21 @@ class StreamRelay:
     unnoticed.
     """
 
-    def __init__(self, asked: str, judge: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        asked: str,
+        judge: Callable[[str], str | None],
+        judge_provider: Callable[[str], str | None],
+    ) -> None:
         self.started = False
         self.ended = False
         self.finished = False
         self._judge = judge
+        self._judge_provider = judge_provider
         self._reader = StreamReader(asked)
         self._splitter = EventSplitter()
         self._model: str | None = None
+        self._provider: str | None = None
         self._held: list[bytes] = []
         self._opening = 0
         self._flowing = False
@@ -69,7 +77,7 @@ class StreamRelay:
                 break
             if chunk.choice and not self.started:
                 self.started = True
-                events.append(Started(self._model))
+                events.append(Started(self._model, self._provider))
             self._held.append(chunk.data)
             text += chunk.text
             self._note(chunk)
@@ -100,6 +108,11 @@ class StreamRelay:
             # Some vendors send an empty name before the answer proper.
             self._model = chunk.model or None
             why = self._judge(chunk.model) if chunk.model else None
+            if why is not None:
+                return self._fail(FailureKind.ANSWERED_BY_DENIED, why)
+        if chunk.provider is not None and chunk.provider != self._provider:
+            self._provider = chunk.provider
+            why = self._judge_provider(chunk.provider)
             if why is not None:
                 return self._fail(FailureKind.ANSWERED_BY_DENIED, why)
         return None

@@ -67,6 +67,7 @@ class _Answer(msgspec.Struct):
     choices: list[_Choice]
     model: str | None = None
     usage: _Usage | None = None
+    provider: Any = None
 
 
 class _StreamChoice(msgspec.Struct):
@@ -79,6 +80,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     usage: _Usage | None = None
     error: Any = None
+    provider: Any = None
 
 
 class _ErrorBody(msgspec.Struct):
@@ -100,10 +102,13 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is."""
+    """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
+    ``provider`` to whom a router says that it went.
+    """
 
     data: bytes
     model: str | None
+    provider: str | None
     usage: Usage | None
     finish_reason: FinishReason | None
     text: int
@@ -123,6 +128,7 @@ class Chunk:
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     model: str | None = None
+    provider: str | None = None
     done: bool = False
     error: bool = False
     malformed: bool = False
@@ -157,6 +163,7 @@ def read_answer(body: bytes, asked: str) -> Answer:
     return Answer(
         data=data,
         model=answer.model,
+        provider=answer.provider if isinstance(answer.provider, str) else None,
         usage=_usage(answer.usage),
         finish_reason=_REASONS.get(answer.choices[0].finish_reason or ""),
         text=sum(len(choice.message.content or "") for choice in answer.choices),
@@ -220,6 +227,7 @@ class StreamReader:
             usage=_usage(chunk.usage),
             finish_reason=reason,
             model=chunk.model,
+            provider=chunk.provider if isinstance(chunk.provider, str) else None,
         )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.catalog import load_catalog
 from gateway.config.policy_files import PolicyLoader
+from gateway.config.shipped import load_catalog
 from gateway.config.sources import Sources
 from gateway.domain.decision import Verdict
 from gateway.domain.identity import Identity, Locality, Party, Role

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.config.catalog import load_catalog
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.reload import PolicyStore
+from gateway.config.shipped import load_catalog
 from gateway.config.signing import SIGNATURE, PublicKey, Signer, generate, verify
 from gateway.config.sources import Sources
 from gateway.config.toggles import TOGGLES, Toggles

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.config.catalog import load_catalog
 from gateway.config.documents import parse_document
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
+from gateway.config.shipped import load_catalog
 from gateway.config.sources import Sources, read_folder
 from gateway.config.toggles import TOGGLES, Toggles
 from gateway.domain.identity import Identity, Locality, Party, Role

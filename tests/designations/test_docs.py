@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import root
-from gateway.config.catalog import load_catalog
 from gateway.config.designations import load_designations
+from gateway.config.shipped import load_catalog
 from gateway.vendors.published import generic
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.catalog import load_catalog
 from gateway.config.designations import load_designation_files, load_designations
+from gateway.config.shipped import load_catalog
 from gateway.errors import DocumentError
 from gateway.vendors.designations import Designation, Status
 

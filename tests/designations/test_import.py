@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.catalog import load_catalog
 from gateway.config.designations import load_designation_files, load_designations
 from gateway.config.proposed import proposals_text
 from gateway.config.published_lists import Import, Order, import_list
+from gateway.config.shipped import load_catalog
 from gateway.errors import DocumentError, StateError
 from gateway.vendors.designations import Status
 from gateway.vendors.identity_table import IdentityTable, LegalIdentity

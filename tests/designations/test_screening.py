@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.config.catalog import load_catalog
-from gateway.config.identities import load_identities
+from gateway.config.shipped import load_catalog, load_identities
 from gateway.vendors.identity_table import IdentityTable, LegalIdentity
 from gateway.vendors.names import LEGAL_SUFFIXES, normalized
 from gateway.vendors.published.rows import Alias, Identifier, Listed, Scheme

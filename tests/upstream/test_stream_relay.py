@@ -21,7 +21,7 @@ def relay(seen: list[str] | None = None) -> StreamRelay:
             seen.append(model)
         return "denied" if model == "evil" else None
 
-    return StreamRelay("m", judge)
+    return StreamRelay("m", judge, lambda _: None)
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.catalog import load_catalog
+from gateway.config.shipped import load_catalog
 from gateway.domain.identity import (
     UNKNOWN,
     ChannelFacts,

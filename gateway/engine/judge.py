@@ -1,0 +1,103 @@
+"""Who an answer came from, against policy: the model and the provider that it reports, and what a
+channel that routes by itself is told beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from gateway.domain.call import Call
+from gateway.domain.decision import Labels, Verdict
+from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Role
+from gateway.domain.target import Target
+from gateway.policy.compile import Policy
+from gateway.policy.evaluate import evaluate
+from gateway.policy.told import providers_allowed
+from gateway.vendors.catalog import Catalog
+from gateway.vendors.resolve import resolve
+from gateway.vendors.routers import Router, served_by
+
+_PUBLISHED = "openai"
+"""A provider whose ids are published model names, and nothing else."""
+
+
+class Judge:
+    """``policy`` gives the policy in force; ``facts`` are the configured channels by name;
+    ``routers`` the channels that route, by vendor.
+    """
+
+    MOST_TOLD = 1024
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        facts: Mapping[str, ChannelFacts],
+        catalog: Catalog,
+        routers: Mapping[str, Router],
+    ) -> None:
+        self._policy = policy
+        self._facts = facts
+        self._catalog = catalog
+        self._routers = {
+            name: routers[channel.vendor]
+            for name, channel in facts.items()
+            if channel.vendor in routers
+        }
+        self._told: dict[tuple[str, str, Labels], tuple[datetime | None, tuple[str, ...]]] = {}
+
+    def model(self, target: Target, reported: str) -> str | None:
+        """Why an answer of ``target`` that calls its model ``reported`` may not be delivered, or
+        ``None`` where it may: a name that nobody can resolve says nothing.
+        """
+        identity = self._behind(target, reported)
+        if identity is None:
+            return None
+        decision = evaluate(self._policy(), target.id, identity, Labels(), datetime.now(UTC))
+        if decision.acted is not Verdict.DENY:
+            return None
+        return f"the answer came from a model of {decision.vendor}, denied by rule {decision.rule}"
+
+    def providers(self, target: Target, call: Call) -> tuple[str, Sequence[str]] | None:
+        """The router's vendor id and the providers that may serve; ``None`` where the channel does
+        not route.
+        """
+        router = self._routers.get(target.channel)
+        if router is None:
+            return None
+        policy, now = self._policy(), datetime.now(UTC)
+        key = (policy.revision, target.id, call.labels)
+        until, slugs = self._told.get(key, (now, ()))
+        if until is not None and until <= now:
+            if len(self._told) >= self.MOST_TOLD:
+                self._told.clear()
+            slugs = providers_allowed(policy, target, router, call.labels, now)
+            self._told[key] = (policy.next_change(now), slugs)
+        return router.vendor, slugs
+
+    def judge(self, target: Target, provider: str) -> str | None:
+        """Why an answer that a router had from ``provider`` may not be delivered, or ``None``."""
+        router = self._routers.get(target.channel)
+        party = router.provider(provider) if router is not None else None
+        if party is None or party.vendor == UNKNOWN:
+            return None
+        identity = served_by(target.identity, party)
+        decision = evaluate(self._policy(), target.id, identity, Labels(), datetime.now(UTC))
+        if decision.acted is not Verdict.DENY:
+            return None
+        return f"the answer came through {decision.vendor}, denied by rule {decision.rule}"
+
+    def _behind(self, target: Target, reported: str) -> Identity | None:
+        """Who made the model of that name, at the channel that was asked."""
+        facts = self._facts[target.channel]
+        identity = resolve(reported, facts, self._catalog)
+        if identity.developer == UNKNOWN:
+            # Where ids are an operator's or a wrapper's own, answers still give published names.
+            published = replace(facts, vendor=_PUBLISHED, provider=_PUBLISHED, deployments={})
+            identity = resolve(reported, published, self._catalog)
+        if identity.developer == UNKNOWN:
+            return None
+        channels = [party for party in target.identity.parties if party.role is Role.CHANNEL]
+        others = [party for party in identity.parties if party.role is not Role.CHANNEL]
+        return replace(identity, channel=target.identity.channel, parties=(*channels, *others))
