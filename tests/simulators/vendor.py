@@ -92,7 +92,7 @@ class VendorSimulator:
         ``retry_after`` (a header's value), ``code``, ``message``, ``type``;
         ``break_off`` and ``stall_mid_stream``: ``after`` (pieces sent before); ``other_model``:
         ``model``; ``answer``: ``delay`` seconds before, ``pause`` between pieces, ``words``,
-        ``linger`` between ``[DONE]`` and the end of the body;
+        ``linger`` between ``[DONE]`` and the end of the body, ``provider`` (what a router says);
         ``raw``: ``data``, bytes sent as they are, after which the connection is closed unless
         ``keep``.
         """
@@ -318,6 +318,7 @@ class _Exchange:
             "created": 1_700_000_000,
             "model": self._model,
             "system_fingerprint": "fp_sim",
+            **({"provider": self._options["provider"]} if "provider" in self._options else {}),
         }
 
     async def _open_stream(self) -> None:

@@ -1,0 +1,171 @@
+"""A router under policy, over real sockets: what it is sent, and which answers are let through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.config.shipped import load_catalog, load_routers
+from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.decision import Verdict
+from gateway.domain.events import Event, Failed, FailureKind, Finished, Started
+from gateway.domain.identity import ChannelFacts, Deployment
+from gateway.domain.target import Target
+from gateway.engine.judge import Judge
+from gateway.policy.compile import Policy, compile_policy
+from gateway.policy.rules import Match, PolicyDocument, Rule, vendor_rule
+from gateway.upstream.guard import EgressGuard
+from gateway.upstream.relay import RelayBackend
+from gateway.vendors.resolve import resolve
+from tests.simulators.vendor import VendorSimulator
+from tests.upstream.channels import channel
+
+CATALOG = load_catalog()
+FACTS = {
+    "router": ChannelFacts("router", "openrouter", "openai", provider="openrouter"),
+    "azure": ChannelFacts(
+        "azure", "microsoft", "openai", deployments={"prod": Deployment("openai", "gpt-4o")}
+    ),
+}
+
+
+def policy(*rules: Rule, **verdicts: str) -> Policy:
+    lines = (vendor_rule(v, Verdict(verdict), "a") for v, verdict in verdicts.items())
+    return compile_policy([PolicyDocument("a", rules=(*rules, *lines))])
+
+
+class House:
+    """A relay to one simulator, with a judge over a policy that tests may change."""
+
+    def __init__(self, vendor: VendorSimulator) -> None:
+        self.vendor = vendor
+        self.policy = policy(openrouter="allow", openai="allow", microsoft="allow")
+        self.judge = Judge(lambda: self.policy, FACTS, CATALOG, load_routers(CATALOG))
+        self.backend = RelayBackend(
+            {name: channel(vendor.url, name=name) for name in FACTS},
+            EgressGuard(lambda _: True),
+            self.judge.model,
+            routing=self.judge,
+        )
+
+    async def ask(
+        self, channel: str = "router", model: str = "openai/gpt-4o", **fields: object
+    ) -> list[Event]:
+        body = {"model": "gpt", "messages": [], **fields}
+        call = Call(
+            id="1",
+            dialect=Dialect.OPENAI,
+            model="gpt",
+            stream=bool(fields.get("stream")),
+            body=json.dumps(body).encode(),
+            chat=Chat(()),
+            received=time.monotonic(),
+            deadline=time.monotonic() + 20,
+        )
+        target = Target(channel, model, resolve(model, FACTS[channel], CATALOG))
+        return [event async for event in self.backend.attempt(target, call)]
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorSimulator]:
+    with VendorSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def house(vendor: VendorSimulator) -> AsyncIterator[House]:
+    house = House(vendor)
+    yield house
+    await house.backend.close()
+
+
+async def test_a_router_is_told_whom_it_may_choose(house: House) -> None:
+    """Those that policy allows as channels, and no app's wish for another."""
+    events = await house.ask(provider={"only": ["azure", "anthropic"]}, models=["x/y"])
+    assert isinstance(events[-1], Finished)
+    sent = house.vendor.requests[-1].json
+    assert sent["model"] == "openai/gpt-4o"
+    assert sent["provider"]["only"] == ["azure"]
+    assert "models" not in sent
+    await house.ask()
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["azure", "openai"]
+
+
+async def test_a_new_policy_and_a_passing_date_are_told(house: House) -> None:
+    """What was told once is kept no longer than it holds."""
+    await house.ask()
+    begins = datetime.now(UTC) + timedelta(seconds=0.4)
+    ban = Rule("later", Match(vendor=frozenset({"openai"})), Verdict.DENY, start=begins)
+    allowed = {"openrouter": "allow", "openai": "allow", "microsoft": "allow"}
+    house.policy = policy(ban, **allowed, groq="allow")
+    await house.ask()
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["azure", "groq", "openai"]
+    await asyncio.sleep(0.5)
+    # The developer is banned as well now: nobody may serve its model.
+    events = await house.ask()
+    assert events == [
+        Failed(
+            FailureKind.EGRESS_REFUSED,
+            "policy lets none of the providers that may be asked serve this",
+        )
+    ]
+
+
+async def test_with_no_provider_left_nothing_is_dialled(house: House) -> None:
+    """Only the router itself is allowed, and nobody behind it."""
+    house.policy = policy(openrouter="allow")
+    events = await house.ask()
+    assert [event.kind for event in events if isinstance(event, Failed)] == [
+        FailureKind.EGRESS_REFUSED
+    ]
+    assert not house.vendor.connections
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_through_a_denied_provider_is_not_delivered(
+    house: House, stream: bool
+) -> None:
+    """Whatever it was told: the provider that it reports is judged like its model."""
+    house.vendor.behave("answer", provider="Together")
+    (failed,) = await house.ask(stream=stream)
+    assert failed == Failed(
+        FailureKind.ANSWERED_BY_DENIED,
+        "the answer came through together, denied by rule default",
+    )
+    house.vendor.behave("answer", provider="Azure")
+    events = await house.ask(stream=stream)
+    assert events[0] == Started("gpt-4o-2024-08-06", "Azure")
+    assert isinstance(events[-1], Finished)
+
+
+async def test_a_provider_that_nobody_knows_is_recorded_and_no_more(house: House) -> None:
+    """As a model is whose name cannot be resolved."""
+    house.vendor.behave("answer", provider="Brand New Cloud")
+    events = await house.ask()
+    assert events[0] == Started("gpt-4o-2024-08-06", "Brand New Cloud")
+    assert isinstance(events[-1], Finished)
+
+
+async def test_an_answer_of_azure_is_judged_by_the_name_of_its_model(house: House) -> None:
+    """The deployment's name says nothing; what answers gives the name that its maker published."""
+    house.vendor.behave("other_model", model="DeepSeek-R1-0528")
+    (failed,) = await house.ask("azure", "prod")
+    assert failed == Failed(
+        FailureKind.ANSWERED_BY_DENIED,
+        "the answer came from a model of deepseek, denied by rule default",
+    )
+    house.vendor.behave("other_model", model="our-own-name-7")
+    events = await house.ask("azure", "prod")
+    assert events[0] == Started("our-own-name-7")
+    assert isinstance(events[-1], Finished)
+
+
+async def test_a_channel_that_does_not_route_is_sent_what_the_app_wrote(house: House) -> None:
+    """A field of the same name is then its own affair."""
+    await house.ask("azure", "prod", provider={"only": ["x"]})
+    assert house.vendor.requests[-1].json["provider"] == {"only": ["x"]}
