@@ -149,9 +149,7 @@ class Gateway:
             inventory.catalog,
             load_routers(inventory.catalog),
         )
-        self._relay = RelayBackend(
-            channels(settings, keys), EgressGuard(self._may_dial), judge.model, routing=judge
-        )
+        self._relay = RelayBackend(channels(settings, keys), EgressGuard(self._may_dial), judge)
         backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
         backends[LOCAL] = self._local
         routes = inventory.routes(keys)
@@ -262,7 +260,7 @@ def serving_app(options: ServeOptions) -> GatewayApp:
 def by_channel(routes: Routes) -> dict[str, tuple[Target, ...]]:
     """The targets of each channel, each once: what the egress guard asks about at every dial."""
     found: dict[str, dict[str, Target]] = {}
-    for route in (*routes.exact.values(), *(route for _, route in routes.patterns)):
+    for route in routes.all():
         for target in route.targets:
             found.setdefault(target.channel, {})[target.id] = target
     return {channel: tuple(targets.values()) for channel, targets in found.items()}

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gateway.domain.call import Call
-from gateway.domain.decision import Labels, Verdict
+from gateway.domain.decision import Labels, Mode, Verdict
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Role
 from gateway.domain.target import Target
 from gateway.policy.compile import Policy
@@ -47,43 +46,43 @@ class Judge:
         }
         self._told: dict[tuple[str, str, Labels], tuple[datetime | None, tuple[str, ...]]] = {}
 
-    def model(self, target: Target, reported: str) -> str | None:
+    def model(self, target: Target, reported: str, labels: Labels) -> str | None:
         """Why an answer of ``target`` that calls its model ``reported`` may not be delivered, or
         ``None`` where it may: a name that nobody can resolve says nothing.
         """
         identity = self._behind(target, reported)
         if identity is None:
             return None
-        decision = evaluate(self._policy(), target.id, identity, Labels(), datetime.now(UTC))
+        decision = evaluate(self._policy(), target.id, identity, labels, datetime.now(UTC))
         if decision.acted is not Verdict.DENY:
             return None
         return f"the answer came from a model of {decision.vendor}, denied by rule {decision.rule}"
 
-    def providers(self, target: Target, call: Call) -> tuple[str, Sequence[str]] | None:
+    def providers(self, target: Target, labels: Labels) -> tuple[str, Sequence[str]] | None:
         """The router's vendor id and the providers that may serve; ``None`` where the channel does
-        not route.
+        not route, or policy only looks on.
         """
         router = self._routers.get(target.channel)
-        if router is None:
-            return None
         policy, now = self._policy(), datetime.now(UTC)
-        key = (policy.revision, target.id, call.labels)
+        if router is None or policy.mode is Mode.SHADOW:
+            return None
+        key = (policy.revision, target.id, labels)
         until, slugs = self._told.get(key, (now, ()))
         if until is not None and until <= now:
             if len(self._told) >= self.MOST_TOLD:
                 self._told.clear()
-            slugs = providers_allowed(policy, target, router, call.labels, now)
+            slugs = providers_allowed(policy, target, router, labels, now)
             self._told[key] = (policy.next_change(now), slugs)
         return router.vendor, slugs
 
-    def judge(self, target: Target, provider: str) -> str | None:
-        """Why an answer that a router had from ``provider`` may not be delivered, or ``None``."""
+    def provider(self, target: Target, named: str, labels: Labels) -> str | None:
+        """Why an answer that a router says is ``named``'s may not be delivered, or ``None``."""
         router = self._routers.get(target.channel)
-        party = router.provider(provider) if router is not None else None
+        party = router.provider(named) if router is not None else None
         if party is None or party.vendor == UNKNOWN:
             return None
         identity = served_by(target.identity, party)
-        decision = evaluate(self._policy(), target.id, identity, Labels(), datetime.now(UTC))
+        decision = evaluate(self._policy(), target.id, identity, labels, datetime.now(UTC))
         if decision.acted is not Verdict.DENY:
             return None
         return f"the answer came through {decision.vendor}, denied by rule {decision.rule}"

@@ -29,6 +29,10 @@ class Routes:
     patterns: tuple[tuple[str, Route], ...] = ()
     without_credentials: frozenset[str] = frozenset()
 
+    def all(self) -> tuple[Route, ...]:
+        """Every route, in no order that matters."""
+        return (*self.exact.values(), *(route for _, route in self.patterns))
+
     def find(self, model: str) -> Route:
         """The route of a model name. Raises ``ModelNotFound``."""
         route = self.exact.get(model)

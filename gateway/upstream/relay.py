@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from gateway.domain.call import Call
+from gateway.domain.decision import Labels
 from gateway.domain.events import (
     Event,
     Failed,
@@ -38,40 +39,41 @@ ERROR_BODY_WAIT = 5.0
 """Seconds that the body of an error is waited for: its status already says most."""
 
 
-class Routing(Protocol):
-    """What policy says of channels that route a request on by themselves."""
+class Answerable(Protocol):
+    """What policy says of whom an answer comes from, for the labels of the call."""
 
-    def providers(self, target: Target, call: Call) -> tuple[str, Sequence[str]] | None:
+    def providers(self, target: Target, labels: Labels) -> tuple[str, Sequence[str]] | None:
         """The router's vendor id and the slugs of the providers that may serve; ``None`` for a
         channel that does not route.
         """
         ...
 
-    def judge(self, target: Target, provider: str) -> str | None:
-        """Why an answer that came from this provider may not be delivered, or ``None``."""
+    def model(self, target: Target, reported: str, labels: Labels) -> str | None:
+        """Why an answer that names this model may not be delivered, or ``None``."""
+        ...
+
+    def provider(self, target: Target, named: str, labels: Labels) -> str | None:
+        """Why an answer that a router had from this provider may not be, or ``None``."""
         ...
 
 
 class RelayBackend:
     """Implements ``Backend`` for OpenAI-compatible endpoints.
 
-    ``judge_answer`` says why an answer of a target that names this model may not be delivered, or
-    ``None`` where it may; ``routing`` is for channels that route by themselves. ``tls`` checks
-    certificates; by default the system's trust store does.
+    ``judge`` says which answers may be delivered, and what a channel that routes by itself is told.
+    ``tls`` checks certificates; by default the system's trust store does.
     """
 
     def __init__(
         self,
         channels: Mapping[str, Channel],
         guard: EgressGuard,
-        judge_answer: Callable[[Target, str], str | None],
+        judge: Answerable,
         *,
-        routing: Routing | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._channels = channels
-        self._judge_answer = judge_answer
-        self._routing = routing
+        self._judge = judge
         self._pool = Pool(guard, tls or ssl.create_default_context())
 
     def ready(self, target: Target) -> bool:
@@ -93,8 +95,9 @@ class RelayBackend:
             clock = _Clock(channel, call)
             body = self._told(target, call, request_body(call.body, call.model, target.model))
             connection, status = await self._send(channel, clock, body)
-            named = connection.headers.get(b"x-inference-provider", b"").decode("latin-1")
-            if named and (why := self._judge_provider(target, named)) is not None:
+            named = _named(connection)
+            why = self._judge.provider(target, named, call.labels) if named else None
+            if why is not None:
                 raise AttemptFault(why, FailureKind.ANSWERED_BY_DENIED)
             if status != 200:
                 refusal = await self._refusal(connection, clock, status)
@@ -121,16 +124,13 @@ class RelayBackend:
 
     def _told(self, target: Target, call: Call, body: bytes) -> bytes:
         """The body with what a router must be told; as it is for a channel that does not route."""
-        routed = self._routing.providers(target, call) if self._routing is not None else None
+        routed = self._judge.providers(target, call.labels)
         if routed is None:
             return body
         told = tell(body, *routed)
         if told is None:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
-
-    def _judge_provider(self, target: Target, provider: str) -> str | None:
-        return self._routing.judge(target, provider) if self._routing is not None else None
 
     async def _send(self, channel: Channel, clock: _Clock, body: bytes) -> tuple[Connection, int]:
         """Send the request and wait for the answer's head; once more where a kept connection
@@ -192,12 +192,14 @@ class RelayBackend:
             raise AttemptFault(
                 "the answer is not a chat completion", FailureKind.MALFORMED
             ) from None
-        why = self._judge_answer(target, answer.model) if answer.model is not None else None
+        why = None
+        if answer.model is not None:
+            why = self._judge.model(target, answer.model, call.labels)
         if why is None and answer.provider is not None:
-            why = self._judge_provider(target, answer.provider)
+            why = self._judge.provider(target, answer.provider, call.labels)
         if why is not None:
             return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
-        started = Started(answer.model, answer.provider)
+        started = Started(answer.model, answer.provider or _named(connection))
         events: list[Event] = [started, Relayed(answer.data, answer.text)]
         if answer.usage is not None:
             events.append(answer.usage)
@@ -209,13 +211,19 @@ class RelayBackend:
             raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
         return StreamRelay(
             call.model,
-            partial(self._judge_answer, target),
-            partial(self._judge_provider, target),
+            partial(self._judge.model, target, labels=call.labels),
+            partial(self._judge.provider, target, labels=call.labels),
+            _named(connection),
         )
 
 
 def _media(connection: Connection) -> bytes:
     return connection.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def _named(connection: Connection) -> str | None:
+    """To whom Hugging Face's router says that the request went, which it does in a header."""
+    return connection.headers.get(b"x-inference-provider", b"").decode("latin-1") or None
 
 
 class _Clock:

@@ -20,7 +20,8 @@ from gateway.wire.sse import MOST_EVENT, EventSplitter
 
 class StreamRelay:
     """``judge`` says why an answer by the model it is given may not be delivered, or ``None``;
-    ``judge_provider`` says it of whom a router sent the request on to.
+    ``judge_provider`` says it of whom a router sent the request on to; ``provider`` is who that is
+    as far as the head of the answer says it.
 
     ``started`` once the first event with a choice has come, ``ended`` once no more is read,
     ``finished`` if that is because the answer is complete. The opening, which says nothing yet, is
@@ -33,6 +34,7 @@ class StreamRelay:
         asked: str,
         judge: Callable[[str], str | None],
         judge_provider: Callable[[str], str | None],
+        provider: str | None = None,
     ) -> None:
         self.started = False
         self.ended = False
@@ -42,7 +44,7 @@ class StreamRelay:
         self._reader = StreamReader(asked)
         self._splitter = EventSplitter()
         self._model: str | None = None
-        self._provider: str | None = None
+        self._provider = provider
         self._held: list[bytes] = []
         self._opening = 0
         self._flowing = False

@@ -44,6 +44,7 @@ class _Content(msgspec.Struct):
     audio: Any = None
     reasoning: Any = None
     reasoning_content: Any = None
+    provider_metadata: Any = None
 
     def says(self) -> bool:
         """Whether there is anything of the answer in it, reasoning that an app shows included."""
@@ -163,7 +164,7 @@ def read_answer(body: bytes, asked: str) -> Answer:
     return Answer(
         data=data,
         model=answer.model,
-        provider=answer.provider if isinstance(answer.provider, str) else None,
+        provider=_provider(answer.provider, answer.choices[0].message),
         usage=_usage(answer.usage),
         finish_reason=_REASONS.get(answer.choices[0].finish_reason or ""),
         text=sum(len(choice.message.content or "") for choice in answer.choices),
@@ -211,11 +212,13 @@ class StreamReader:
             # Within valid JSON a line's end can only stand between tokens.
             data = data.replace(b"\n", b" ").replace(b"\r", b" ")
         text, content, reason = 0, False, None
+        provider = _provider(chunk.provider)
         for choice in chunk.choices:
             delta = choice.delta
             if delta is not None:
                 text += len(delta.content or "")
                 content = content or delta.says()
+                provider = provider or _provider(None, delta)
             if choice.finish_reason is not None:
                 content = True
                 reason = _REASONS.get(choice.finish_reason)
@@ -227,7 +230,7 @@ class StreamReader:
             usage=_usage(chunk.usage),
             finish_reason=reason,
             model=chunk.model,
-            provider=chunk.provider if isinstance(chunk.provider, str) else None,
+            provider=provider,
         )
 
 
@@ -247,6 +250,20 @@ def _with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     }
     members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
     return msgspec.json.encode(members)
+
+
+def _provider(top: object, content: _Content | None = None) -> str | None:
+    """To whom a router says that it went: OpenRouter at the top of an answer, Vercel in
+    ``provider_metadata.gateway.routing`` of what it answers.
+    """
+    if isinstance(top, str):
+        return top
+    found: object = content.provider_metadata if content is not None else None
+    for name in ("gateway", "routing", "finalProvider"):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(name)
+    return found if isinstance(found, str) else None
 
 
 def _usage(usage: _Usage | None) -> Usage | None:

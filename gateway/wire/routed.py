@@ -20,8 +20,9 @@ _OPENROUTER_WIDENS = ("models", "route", "preset", "plugins")
 
 def tell(body: bytes, router: str, providers: Sequence[str]) -> bytes | None:
     """``body`` with what ``router`` (a vendor id) understands of ``providers`` (its own slugs);
-    ``None`` where nobody is left who may serve it. Raises ``ValueError`` where the body is no JSON
-    object.
+    ``None`` where nobody is left who may serve it, or where it asks for a tool that the router
+    itself runs: such a tool searches, or asks other models, where nobody has judged. Raises
+    ``ValueError`` where the body is no JSON object.
     """
     try:
         request = msgspec.json.decode(body)
@@ -29,7 +30,7 @@ def tell(body: bytes, router: str, providers: Sequence[str]) -> bytes | None:
         raise ValueError("the body is not JSON") from None
     if not isinstance(request, dict):
         raise ValueError("the body is no object")
-    told = _TELL[router](request, providers)
+    told = None if _asks_more(request) else _TELL[router](request, providers)
     return None if told is None else msgspec.json.encode(told)
 
 
@@ -44,8 +45,8 @@ def _openrouter(request: dict[str, Any], providers: Sequence[str]) -> dict[str, 
         "allow_fallbacks": False,
         "data_collection": "deny",
     }
-    if isinstance(wished.get("order"), list):
-        provider["order"] = _narrowed(wished["order"], only) or only
+    if order := _common(wished.get("order"), only):
+        provider["order"] = order
     return {**_without(request, "provider", *_OPENROUTER_WIDENS), "provider": provider}
 
 
@@ -55,11 +56,9 @@ def _vercel(request: dict[str, Any], providers: Sequence[str]) -> dict[str, Any]
     only = _narrowed(wished.get("only"), providers)
     if not only:
         return None
-    gateway = {
-        **_without(wished, "only", "order", "models"),
-        "only": only,
-        "order": _narrowed(wished.get("order"), only) or only,
-    }
+    gateway = {**_without(wished, "only", "order", "models"), "only": only}
+    if order := _common(wished.get("order"), only):
+        gateway["order"] = order
     told = _without(request, "models", "provideroptions")
     return {**told, "providerOptions": {**_without(options, "gateway"), "gateway": gateway}}
 
@@ -89,6 +88,18 @@ def _object(value: object) -> dict[str, Any]:
 
 def _narrowed(wished: object, allowed: Sequence[str]) -> list[str]:
     """What both name, in the app's order; all that is allowed where the app names nobody."""
-    if not isinstance(wished, list) or not wished:
-        return list(allowed)
-    return [word for word in wished if word in allowed]
+    return _common(wished, allowed) if isinstance(wished, list) and wished else list(allowed)
+
+
+def _common(wished: object, allowed: Sequence[str]) -> list[str]:
+    return [word for word in wished if word in allowed] if isinstance(wished, list) else []
+
+
+def _asks_more(request: Mapping[str, Any]) -> bool:
+    """Whether a tool is none of the app's own. An app's are functions; ``custom`` ones too."""
+    for key, tools in request.items():
+        if key.lower() == "tools" and isinstance(tools, list):
+            kinds = (tool.get("type") if isinstance(tool, dict) else None for tool in tools)
+            if any(kind not in ("function", "custom") for kind in kinds):
+                return True
+    return False

@@ -92,7 +92,8 @@ class VendorSimulator:
         ``retry_after`` (a header's value), ``code``, ``message``, ``type``;
         ``break_off`` and ``stall_mid_stream``: ``after`` (pieces sent before); ``other_model``:
         ``model``; ``answer``: ``delay`` seconds before, ``pause`` between pieces, ``words``,
-        ``linger`` between ``[DONE]`` and the end of the body, ``provider`` (what a router says);
+        ``linger`` between ``[DONE]`` and the end of the body, ``provider`` (what a router says),
+        ``content`` (more fields of message and delta), ``headers`` (more lines of the head);
         ``raw``: ``data``, bytes sent as they are, after which the connection is closed unless
         ``keep``.
         """
@@ -271,6 +272,7 @@ class _Exchange:
     async def _plain(self, behaviour: str) -> bool:
         words = self._options.get("words", WORDS)
         message = {"role": "assistant", "content": "".join(words), "refusal": None}
+        message |= self._options.get("content", {})
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         answer = {**self._head("chat.completion"), "choices": [choice], "usage": USAGE}
         body = json.dumps(answer).encode()
@@ -284,13 +286,15 @@ class _Exchange:
             await self._send(_head(200, "application/json", f"content-length: {len(body)}"))
             await self._send(body[:-1])
             return False
-        return await self._body(200, "application/json", body) and behaviour != "close_after"
+        extra = self._options.get("headers", "")
+        return await self._body(200, "application/json", body, extra) and behaviour != "close_after"
 
     async def _streamed(self, behaviour: str) -> bool:
         words = self._options.get("words", WORDS)
         fails = behaviour in ("break_off", "stall_mid_stream", "error_event")
         await self._open_stream()
-        await self._event({"role": "assistant", "content": ""})
+        more = self._options.get("content", {})
+        await self._event({"role": "assistant", "content": "", **more})
         for word in words[: self._options.get("after", 2)] if fails else words:
             await self._event({"content": word})
             await asyncio.sleep(self._options.get("pause", 0))
@@ -322,7 +326,8 @@ class _Exchange:
         }
 
     async def _open_stream(self) -> None:
-        await self._send(_head(200, "text/event-stream", "transfer-encoding: chunked"))
+        extra = self._options.get("headers", "")
+        await self._send(_head(200, "text/event-stream", f"{extra}transfer-encoding: chunked"))
 
     async def _close_stream(self) -> bool:
         await self._send(b"0\r\n\r\n")

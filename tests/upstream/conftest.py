@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.decision import Labels
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed
 from gateway.domain.identity import Identity, Locality
 from gateway.domain.target import Target
@@ -73,6 +74,19 @@ class Bench:
         return b"".join(e.data for e in events if isinstance(e, Relayed)).decode()
 
 
+class NoDeepSeek:
+    """No answer of a model of that name; no channel routes."""
+
+    def providers(self, target: Target, labels: Labels) -> None:
+        return None
+
+    def model(self, target: Target, reported: str, labels: Labels) -> str | None:
+        return "denied" if "deepseek" in reported else None
+
+    def provider(self, target: Target, named: str, labels: Labels) -> None:
+        return None
+
+
 MakeBench = Callable[..., Bench]
 
 
@@ -115,7 +129,7 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
         backend = RelayBackend(
             {"vendor": channel},
             guard,
-            lambda _, m: "denied" if "deepseek" in m else None,
+            NoDeepSeek(),
             tls=tls,
         )
         made.append(backend)

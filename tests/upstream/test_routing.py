@@ -12,13 +12,13 @@ import pytest
 
 from gateway.config.shipped import load_catalog, load_routers
 from gateway.domain.call import Call, Chat, Dialect
-from gateway.domain.decision import Verdict
+from gateway.domain.decision import Handling, Labels, Mode, Verdict
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Started
 from gateway.domain.identity import ChannelFacts, Deployment
 from gateway.domain.target import Target
 from gateway.engine.judge import Judge
 from gateway.policy.compile import Policy, compile_policy
-from gateway.policy.rules import Match, PolicyDocument, Rule, vendor_rule
+from gateway.policy.rules import Match, PolicyDocument, Rule, When, vendor_rule
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import RelayBackend
 from gateway.vendors.resolve import resolve
@@ -28,6 +28,8 @@ from tests.upstream.channels import channel
 CATALOG = load_catalog()
 FACTS = {
     "router": ChannelFacts("router", "openrouter", "openai", provider="openrouter"),
+    "vercel": ChannelFacts("vercel", "vercel", "openai", provider="vercel"),
+    "hf": ChannelFacts("hf", "huggingface", "openai", provider="huggingface"),
     "azure": ChannelFacts(
         "azure", "microsoft", "openai", deployments={"prod": Deployment("openai", "gpt-4o")}
     ),
@@ -49,12 +51,16 @@ class House:
         self.backend = RelayBackend(
             {name: channel(vendor.url, name=name) for name in FACTS},
             EgressGuard(lambda _: True),
-            self.judge.model,
-            routing=self.judge,
+            self.judge,
         )
 
     async def ask(
-        self, channel: str = "router", model: str = "openai/gpt-4o", **fields: object
+        self,
+        channel: str = "router",
+        model: str = "openai/gpt-4o",
+        *,
+        team: str | None = None,
+        **fields: object,
     ) -> list[Event]:
         body = {"model": "gpt", "messages": [], **fields}
         call = Call(
@@ -66,6 +72,7 @@ class House:
             chat=Chat(()),
             received=time.monotonic(),
             deadline=time.monotonic() + 20,
+            labels=Labels(team=team),
         )
         target = Target(channel, model, resolve(model, FACTS[channel], CATALOG))
         return [event async for event in self.backend.attempt(target, call)]
@@ -149,6 +156,103 @@ async def test_a_provider_that_nobody_knows_is_recorded_and_no_more(house: House
     events = await house.ask()
     assert events[0] == Started("gpt-4o-2024-08-06", "Brand New Cloud")
     assert isinstance(events[-1], Finished)
+
+
+async def test_who_asks_counts_before_and_after(house: House) -> None:
+    """A provider that only one team may not use: that team's list and answers are without it."""
+    ban = Rule(
+        "not-for-red",
+        Match(vendor=frozenset({"microsoft"})),
+        Verdict.DENY,
+        when=When(team=frozenset({"red"})),
+    )
+    house.policy = policy(ban, openrouter="allow", openai="allow", microsoft="allow")
+    house.vendor.behave("answer", provider="Azure")
+    (failed,) = await house.ask(team="red")
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["openai"]
+    assert failed == Failed(
+        FailureKind.ANSWERED_BY_DENIED,
+        "the answer came through microsoft, denied by rule not-for-red",
+    )
+    events = await house.ask(team="blue")
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["azure", "openai"]
+    assert isinstance(events[-1], Finished)
+
+
+async def test_what_only_one_team_may_use_is_delivered_to_it(house: House) -> None:
+    """The model of an answer is judged for who asked, as the target was."""
+    allow = Rule(
+        "blue-may",
+        Match(vendor=frozenset({"openai"})),
+        Verdict.ALLOW,
+        when=When(team=frozenset({"blue"})),
+    )
+    house.policy = policy(allow, microsoft="allow")
+    assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
+    (failed,) = await house.ask("azure", "prod", team="red")
+    assert isinstance(failed, Failed)
+    assert failed.kind is FailureKind.ANSWERED_BY_DENIED
+
+
+async def test_a_risky_provider_is_left_out_while_there_is_a_better_one(house: House) -> None:
+    """With nobody else it may serve; with ``warn`` it always may."""
+    house.policy = policy(openrouter="allow", openai="allow", microsoft="risky")
+    await house.ask()
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["openai"]
+    warned = Rule(
+        "warned", Match(vendor=frozenset({"microsoft"})), Verdict.RISKY, handling=Handling.WARN
+    )
+    house.policy = policy(warned, openrouter="allow", openai="allow")
+    await house.ask()
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["azure", "openai"]
+    house.policy = policy(openrouter="risky", openai="allow")
+    await house.ask()
+    assert house.vendor.requests[-1].json["provider"]["only"] == ["openai"]
+
+
+async def test_a_policy_in_shadow_tells_nobody_anything(house: House) -> None:
+    """It decides and records, and never acts: the body is the app's."""
+    house.policy = compile_policy([PolicyDocument("a", mode=Mode.SHADOW)])
+    await house.ask(models=["x/y"])
+    sent = house.vendor.requests[-1].json
+    assert (sent["models"], "provider" in sent) == (["x/y"], False)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_vercel_says_it_within_what_it_answers(house: House, stream: bool) -> None:
+    """And is told in fields of its own."""
+    house.policy = policy(vercel="allow", openai="allow")
+    routing = {"routing": {"finalProvider": "bedrock"}}
+    house.vendor.behave("answer", content={"provider_metadata": {"gateway": routing}})
+    (failed,) = await house.ask("vercel", stream=stream)
+    assert house.vendor.requests[-1].json["providerOptions"]["gateway"] == {"only": ["openai"]}
+    assert failed == Failed(
+        FailureKind.ANSWERED_BY_DENIED, "the answer came through amazon, denied by rule default"
+    )
+    routing["routing"]["finalProvider"] = "openai"
+    events = await house.ask("vercel", stream=stream)
+    assert events[0] == Started("gpt-4o-2024-08-06", "openai")
+    assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_hugging_face_says_it_in_a_header(house: House, stream: bool) -> None:
+    """Of an answer by a denied provider nothing is read."""
+    house.policy = policy(huggingface="allow", openai="allow", groq="allow")
+    house.vendor.behave("answer", headers="x-inference-provider: together\r\n")
+    (failed,) = await house.ask("hf", "openai/gpt-oss-20b:groq", stream=stream)
+    assert house.vendor.requests[-1].json["model"] == "openai/gpt-oss-20b:groq"
+    assert failed == Failed(
+        FailureKind.ANSWERED_BY_DENIED, "the answer came through together, denied by rule default"
+    )
+    house.vendor.behave("answer", headers="x-inference-provider: groq\r\n")
+    events = await house.ask("hf", "openai/gpt-oss-20b:groq", stream=stream)
+    assert events[0] == Started("gpt-4o-2024-08-06", "groq")
+    before = len(house.vendor.requests)
+    (failed,) = await house.ask("hf", "openai/gpt-oss-20b:together", stream=stream)
+    assert isinstance(failed, Failed)
+    assert failed.kind is FailureKind.EGRESS_REFUSED
+    assert len(house.vendor.requests) == before
 
 
 async def test_an_answer_of_azure_is_judged_by_the_name_of_its_model(house: House) -> None:

@@ -85,7 +85,7 @@ def test_vercel_is_told_no_one_else_whatever_the_body_holds(
         return
     gateway = told["providerOptions"]["gateway"]
     assert set(gateway["only"]) <= set(providers)
-    assert set(gateway["order"]) <= set(providers)
+    assert set(gateway.get("order", [])) <= set(providers)
     assert gateway["only"]
     assert "models" not in (*folded(told), *folded(gateway))
     assert folded(told["providerOptions"]).count("gateway") == 1
@@ -116,6 +116,24 @@ def test_an_app_may_narrow_what_policy_leaves() -> None:
         "allow_fallbacks": False,
         "data_collection": "deny",
     }
+
+
+@pytest.mark.parametrize("router", ["openrouter", "vercel", "huggingface"])
+def test_tools_that_the_router_runs_are_not_asked_for(router: str) -> None:
+    """They search, or ask other models; an app's own functions are sent on."""
+    body = {"model": "m:groq", "tools": [{"type": "function", "function": {"name": "f"}}]}
+    assert said(body, router, PROVIDERS)["tools"] == body["tools"]
+    for odd in ({"type": "openrouter:web_search"}, {"x": 1}, "x"):
+        assert said({"model": "m:groq", "Tools": [odd]}, router, PROVIDERS) is None
+
+
+def test_no_order_is_made_where_the_app_names_none() -> None:
+    """A router's own order (price, load) stays; one of denied providers is no order."""
+    for wish in ({}, {"order": ["anthropic"]}):
+        told = said({"model": "m", "provider": wish}, "openrouter", PROVIDERS)
+        assert "order" not in told["provider"]
+        told = said({"model": "m", "providerOptions": {"gateway": wish}}, "vercel", PROVIDERS)
+        assert told["providerOptions"]["gateway"] == {"only": list(PROVIDERS)}
 
 
 def test_a_target_of_hugging_face_names_its_provider() -> None:
