@@ -12,7 +12,10 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
+from gateway.cli.policy_diff import diff_
 from gateway.cli.policy_signing import keygen, sign, verify_
+from gateway.cli.policy_test import test_
+from gateway.cli.text import counted
 from gateway.domain.decision import Labels
 from gateway.errors import DocumentError
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
@@ -46,7 +49,7 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
         else:
             for problem in problems:
                 click.echo(problem)
-            click.secho(f"{_counted(len(problems), 'mistake')}: not loaded", fg="red", bold=True)
+            click.secho(f"{counted(len(problems), 'mistake')}: not loaded", fg="red", bold=True)
         sys.exit(1)
     facts = {
         "rules": len(loaded.rules),
@@ -58,13 +61,9 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
         answer = {"revision": loaded.revision, "mode": loaded.mode, **facts, "problems": []}
         click.echo(json.dumps(answer))
     else:
-        counted = ", ".join(_counted(count, name.rstrip("s")) for name, count in facts.items())
-        click.echo(f"{settings.policy.dir}: {counted}; mode {loaded.mode}")
+        held = ", ".join(counted(count, name.rstrip("s")) for name, count in facts.items())
+        click.echo(f"{settings.policy.dir}: {held}; mode {loaded.mode}")
         click.echo(f"revision {loaded.revision}")
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 @policy.command("explain")
@@ -163,5 +162,5 @@ def _words(value: object) -> str:
     return " ".join(value) if isinstance(value, list) else str(value)
 
 
-for command in (keygen, sign, verify_):
+for command in (test_, diff_, keygen, sign, verify_):
     policy.add_command(command)

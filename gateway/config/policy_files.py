@@ -59,7 +59,8 @@ class PolicyLoader:
     def tested(self, sources: Sources, files: Files) -> Policy:
         """The same without a look at the signature: for whoever is about to sign."""
         policy, written = self._compiled(sources, files)
-        failures = {f.name: f.message for f in run_tests(policy, self._resolver, datetime.now(UTC))}
+        tested = run_tests(policy, self._resolver, datetime.now(UTC))
+        failures = {one.test.name: one.failure for one in tested if one.failure is not None}
         problems = [
             document.problem(
                 ("tests", index, "name"), f"the test {test.name!r}: {failures[test.name]}"
