@@ -16,7 +16,9 @@ from tests.end_to_end.running import POLICY, RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
 
 CUT = f"{POLICY}in_flight: cut\n"
-PATIENT = {"answer_timeout: 2": "answer_timeout: 60", "idle_timeout: 2": "idle_timeout: 60"}
+PATIENT = {
+    f"{wait}_timeout: 2": f"{wait}_timeout: 60" for wait in ("first_token", "answer", "idle")
+}
 WORDS = tuple(f" word{n}" for n in range(12))
 
 
@@ -26,15 +28,20 @@ def vendor() -> Iterator[VendorSimulator]:
         yield simulator
 
 
+def patient(vendor: VendorSimulator) -> str:
+    text = configuration(vendor.url, models="  only-local: {targets: [local/smollm2]}")
+    for short, long in PATIENT.items():
+        text = text.replace(short, long)
+    return text
+
+
 @pytest.fixture(scope="module")
 def gateway(
     tmp_path_factory: pytest.TempPathFactory, vendor: VendorSimulator
 ) -> Iterator[RunningGateway]:
     """One that waits long for its vendor, so that only a ban can end an answer."""
-    text = configuration(vendor.url).replace("first_token_timeout: 2", "first_token_timeout: 60")
-    for short, long in PATIENT.items():
-        text = text.replace(short, long)
-    with RunningGateway(tmp_path_factory.mktemp("gateway"), text, policy=CUT) as running:
+    folder = tmp_path_factory.mktemp("gateway")
+    with RunningGateway(folder, patient(vendor), policy=CUT) as running:
         yield running
 
 
@@ -104,10 +111,13 @@ def test_with_nothing_left_the_app_hears_of_the_ban(
     assert "denied by rule ban-openai" in body["error"]["message"]
 
 
-def streamed(gateway: RunningGateway, pieces: list[str]) -> str:
+def streamed(gateway: RunningGateway, pieces: list[str], model: str = "gpt-4o") -> str:
     """Read a stream into ``pieces``; how it ended."""
     stream = gateway.sdk.chat.completions.create(
-        model="gpt-4o", messages=[{"role": "user", "content": "Say it."}], stream=True
+        model=model,
+        messages=[{"role": "user", "content": "Count from one to a thousand."}],
+        max_tokens=900,
+        stream=True,
     )
     try:
         for chunk in stream:
@@ -176,6 +186,69 @@ def test_a_rule_that_begins_by_its_date_cuts_too(
     assert status == 200
     assert headers["x-gateway-failover"] == "policy"
     assert timedelta(0) <= datetime.now(UTC) - begins < timedelta(seconds=20)
+
+
+def test_a_stream_without_content_yet_comes_from_the_next_target(
+    gateway: RunningGateway, vendor: VendorSimulator
+) -> None:
+    """Its role had come from the vendor; the app sees one whole stream all the same."""
+    vendor.behave("stall_mid_stream", after=0)
+    before = len(vendor.requests)
+    pieces: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(streamed, gateway, pieces)
+        until = time.monotonic() + 10
+        while len(vendor.requests) == before:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        ban(gateway)
+        assert reading.result(60) == "finished"
+    assert pieces
+    record = last_record(gateway)
+    assert [attempt["outcome"] for attempt in record["attempts"]] == ["policy_cut", "served"]
+    assert (vendor.open, len(vendor.requests)) == (0, before + 1)
+
+
+def test_weights_that_are_banned_stop_in_the_midst_of_an_answer(gateway: RunningGateway) -> None:
+    """A local target is cut as a vendor's is."""
+    pieces: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(streamed, gateway, pieces, "only-local")
+        until = time.monotonic() + 20
+        while not pieces:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        (gateway.policies / "10-vendors.yaml").write_text(
+            f"{CUT}rules:\n  - {{id: no-weights, match: {{vendor: [huggingface], "
+            "roles: [weights]}, verdict: deny}\n"
+        )
+        assert reading.result(30) == "stream_interrupted"
+    record = last_record(gateway)
+    assert (record["outcome"], record["attempts"][0]["outcome"]) == ("broken", "policy_cut")
+
+
+def test_every_worker_process_cuts_what_it_runs(
+    tmp_path_factory: pytest.TempPathFactory, vendor: VendorSimulator
+) -> None:
+    """Eight answers that are waited for in two processes: all come from the next target."""
+    vendor.behave("stall")
+    before = len(vendor.requests)
+    folder = tmp_path_factory.mktemp("two")
+    flags = ("--workers", "2")
+    with (
+        RunningGateway(folder, patient(vendor), policy=CUT, flags=flags) as two,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        asked = [pool.submit(two.ask) for _ in range(8)]
+        until = time.monotonic() + 20
+        while len(vendor.requests) < before + 8:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        ban(two)
+        answers = [one.result(60) for one in asked]
+    assert {headers["x-gateway-failover"] for _, _, headers in answers} == {"policy"}
+    assert {status for status, _, _ in answers} == {200}
+    assert (vendor.open, len(vendor.requests)) == (0, before + 8)
 
 
 def test_who_is_not_meant_by_the_rule_is_not_cut(
