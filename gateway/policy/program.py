@@ -191,10 +191,10 @@ class Programs:
     def __init__(self, index: RuleIndex, default: Verdict) -> None:
         self._index = index
         self._default = default
-        self._met: dict[tuple[str, str, str], tuple[Identity, tuple[Brief, ...]]] = {}
+        self._met: dict[tuple[str, str, str, str], tuple[Identity, tuple[Brief, ...]]] = {}
 
     def briefs(self, target: str, identity: Identity) -> tuple[Brief, ...]:
-        key = (target, identity.developer, identity.model)
+        key = (target, identity.developer, identity.model, identity.source)
         known = self._met.get(key)
         # Mostly the very same object: comparing all that is in it costs more than the lookup.
         if known is not None and (known[0] is identity or known[0] == identity):

@@ -62,5 +62,5 @@ def served_by(identity: Identity, provider: Party) -> Identity:
         locality=identity.locality,
         parties=(*identity.parties, provider),
         region=identity.region,
-        source=identity.source,
+        source=f"{identity.source}; sent on to {provider.vendor}",
     )
