@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,12 +32,14 @@ from gateway.domain.target import Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
-from gateway.errors import InternalFault
+from gateway.errors import InternalFault, StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import LocalState, PolicyState, State
 from gateway.local.client import LocalBackend
+from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
+from gateway.readiness.capacity import Capacity, measure
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
@@ -44,6 +47,10 @@ from gateway.vendors.resolve import local_identity, resolve
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
+
+
+MEASURED_WITHIN = 120.0
+"""Seconds for a local model to get ready to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +319,35 @@ def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
         )
         for name, section in settings.channels.items()
     }
+
+
+async def measure_local(
+    settings: Settings, models: Collection[str], prompt_tokens: int
+) -> dict[str, Capacity]:
+    """Start the named local models, measure each by itself, and end them again."""
+    inventory = Inventory(settings)
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="gateway-measure-") as folder:
+        for name in models:
+            model = inventory.local[name]
+            supervisor = Supervisor([model], Path(folder), settings.state.dir)
+            await supervisor.start()
+            backend = LocalBackend(supervisor.sockets())
+            await backend.start()
+            try:
+                if not await backend.wait_ready(name, MEASURED_WITHIN):
+                    raise StateError(f"local/{name} cannot be measured: it does not get ready")
+                found[name] = await measure(
+                    backend,
+                    inventory.target(f"{LOCAL}/{name}"),
+                    slots=model.slots,
+                    sha256=model.manifest.sha256,
+                    prompt_tokens=min(prompt_tokens, model.context // 2),
+                )
+            finally:
+                await backend.stop()
+                await supervisor.stop()
+    return found
 
 
 def offline_engine(settings: Settings, model: str) -> Engine:

@@ -14,6 +14,7 @@ import click
 from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
 from gateway.cli.policy_diff import diff_
 from gateway.cli.policy_signing import keygen, sign, verify_
+from gateway.cli.policy_simulate import simulate_
 from gateway.cli.policy_test import test_
 from gateway.cli.text import counted
 from gateway.domain.decision import Labels
@@ -162,5 +163,5 @@ def _words(value: object) -> str:
     return " ".join(value) if isinstance(value, list) else str(value)
 
 
-for command in (test_, diff_, keygen, sign, verify_):
+for command in (test_, diff_, simulate_, keygen, sign, verify_):
     policy.add_command(command)

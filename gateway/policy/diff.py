@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from gateway.domain.decision import Decision
+from gateway.domain.decision import Decision, Drain
 from gateway.domain.target import Target
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
-from gateway.policy.request_classes import LABELS, Classes, RequestClass, classes_of
-
-OTHER = "any other"
-"""Stands for every value of a label that no rule mentions, and for none."""
+from gateway.policy.program import Brief
+from gateway.policy.request_classes import EVER, LABELS, Classes, classes_of
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a policy says. ``acted`` is the verdict that is acted on, ``drain`` its span as text."""
+    """What a policy says. ``acted`` is the verdict that is acted on; ``drain`` what a drain still
+    sends: ``all``, ``none``, or between which instants it falls.
+    """
 
     verdict: str
     acted: str
@@ -29,15 +29,14 @@ class Outcome:
     drain: str | None
 
     @classmethod
-    def of(cls, decision: Decision) -> Outcome:
-        drain = decision.drain
+    def of(cls, decision: Decision, at: datetime) -> Outcome:
         return cls(
             str(decision.verdict),
             str(decision.acted),
             decision.rule,
             str(decision.handling) if decision.handling is not None else None,
             decision.waiver,
-            f"{drain.start.isoformat()} to {drain.end.isoformat()}" if drain else None,
+            _drained(decision.drain, at) if decision.drain is not None else None,
         )
 
     def differs_in_verdict(self, other: Outcome) -> bool:
@@ -45,84 +44,108 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
-    """Requests that change in the same way. For each label the values that are meant, ``any other``
-    among them; an empty list stands for every value. ``tags`` are the sets that are meant, of the
-    tags that are mentioned at all (``mentioned``). ``spans`` are (from, until), the end ``None``
-    where there is none.
+class Values:
+    """Of a label: one of ``any_of``, or anything but ``none_of`` (no label at all, too). Both are
+    empty where the label does not matter.
     """
 
-    team: tuple[str, ...]
-    app: tuple[str, ...]
-    environment: tuple[str, ...]
-    data_class: tuple[str, ...]
-    tags: tuple[tuple[str, ...], ...]
-    mentioned: tuple[str, ...]
-    spans: tuple[tuple[datetime, datetime | None], ...]
+    any_of: tuple[str, ...] = ()
+    none_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """At least one tag of each set of ``any_of``, and no tag of ``none_of``."""
+
+    any_of: tuple[tuple[str, ...], ...] = ()
+    none_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests that change in the same way. ``tags`` are alternatives, none where tags do not
+    matter; ``spans`` are (from, until): ``None`` is the beginning and the end of time.
+    """
+
+    team: Values
+    app: Values
+    environment: Values
+    data_class: Values
+    tags: tuple[Tags, ...]
+    spans: tuple[tuple[datetime | None, datetime | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """``verdict`` says whether the verdict changes, or only rule, handling, waiver or drain."""
 
-    target: str
+    targets: tuple[str, ...]
     old: Outcome
     new: Outcome
     verdict: bool
     requests: Requests
 
 
-_Box: TypeAlias = tuple[frozenset[object], ...]
-"""For each label, for the tags and for time: the cases that are meant."""
+_Found: TypeAlias = tuple[Outcome, Outcome, Requests]
+_Box: TypeAlias = tuple[frozenset[int], ...]
+"""The cases that are meant, by number: for each label, for the tags and for time."""
 
 
-def diff(old: Policy, new: Policy, targets: Iterable[Target], start: datetime) -> Iterator[Change]:
-    """Every change from ``start`` on, by target, those of the verdict first. Raises StartupError
-    where a target has too many classes of requests to look at all.
+def diff(old: Policy, new: Policy, targets: Iterable[Target], start: datetime) -> list[Change]:
+    """Every change from ``start`` on (``EVER``: the past as well), those of the verdict first,
+    targets that change in the same way together. Raises StartupError where a target has too many
+    classes of requests to look at all.
     """
+    known: dict[tuple[tuple[Brief, ...], tuple[Brief, ...]], list[_Found]] = {}
+    concerned: dict[_Found, list[str]] = {}
     for target in targets:
-        briefs = [
-            *old.briefs(target.id, target.identity),
-            *new.briefs(target.id, target.identity),
-        ]
-        classes = classes_of(briefs, start)
-        found: dict[tuple[Outcome, Outcome], list[_Box]] = {}
-        for one in classes:
-            before, after = (_outcome(policy, target, one) for policy in (old, new))
-            if before != after:
-                found.setdefault((before, after), []).append(_box(one))
-        changes = [
-            Change(
-                target.id,
-                before,
-                after,
-                before.differs_in_verdict(after),
-                _requests(box, classes),
-            )
-            for (before, after), boxes in found.items()
-            for box in _merged(boxes)
-        ]
-        yield from sorted(changes, key=lambda change: not change.verdict)
+        key = (
+            old.briefs(target.id, target.identity),
+            new.briefs(target.id, target.identity),
+        )
+        # Of two targets of which nothing else can be said, nothing else changes.
+        if key not in known:
+            known[key] = list(_found(old, new, target, classes_of((*key[0], *key[1]), start)))
+        for found in known[key]:
+            concerned.setdefault(found, []).append(target.id)
+    changes = [
+        Change(tuple(ids), before, after, before.differs_in_verdict(after), requests)
+        for (before, after, requests), ids in concerned.items()
+    ]
+    return sorted(changes, key=lambda change: not change.verdict)
 
 
-def _outcome(policy: Policy, target: Target, one: RequestClass) -> Outcome:
-    return Outcome.of(evaluate(policy, target.id, target.identity, one.labels, one.at))
-
-
-def _box(one: RequestClass) -> _Box:
-    labels = [frozenset({getattr(one.labels, label)}) for label in LABELS]
-    return (*labels, frozenset({one.labels.tags}), frozenset({one.span}))
+def _found(old: Policy, new: Policy, target: Target, classes: Classes) -> Iterator[_Found]:
+    boxes: dict[tuple[Outcome, Outcome], list[_Box]] = {}
+    for one in classes:
+        before, after = (
+            Outcome.of(evaluate(policy, target.id, target.identity, one.labels, one.at), one.at)
+            for policy in (old, new)
+        )
+        if before != after:
+            box = tuple(frozenset({case}) for case in one.cases)
+            boxes.setdefault((before, after), []).append(box)
+    for (before, after), alike in boxes.items():
+        for box in _merged(alike):
+            yield before, after, _requests(box, classes)
 
 
 def _merged(boxes: list[_Box]) -> list[_Box]:
-    """Fewer boxes that hold the same classes: those that differ in one thing become one, thing
-    after thing, until nothing more can be joined.
+    """Fewer boxes that hold the same classes. What is joined first decides how many are left, so
+    each axis gets to be the first once.
     """
+    axes = range(len(boxes[0]))
+    tries = [_joined(boxes, (*axes[first:], *axes[:first])) for first in axes]
+    return min(tries, key=len)
+
+
+def _joined(boxes: list[_Box], axes: Sequence[int]) -> list[_Box]:
+    """Boxes that differ in one thing become one, thing after thing, until none do."""
     before = len(boxes) + 1
     while len(boxes) < before:
         before = len(boxes)
-        for axis in range(len(boxes[0])):
-            joined: dict[_Box, frozenset[object]] = {}
+        for axis in axes:
+            joined: dict[_Box, frozenset[int]] = {}
             for box in boxes:
                 rest = (*box[:axis], *box[axis + 1 :])
                 joined[rest] = joined.get(rest, frozenset()) | box[axis]
@@ -133,39 +156,73 @@ def _merged(boxes: list[_Box]) -> list[_Box]:
 def _requests(box: _Box, classes: Classes) -> Requests:
     *labels, tags, spans = box
     team, app, environment, data_class = (
-        _words(cases, classes.values[label]) for label, cases in zip(LABELS, labels, strict=True)
+        _values(cases, classes.values[number]) for number, cases in enumerate(labels)
     )
-    sets = sorted(tuple(sorted(some)) for some in tags if isinstance(some, frozenset))
-    every = len(sets) == 2 ** len(classes.tags)
-    numbers = sorted(span for span in spans if isinstance(span, int))
     return Requests(
         team,
         app,
         environment,
         data_class,
-        tags=() if every else tuple(sets),
-        mentioned=classes.tags,
-        spans=tuple(_joined(numbers, classes.spans)),
+        tags=tuple(_alternatives(tags, classes)),
+        spans=tuple(_together(spans, classes.spans)),
     )
 
 
-def _words(cases: frozenset[object], values: tuple[str, ...]) -> tuple[str, ...]:
-    """Empty for every case."""
-    if len(cases) == len(values) + 1:
-        return ()
-    named = sorted(word for word in cases if isinstance(word, str))
-    return (*named, OTHER) if None in cases else tuple(named)
+def _values(meant: frozenset[int], cases: Sequence[tuple[str, ...]]) -> Values:
+    other = len(cases) - 1
+    if other in meant:
+        left = (word for n, words in enumerate(cases) if n not in meant for word in words)
+        return Values(none_of=tuple(sorted(left)))
+    return Values(any_of=tuple(sorted(word for number in meant for word in cases[number])))
 
 
-def _joined(
-    numbers: list[int], starts: tuple[datetime, ...]
-) -> Iterator[tuple[datetime, datetime | None]]:
+def _alternatives(meant: frozenset[int], classes: Classes) -> Iterator[Tags]:
+    """Few conditions on tags that hold for the cases that are meant and for no other: each begins
+    as all that is known of one case, and drops whatever does not keep another case out.
+    """
+    if len(meant) == len(classes.tags):
+        return
+    others = [met for n, (met, _) in enumerate(classes.tags) if n not in meant]
+    left = {classes.tags[number][0] for number in meant}
+    everything = frozenset(range(len(classes.sets)))
+    for number in sorted(meant):
+        met = classes.tags[number][0]
+        if met not in left:
+            continue
+        hit, missed = set(met), set(everything - met)
+        for literals in (missed, hit):
+            for literal in sorted(literals):
+                literals.remove(literal)
+                if any(_fits(other, hit, missed) for other in others):
+                    literals.add(literal)
+        left = {case for case in left if not _fits(case, hit, missed)}
+        none = frozenset().union(*(classes.sets[n] for n in missed))
+        some = sorted(tuple(sorted(classes.sets[n] - none)) for n in hit)
+        yield Tags(tuple(some), tuple(sorted(none)))
+
+
+def _fits(met: frozenset[int], hit: set[int], missed: set[int]) -> bool:
+    return hit <= met and missed.isdisjoint(met)
+
+
+def _together(
+    meant: frozenset[int], starts: Sequence[datetime]
+) -> Iterator[tuple[datetime | None, datetime | None]]:
     """Spans that follow each other, as one."""
     ends = (*starts[1:], None)
-    at = 0
-    while at < len(numbers):
-        last = at
-        while last + 1 < len(numbers) and numbers[last + 1] == numbers[last] + 1:
-            last += 1
-        yield starts[numbers[at]], ends[numbers[last]]
-        at = last + 1
+    first: int | None = None
+    for number in range(len(starts)):
+        if number not in meant:
+            continue
+        first = number if first is None else first
+        if number + 1 not in meant:
+            yield None if starts[first] == EVER else starts[first], ends[number]
+            first = None
+
+
+def _drained(drain: Drain, at: datetime) -> str:
+    if at < drain.start:
+        return "all"
+    if at >= drain.end:
+        return "none"
+    return f"{drain.start.isoformat()}/{drain.end.isoformat()}"

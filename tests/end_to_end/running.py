@@ -122,10 +122,13 @@ class RunningGateway:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=30)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command of the command line, on the same files."""
+    def run(self, *arguments: str, policy: bool = True) -> subprocess.CompletedProcess[str]:
+        """Another command of the command line, on the same files; without ``policy`` it is not
+        told the policy folder.
+        """
+        files = self._files() if policy else self._files()[:2]
         return subprocess.run(
-            [*_cli(), *arguments, *self._files()],
+            [*_cli(), *arguments, *files],
             capture_output=True,
             text=True,
             timeout=60,
