@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
 from gateway.cli.status import status
+from gateway.cli.text import say_error
 from gateway.cli.toggles import ban, unban
 from gateway.cli.vendors import vendors
 from gateway.errors import GatewayError
@@ -33,6 +34,5 @@ def main() -> None:
     try:
         root(prog_name="gateway")
     except GatewayError as error:
-        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        click.echo(error.message, err=True)
+        say_error(error)
         sys.exit(1)

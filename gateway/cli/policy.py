@@ -16,7 +16,7 @@ from gateway.cli.policy_diff import diff_
 from gateway.cli.policy_signing import keygen, sign, verify_
 from gateway.cli.policy_simulate import simulate_
 from gateway.cli.policy_test import test_
-from gateway.cli.text import counted
+from gateway.cli.text import COLOURS, counted
 from gateway.domain.decision import Labels
 from gateway.errors import DocumentError
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
@@ -109,9 +109,6 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-_COLOURS = {"allow": "green", "risky": "yellow", "deny": "red"}
-
-
 def _print(explanation: Explanation) -> None:
     policy_, request = explanation.policy, explanation.request
     labels = asdict(request)
@@ -135,7 +132,7 @@ def _print_target(target: ExplainedTarget, rules: Mapping[str, ExplainedRule]) -
         f"{' '.join(target.jurisdiction) or 'no jurisdiction'}"
     )
     handling = f", {target.handling}" if target.handling else ""
-    verdict = click.style(f"{target.verdict}{handling}", fg=_COLOURS[target.verdict], bold=True)
+    verdict = click.style(f"{target.verdict}{handling}", fg=COLOURS[target.verdict], bold=True)
     reason = f": {target.reason}" if target.reason else ""
     click.echo(f"  {verdict} by {_place(target.rule, rules)}{reason}")
     if target.reference:

@@ -12,7 +12,7 @@ from gateway.domain.target import Target
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
 from gateway.policy.program import Brief
-from gateway.policy.request_classes import EVER, LABELS, Classes, classes_of
+from gateway.policy.request_classes import EVER, Classes, classes_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,11 @@ class Classes:
         counts = [len(cases) for cases in (*self.values, self.tags)]
         for who in itertools.product(*(range(count) for count in counts)):
             *numbers, tag = who
-            words = [
+            team, app, environment, data_class = (
                 next(iter(cases[number]), None)
                 for cases, number in zip(self.values, numbers, strict=True)
-            ]
-            labels = Labels(*words, self.tags[tag][1])
+            )
+            labels = Labels(team, app, environment, data_class, self.tags[tag][1])
             for span, at in enumerate(self.spans):
                 yield RequestClass((*who, span), labels, at)
 
