@@ -36,6 +36,11 @@ check: setup $(STAMPS)/dev ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
+	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new
+	mv docs/vendor-resolver.md.new docs/vendor-resolver.md
+
 .PHONY: format
 format: $(STAMPS)/dev ## Format the code and mend what the linter can
 	$(BIN)/ruff format gateway tests deploy benchmarks
@@ -84,9 +89,12 @@ $(STAMPS)/gateway: pyproject.toml $(STAMPS)/local $(STAMPS)/model
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/gateway
+# litellm is there for the map of model ids that it carries; nothing imports it, and none of its
+# dependencies are installed.
+$(STAMPS)/dev: requirements/dev.txt requirements/prices.txt $(STAMPS)/gateway
 	@echo "installing what checks and tests need"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/prices.txt
 	@touch $@
 
 # Pinned versions with hashes and without addresses. Needs uv.
@@ -103,3 +111,4 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/llama.in --no-deps -o requirements/llama.txt
 	$(COMPILE) requirements/model.in --no-deps -o requirements/model.txt
+	$(COMPILE) requirements/prices.in --no-deps -o requirements/prices.txt

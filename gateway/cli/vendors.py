@@ -107,6 +107,7 @@ class Shown:
     channels: tuple[str, ...]
     source: str
     retrieved: date
+    checked: bool
 
 
 @vendors.command("list")
@@ -194,6 +195,7 @@ def _shown(vendor: Vendor, catalog: Catalog, settings: Settings) -> Shown:
         ),
         source=vendor.source,
         retrieved=vendor.retrieved,
+        checked=vendor.checked,
     )
 
 
@@ -231,7 +233,8 @@ def _print(row: Shown, legal: tuple[LegalIdentity, ...]) -> None:
         ("channels here", row.channels),
     ):
         click.echo(f"  {what}: {' '.join(words) or 'none'}")
-    click.echo(f"  source: {row.source} ({row.retrieved})")
+    checked = "checked" if row.checked else "not checked"
+    click.echo(f"  source: {row.source} ({row.retrieved}, {checked})")
     for identity in legal:
         numbers = "".join(f", {number}" for number in sorted(map(str, identity.identifiers)))
         checked = "checked" if identity.checked else "not checked"

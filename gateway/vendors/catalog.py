@@ -19,6 +19,7 @@ _KINDS = frozenset({"developer", "cloud", "aggregator"})
 class Vendor:
     """One vendor. ``home`` is ISO 3166-1 alpha-2; ``parents`` are vendor ids; ``kind`` is what it
     does: ``developer`` trains models, ``cloud`` serves them, ``aggregator`` sends on to others.
+    ``checked`` says whether the page of ``source`` was read against the row.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Vendor:
     kind: frozenset[str]
     source: str
     retrieved: date
+    checked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def _vendor(row: Mapping[str, Any]) -> Vendor:
         kind=frozenset(row["kind"]),
         source=row["source"],
         retrieved=row["retrieved"],
+        checked=bool(row.get("checked", False)),
     )
 
 

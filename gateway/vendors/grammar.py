@@ -24,7 +24,7 @@ _REGIONS = {
 _STAMP = re.compile(
     r"""(?: @(?:\d{8}|latest|default)          # Vertex
           | -maas                              # Vertex, served by Google
-          | [-:]v\d+:\d+(?::\d+k)?            # Bedrock
+          | (?<!\Aembed)[-:]v\d+:\d+(?::\d+k)?   # Bedrock; Cohere's embed-v4 is called so
           | (?<=\db)-\d:\d                    # Bedrock: gpt-oss-120b-1:0
           | -20\d{6} | -20\d\d-\d\d-\d\d | -\d\d-20\d\d   # dates
           | (?<=-preview)-\d\d-\d\d
@@ -45,7 +45,7 @@ _CLAUDE_2 = re.compile(r"claude-v(\d)(?::(\d)(?::\d+k)?)?\Z")
 _LLAMA = re.compile(r"(?:meta-)?llama-?v?(\d)(?:[-.p](\d)(?=-|\Z))?(?=-|\Z)")
 _AWS_REGION = re.compile(r"[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d\Z")
 _BEDROCK_SEGMENT = re.compile(
-    r"(?:claude_platform|converse|converse_like|invoke|\d+-month-commitment)\Z"
+    r"(?:\*|claude_platform|converse|converse_like|invoke|\d+-month-commitment)\Z"
 )
 _QUANT = re.compile(r"(?:i?q\d\w*|fp\d+|bf16|cloud|latest)\Z")
 _TOKENS = re.compile(r"[^a-z0-9]+")
@@ -181,7 +181,7 @@ def _path(model_id: str) -> ModelId:
     parts = [part for part in model_id.split("/") if part]
     if not parts:
         return ModelId(model_id, opaque=True)
-    if parts[-1].startswith("ft:"):
+    if parts[-1].lower().startswith("ft:"):
         base = parts[-1].split(":")[1]
         return ModelId(base, parts[-2].lstrip("~") if parts[1:] else None, opaque=not base)
     if parts[0] == "accounts":

@@ -22,6 +22,8 @@ from gateway.vendors.catalog import Catalog
 
 _OPERATORS_NAMES = frozenset({"sagemaker", "sagemaker_chat"})
 """Where an id is the name of an endpoint that the operator made up."""
+_AZURE_CATALOGUE = "azure_ai"
+"""Azure AI's models have the names of its published catalogue; Azure OpenAI's are deployments."""
 
 
 def resolve(model_id: str, channel: ChannelFacts, catalog: Catalog) -> Identity:
@@ -97,13 +99,15 @@ def _developer(
 ) -> tuple[str, tuple[str, ...], str]:
     """Developer, lineage and where that is written."""
     where = f"catalog {catalog.version}"
-    named_by_operator = (channel.provider or "").lower() in _OPERATORS_NAMES
-    if parsed.opaque or named_by_operator or "microsoft" in (channel.vendor, provider):
+    written = (channel.provider or "").lower()
+    deployed = "microsoft" in (channel.vendor, provider) and written != _AZURE_CATALOGUE
+    if parsed.opaque or deployed or written in _OPERATORS_NAMES:
         return UNKNOWN, (), f"{where}: the id says nothing of the developer"
     family = catalog.family(grammar.tokens(parsed.name))
     publisher = catalog.canonical(parsed.publisher) if parsed.publisher else None
     trained = publisher is not None and catalog.trains(publisher)
-    if "perplexity" in (channel.vendor, provider, publisher):
+    wraps = "perplexity" in (channel.vendor, provider) and parsed.publisher is None
+    if wraps or publisher == "perplexity":
         return UNKNOWN, (), f"{where}: a wrapper says nothing of the developer"
     if parsed.publisher and publisher is None and not catalog.repacks(parsed.publisher):
         # Somebody's fine-tune may bear the name of what it derives from.
