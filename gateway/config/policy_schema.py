@@ -88,7 +88,10 @@ class MatchSection(Closed):
             raise PydanticCustomError(
                 "empty_match",
                 "an empty match would be every target",
-                {"hint": "name a vendor, jurisdiction, locality, region, channel or model"},
+                {
+                    "hint": "name a vendor, jurisdiction, locality, region, channel, model or "
+                    "designation"
+                },
             )
         return self
 

@@ -179,7 +179,7 @@ rules:
         (
             5,
             "an empty match would be every target",
-            "name a vendor, jurisdiction, locality, region, channel or model",
+            "name a vendor, jurisdiction, locality, region, channel, model or designation",
         ),
     ]
 
