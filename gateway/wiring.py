@@ -32,10 +32,11 @@ from gateway.domain.target import Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
-from gateway.errors import InternalFault, StateError
+from gateway.errors import InternalFault, ModelFileError, StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import LocalState, PolicyState, State
 from gateway.local.client import LocalBackend
+from gateway.local.gguf import read_header
 from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
@@ -44,6 +45,7 @@ from gateway.telemetry.logs import configure_logs
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
 from gateway.vendors.resolve import local_identity, resolve
+from gateway.vendors.weights import makers
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
@@ -91,6 +93,23 @@ class Inventory:
             # The local engine does plain chat so far; what it cannot do is refused by name.
             return Target(LOCAL, model, identity, frozenset(), self.local[model].context)
         return Target(channel, model, self._resolve(channel, model))
+
+    def check_weights(self) -> None:
+        """Raises ModelFileError where a GGUF file names a maker that its manifest does not: policy
+        judges by the manifest, and a ban on weights must not miss them.
+        """
+        for name, model in self.local.items():
+            manifest = model.manifest
+            said = {manifest.developer, *manifest.lineage}
+            metadata = read_header(manifest.path).metadata
+            for vendor, key in makers(metadata, self.catalog).items():
+                if vendor not in said:
+                    raise ModelFileError(
+                        f"local model {name}: the file {manifest.path.name} says "
+                        f"{str(metadata[key])[:80]!r} in {key}, which is {vendor}'s, but its "
+                        f"manifest {manifest.id} names {', '.join(sorted(said))}: correct its "
+                        "developer or lineage"
+                    )
 
     def identity(self, target_id: str) -> Identity:
         """Who is behind any target id, configured or not: for a policy's own tests."""

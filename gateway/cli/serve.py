@@ -89,7 +89,9 @@ def serve(
     flags = {"server.host": host, "server.port": port, "server.workers": workers}
     settings = settings_of(config, policy_dir, **flags)
     # Said here, with its position, rather than by each serving process on its own.
-    policy_store(Inventory(settings)).start()
+    inventory = Inventory(settings)
+    inventory.check_weights()
+    policy_store(inventory).start()
     if not is_loopback(settings.server.host):
         click.secho(
             f"warning: listening on {settings.server.host}, and this version knows no keys: "

@@ -28,6 +28,8 @@ class Judge:
     """
 
     MOST_TOLD = 1024
+    MOST_BEHIND = 4096
+    """What vendors call their models in answers is theirs to choose: what is kept has a bound."""
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Judge:
             if channel.vendor in routers
         }
         self._told: dict[tuple[str, str, Labels], tuple[datetime | None, tuple[str, ...]]] = {}
+        self._known: dict[tuple[str, str], Identity | None] = {}
 
     def model(self, target: Target, reported: str, labels: Labels) -> str | None:
         """Why an answer of ``target`` that calls its model ``reported`` may not be delivered, or
@@ -89,6 +92,14 @@ class Judge:
 
     def _behind(self, target: Target, reported: str) -> Identity | None:
         """Who made the model of that name, at the channel that was asked."""
+        key = (target.id, reported)
+        if key not in self._known:
+            if len(self._known) >= self.MOST_BEHIND:
+                self._known.clear()
+            self._known[key] = self._resolved(target, reported)
+        return self._known[key]
+
+    def _resolved(self, target: Target, reported: str) -> Identity | None:
         facts = self._facts[target.channel]
         identity = resolve(reported, facts, self._catalog)
         if identity.developer == UNKNOWN:
