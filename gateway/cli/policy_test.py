@@ -11,7 +11,8 @@ import click
 
 from gateway.cli.options import config_option, format_option, policy_option, settings_of
 from gateway.cli.text import counted
-from gateway.policy.embedded_tests import Covered, Reach, Tested, coverage, run_tests
+from gateway.policy.coverage import Covered, Reach, coverage
+from gateway.policy.embedded_tests import Tested, run_tests
 from gateway.wiring import Inventory, policy_sources
 
 _COLOURS = {Reach.DECIDES: "green", Reach.MATCHES: "yellow", Reach.NONE: "red"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from gateway.domain.decision import Labels, Mode, Verdict
+from gateway.domain.decision import Labels, Verdict
 from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.policy.compile import compile_policy
-from gateway.policy.embedded_tests import Reach, coverage, run_tests
-from gateway.policy.rules import Match, PolicyDocument, PolicyTest, Rule, Waiver, When, vendor_rule
+from gateway.policy.embedded_tests import run_tests
+from gateway.policy.rules import Match, PolicyDocument, PolicyTest, Rule, When, vendor_rule
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OPENAI = Identity(
@@ -55,35 +55,4 @@ def test_a_test_brings_its_own_caller_and_date() -> None:
     failures = run_tests(tested, lambda _: OPENAI, NOW)
     assert [(one.test.name, one.failure) for one in failures if one.failure] == [
         ("wrong", "expected allow, got deny by rule ban")
-    ]
-
-
-def test_what_tests_reach_of_a_policy_is_told_rule_by_rule() -> None:
-    """Deciding, matching only (in shadow too), or not at all; waivers likewise."""
-    match = Match(vendor=frozenset({"openai"}))
-    rules = (
-        vendor_rule("openai", Verdict.ALLOW, "a.yaml:1"),
-        vendor_rule("mistral", Verdict.DENY, "a.yaml:2"),
-        Rule("ban", match, Verdict.DENY, When(team=frozenset({"red"})), waivable=True),
-        Rule("watch", match, Verdict.DENY, mode=Mode.SHADOW),
-    )
-    later = NOW + timedelta(days=9)
-    waivers = tuple(
-        Waiver(id, "ban", "openai", "o", "a", "r", NOW, later, When(app=frozenset({id})))
-        for id in ("W-1", "W-2")
-    )
-    tests = (
-        PolicyTest("others", "openai/x", Verdict.ALLOW, "openai"),
-        PolicyTest("lifted", "openai/x", Verdict.ALLOW, "ban", Labels(team="red", app="W-1")),
-    )
-    document = PolicyDocument("a.yaml", rules=rules, waivers=waivers, tests=tests)
-    tested = compile_policy([document])
-    found = coverage(tested, run_tests(tested, lambda _: OPENAI, NOW))
-    assert [(one.kind, one.id, one.reach) for one in found] == [
-        ("rule", "ban", Reach.DECIDES),
-        ("rule", "mistral", Reach.NONE),
-        ("rule", "openai", Reach.DECIDES),
-        ("rule", "watch", Reach.MATCHES),
-        ("waiver", "W-1", Reach.DECIDES),
-        ("waiver", "W-2", Reach.NONE),
     ]
