@@ -54,16 +54,12 @@ def read_csv(chunks: Iterable[bytes]) -> Iterator[Item]:
     """``_id,source,entity_number,type,programs,name,…``: columns by name, in any order. Lists
     within a field are parted by semicolons.
     """
-    for found in records(chunks, required=_REQUIRED):
-        if isinstance(found, Malformed):
-            yield found
-            continue
-        line, row = found
+
+    def listed(line: int, row: Mapping[str, str]) -> Listed:
         aliases = tuple(Alias(name, None) for name in _parts(row["alt_names"]))
-        try:
-            yield _listed(line, row, aliases, _csv_identifiers(row.get("ids", "")))
-        except ValueError as error:
-            yield Malformed(line, str(error))
+        return _listed(line, row, aliases, _csv_identifiers(row.get("ids", "")))
+
+    return records(chunks, listed, required=_REQUIRED)
 
 
 def _listed(

@@ -9,7 +9,6 @@ from gateway.vendors.published.rows import (
     Identifier,
     Item,
     Listed,
-    Malformed,
     Scheme,
     day,
     identifier,
@@ -37,15 +36,7 @@ COLUMNS = (
 
 def read(chunks: Iterable[bytes]) -> Iterator[Item]:
     """Dates are ``2026-03-05``; ``aliases``, ``weak_aliases`` and ``scope`` are parted by ``;``."""
-    for found in records(chunks, required=REQUIRED, known=COLUMNS):
-        if isinstance(found, Malformed):
-            yield found
-            continue
-        line, row = found
-        try:
-            yield _listed(line, row)
-        except ValueError as error:
-            yield Malformed(line, str(error))
+    return records(chunks, _listed, required=REQUIRED, known=COLUMNS)
 
 
 def _listed(line: int, row: Mapping[str, str]) -> Listed:

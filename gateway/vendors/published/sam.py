@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from gateway.vendors.published.rows import (
     Item,
     Listed,
-    Malformed,
     Scheme,
     day,
     identifier,
@@ -35,15 +34,7 @@ _FORMATS = ("%m/%d/%Y", "%Y-%m-%d")
 
 def read(chunks: Iterable[bytes]) -> Iterator[Item]:
     """Columns by name. An exclusion without an end says ``Indefinite``."""
-    for found in records(chunks, required=_REQUIRED):
-        if isinstance(found, Malformed):
-            yield found
-            continue
-        line, row = found
-        try:
-            yield _listed(line, row)
-        except ValueError as error:
-            yield Malformed(line, str(error))
+    return records(chunks, _listed, required=_REQUIRED)
 
 
 def _listed(line: int, row: Mapping[str, str]) -> Listed:

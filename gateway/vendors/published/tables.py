@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.vendors.published.rows import Malformed, UnreadableList
+from gateway.vendors.published.rows import Item, Listed, Malformed, UnreadableList
 
 MAX_LINE = 1_000_000
 """Bytes of one line. A longer one is no row of a published list."""
@@ -47,9 +47,14 @@ def rows(chunks: Iterable[bytes]) -> Iterator[Row | Malformed]:
 
 
 def records(
-    chunks: Iterable[bytes], *, required: Collection[str], known: Collection[str] | None = None
-) -> Iterator[tuple[int, Mapping[str, str]] | Malformed]:
-    """Every row as a mapping by the names of the first one; names are taken as they are.
+    chunks: Iterable[bytes],
+    listed: Callable[[int, Mapping[str, str]], Listed],
+    *,
+    required: Collection[str],
+    known: Collection[str] | None = None,
+) -> Iterator[Item]:
+    """What ``listed`` makes of every row: of its line, and a mapping by the names of the first row,
+    which are taken as they are. It raises ValueError where the row is malformed.
 
     Raises UnreadableList where a ``required`` column is missing, or one is not among ``known``.
     """
@@ -70,7 +75,10 @@ def records(
         elif len(row.fields) != len(names):
             yield Malformed(row.line, f"{len(row.fields)} fields where {len(names)} are named")
         else:
-            yield row.line, dict(zip(names, row.fields, strict=True))
+            try:
+                yield listed(row.line, dict(zip(names, row.fields, strict=True)))
+            except ValueError as error:
+                yield Malformed(row.line, str(error))
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
