@@ -24,7 +24,7 @@ from gateway.errors import ModelNotFound
 from gateway.readiness.capacity import Capacity, decode, encode
 from gateway.readiness.simulate import Simulation, Sum, simulate
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import Inventory, measure_local
+from gateway.wiring import Inventory, channel_keys, measure_local
 
 CAPACITY = "capacity.json"
 """In the state folder: what was measured of the local models."""
@@ -60,7 +60,7 @@ def simulate_(
     read = list(read_log(log_files(audit)))
     records = [one for one in read if isinstance(one, Record)]
     bad = [one for one in read if isinstance(one, BadLine)]
-    routes = inventory.routes({})
+    routes = inventory.routes(channel_keys(settings))
 
     def last_resort(model: str) -> bool:
         try:
@@ -68,7 +68,13 @@ def simulate_(
         except ModelNotFound:
             return False
 
-    result = simulate(records, policy, last_resort=last_resort, at=at)
+    result = simulate(
+        records,
+        policy,
+        last_resort=last_resort,
+        without_credentials=routes.without_credentials,
+        at=at,
+    )
     if measure:
         _measure(settings, sorted(inventory.local), records)
     capacity = _known(settings, inventory)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -111,16 +111,20 @@ def simulate(
     policy: Policy,
     *,
     last_resort: Callable[[str], bool],
+    without_credentials: Collection[str] = (),
     at: datetime | None = None,
 ) -> Simulation:
     """Replay ``records`` under ``policy``, each at its own instant or all ``at`` one.
-    ``last_resort`` says whether a model may be served by a risky target in the end.
+    ``last_resort`` says whether a model may be served by a risky target in the end;
+    ``without_credentials`` are the channels that have no key now: of a target that policy left out
+    a record does not tell whether anything else was in the way.
     """
     result = Simulation()
     for record in records:
         if not record.targets:
             continue
-        new, locality = _server(record, policy, at or record.at, last_resort(record.model))
+        candidates = _candidates(record, policy, at or record.at, without_credentials)
+        new, locality = _server(candidates, last_resort(record.model))
         result.rows[Row(record.labels.app, record.model, _was(record), new)].add(record)
         result.total.add(record)
         result.without_tokens += record.prompt_tokens is None
@@ -133,10 +137,10 @@ def simulate(
     return result
 
 
-def _server(
-    record: Record, policy: Policy, at: datetime, last_resort: bool
-) -> tuple[str, Locality | None]:
-    """Who would serve a record's request, and where."""
+def _candidates(
+    record: Record, policy: Policy, at: datetime, without_credentials: Collection[str]
+) -> list[Candidate]:
+    """The targets of a record under another policy, with all else as it was."""
     failed = {one.target for one in record.attempts if one.outcome not in _WELL}
     candidates = []
     for judged in record.targets:
@@ -144,7 +148,14 @@ def _server(
         decision = evaluate(policy, target.id, target.identity, record.labels, at)
         drained = decision.handling is Handling.DRAIN and share_sent(decision, record.id, at)
         fit = judged.left_out in _BY_POLICY and target.id not in failed
+        if judged.left_out in _BY_POLICY[1:]:
+            fit = fit and target.channel not in without_credentials
         candidates.append(Candidate(target, decision, Health(), drained=drained, ready=fit))
+    return candidates
+
+
+def _server(candidates: list[Candidate], last_resort: bool) -> tuple[str, Locality | None]:
+    """Who would serve a request, and where."""
     plan = make_plan(candidates, needs=frozenset(), risky_last_resort=last_resort, now=0.0)
     if plan.steps:
         first = plan.steps[0].target

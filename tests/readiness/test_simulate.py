@@ -137,6 +137,17 @@ def test_what_was_in_the_way_then_is_in_the_way_again() -> None:
     assert where(replay(OLD, all_failed)) == {(UNSERVED, UNSERVED): 1}
 
 
+def test_a_lifted_ban_does_not_bring_back_a_channel_without_a_key() -> None:
+    """The record says only that policy left it out; the configuration knows of the key."""
+    banned = record(OPENAI, LOCAL, served=LOCAL, left_out={"openai/m": "policy"})
+    assert where(replay(OLD, banned)) == {("local/smollm2", "openai/m"): 1}
+    lacking = replay(OLD, banned, without_credentials={"openai"})
+    assert where(lacking) == {("local/smollm2", "local/smollm2"): 1}
+    assert where(replay(OLD, record(), without_credentials={"openai"})) == {
+        ("openai/m", "openai/m"): 1
+    }
+
+
 def test_a_risky_target_is_used_only_where_its_model_says_so() -> None:
     """As the plan of a request does it."""
     risky = policy(openai="risky")
