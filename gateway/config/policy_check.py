@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 from gateway.config.documents import Document, Steps
@@ -12,7 +11,6 @@ from gateway.config.schema import Finding, nearest
 from gateway.config.settings import vendor_findings
 from gateway.domain.identity import SELF, UNKNOWN
 from gateway.errors import Problem
-from gateway.policy.rules import DEFAULT_MAX_WAIVER_DAYS
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.designations import Designation
 
@@ -98,23 +96,3 @@ def designations(
                     path: Steps = ("rules", index, "match", "designation", "id", number)
                     message = f"there is no designation {word!r}"
                     yield document.problem(path, message, nearest(word, known))
-
-
-def waivers(files: Sequence[tuple[Document, PolicyFile]]) -> Iterator[Problem]:
-    """Waivers that are too long, or of a rule that is not there or may not be waived."""
-    limits = [f.max_waiver_days for _, f in files if f.max_waiver_days is not None]
-    limit = min(limits, default=DEFAULT_MAX_WAIVER_DAYS)
-    rules = {rule.id: rule.waivable for _, file in files for rule in file.rules}
-    rules |= {vendor: False for _, file in files for vendor in file.vendors}
-    for document, file in files:
-        for index, waiver in enumerate(file.waivers):
-            path: Steps = ("waivers", index)
-            if waiver.expires - waiver.granted > timedelta(days=limit):
-                message = f"a waiver lasts at most {limit} days from 'granted' (max_waiver_days)"
-                yield document.problem((*path, "expires"), message)
-            if waiver.rule not in rules:
-                message = f"there is no rule {waiver.rule!r}"
-                yield document.problem((*path, "rule"), message, nearest(waiver.rule, rules))
-            elif not rules[waiver.rule]:
-                message = f"the rule {waiver.rule!r} does not say waivable: true"
-                yield document.problem((*path, "rule"), message)

@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from gateway.config.designations import load_designation_files
 from gateway.config.documents import Document, parse_leniently
-from gateway.config.policy_check import designations, duplicates, vendor_words, waivers
+from gateway.config.policy_check import designations, duplicates, vendor_words
 from gateway.config.policy_rules import policy_document
 from gateway.config.policy_schema import PolicyFile
-from gateway.config.schema import validate
+from gateway.config.schema import nearest, validate
 from gateway.config.signing import SIGNATURE, PublicKey, verify
 from gateway.config.sources import DESIGNATIONS, POLICIES, Files, Sources, of_folder
 from gateway.domain.identity import Identity
@@ -100,20 +100,25 @@ class PolicyLoader:
             except DocumentError as error:
                 problems += error.problems
         problems += duplicates(documents)
-        if not problems:
-            # Only with all files read: a waiver may name a rule of another file.
-            problems += waivers(valid)
-            problems += designations(valid, facts)
         if problems:
             raise DocumentError(problems)
+        # Only with all files read: a rule or a waiver may name what stands in another file.
+        problems += designations(valid, facts)
         try:
-            return compile_policy([policy_document(*pair) for pair in valid], facts), valid
+            policy = compile_policy([policy_document(*pair) for pair in valid], facts)
         except PolicyConflict as error:
-            raise DocumentError([_conflict(conflict) for conflict in error.conflicts]) from None
+            problems += [_placed(conflict, valid) for conflict in error.conflicts]
+        if problems:
+            raise DocumentError(problems)
+        return policy, valid
 
 
-def _conflict(conflict: Conflict) -> Problem:
+def _placed(conflict: Conflict, written: Sequence[_Written]) -> Problem:
+    """A conflict at its place: a waiver's at the key that is wrong."""
     file, _, line = conflict.source.rpartition(":")
-    if not line.isdigit():
-        return Problem(conflict.source, 1, 1, conflict.message)
-    return Problem(file, int(line), 1, conflict.message)
+    for document, policy in written:
+        for index, waiver in enumerate(policy.waivers):
+            if document.file == file and waiver.id == conflict.id:
+                hint = nearest(waiver.rule, conflict.known) if conflict.known else ""
+                return document.problem(("waivers", index, conflict.key), conflict.message, hint)
+    return Problem(file or conflict.source, int(line) if line.isdigit() else 1, 1, conflict.message)

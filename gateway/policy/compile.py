@@ -28,10 +28,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something that no document says alone. ``source`` is where the second of two stands."""
+    """Something that no document says alone. ``source`` is where the second of two stands. Of a
+    waiver there are its ``id``, the ``key`` that is wrong, and the words that would have been
+    ``known``.
+    """
 
     source: str
     message: str
+    id: str = ""
+    key: str = ""
+    known: tuple[str, ...] = ()
 
 
 class PolicyConflict(ValueError):
@@ -148,17 +154,19 @@ def _doubles(what: str, ids: Iterable[tuple[str, str]]) -> Iterator[Conflict]:
 def _bad_waivers(
     waivers: Iterable[Waiver], rules: Iterable[Rule], longest: int
 ) -> Iterator[Conflict]:
+    """Waivers that are too long, or of a rule that is not there or may not be waived."""
     by_id = {rule.id: rule for rule in rules}
     for waiver in waivers:
         rule = by_id.get(waiver.rule)
         if rule is None:
-            yield Conflict(
-                waiver.source, f"waiver {waiver.id!r} names no known rule: {waiver.rule!r}"
-            )
+            message = f"there is no rule {waiver.rule!r}"
+            yield Conflict(waiver.source, message, waiver.id, "rule", tuple(by_id))
         elif not rule.waivable:
-            yield Conflict(waiver.source, f"waiver {waiver.id!r}: rule {rule.id!r} is not waivable")
+            message = f"the rule {waiver.rule!r} does not say waivable: true"
+            yield Conflict(waiver.source, message, waiver.id, "rule")
         if waiver.expires - waiver.granted > timedelta(days=longest):
-            yield Conflict(waiver.source, f"waiver {waiver.id!r} is longer than {longest} days")
+            message = f"a waiver lasts at most {longest} days from 'granted' (max_waiver_days)"
+            yield Conflict(waiver.source, message, waiver.id, "expires")
 
 
 def _plain(value: Any) -> Any:

@@ -52,8 +52,8 @@ def test_documents_that_contradict_each_other_are_refused_with_all_reasons() -> 
     text = str(caught.value)
     assert "mode is enforce in another file" in text
     assert "two rules have the id 'openai'" in text
-    assert "names no known rule" in text
-    assert "longer than 180 days" in text
+    assert "there is no rule 'no-anthropic'" in text
+    assert "lasts at most 180 days" in text
 
 
 def test_what_is_written_checks_itself() -> None:
@@ -230,5 +230,5 @@ def test_all_contradictions_are_said_at_once_and_where() -> None:
         compile_policy(documents)
     assert [(c.source, c.message) for c in caught.value.conflicts] == [
         ("b", "default is allow in another file"),
-        ("b:9", "waiver 'W-7': rule 'anthropic' is not waivable"),
+        ("b:9", "the rule 'anthropic' does not say waivable: true"),
     ]
