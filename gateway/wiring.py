@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -36,7 +36,6 @@ from gateway.errors import InternalFault, ModelFileError, StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import LocalState, PolicyState, State
 from gateway.local.client import LocalBackend
-from gateway.local.gguf import read_header
 from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
@@ -94,22 +93,20 @@ class Inventory:
             return Target(LOCAL, model, identity, frozenset(), self.local[model].context)
         return Target(channel, model, self._resolve(channel, model))
 
-    def check_weights(self) -> None:
+    def check_weights(self, model: LocalModel, metadata: Mapping[str, object]) -> None:
         """Raises ModelFileError where a GGUF file names a maker that its manifest does not: policy
         judges by the manifest, and a ban on weights must not miss them.
         """
-        for name, model in self.local.items():
-            manifest = model.manifest
-            said = {manifest.developer, *manifest.lineage}
-            metadata = read_header(manifest.path).metadata
-            for vendor, key in makers(metadata, self.catalog).items():
-                if vendor not in said:
-                    raise ModelFileError(
-                        f"local model {name}: the file {manifest.path.name} says "
-                        f"{str(metadata[key])[:80]!r} in {key}, which is {vendor}'s, but its "
-                        f"manifest {manifest.id} names {', '.join(sorted(said))}: correct its "
-                        "developer or lineage"
-                    )
+        manifest = model.manifest
+        said = {manifest.developer, *manifest.lineage}
+        for vendor, key in makers(metadata, self.catalog).items():
+            if vendor not in said:
+                raise ModelFileError(
+                    f"local model {model.name}: the file {manifest.path.name} says "
+                    f"{str(metadata[key])[:80]!r} in {key}, which is {vendor}'s, but its manifest "
+                    f"{manifest.id} names {', '.join(sorted(said))}: correct its developer or "
+                    "lineage"
+                )
 
     def identity(self, target_id: str) -> Identity:
         """Who is behind any target id, configured or not: for a policy's own tests."""
@@ -340,16 +337,15 @@ def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
     }
 
 
-async def measure_local(
-    settings: Settings, models: Collection[str], prompt_tokens: int
-) -> dict[str, Capacity]:
-    """Start the named local models, measure each by itself, and end them again."""
-    inventory = Inventory(settings)
+async def measure_local(inventory: Inventory, prompt_tokens: int) -> dict[str, Capacity]:
+    """Start the local models one after the other, measure each by itself, and end it again."""
+    state_dir = inventory.settings.state.dir
     found = {}
     with tempfile.TemporaryDirectory(prefix="gateway-measure-") as folder:
-        for name in models:
-            model = inventory.local[name]
-            supervisor = Supervisor([model], Path(folder), settings.state.dir)
+        for name, model in inventory.local.items():
+            supervisor = Supervisor(
+                [model], Path(folder), state_dir, accept=inventory.check_weights
+            )
             await supervisor.start()
             backend = LocalBackend(supervisor.sockets())
             await backend.start()

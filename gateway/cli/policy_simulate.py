@@ -18,7 +18,6 @@ from gateway.audit.record import Record
 from gateway.cli.options import Moment, config_option, format_option, settings_of
 from gateway.cli.text import counted
 from gateway.config.files import write_atomically
-from gateway.config.settings import Settings
 from gateway.config.sources import Sources
 from gateway.errors import ModelNotFound
 from gateway.readiness.capacity import Capacity, decode, encode
@@ -76,8 +75,8 @@ def simulate_(
         at=at,
     )
     if measure:
-        _measure(settings, sorted(inventory.local), records)
-    capacity = _known(settings, inventory)
+        _measure(inventory, records)
+    capacity = _known(inventory)
     answer = _answer(result, bad, capacity)
     if format_ == "json":
         click.echo(json.dumps(answer, indent=2))
@@ -87,20 +86,21 @@ def simulate_(
         sys.exit(1)
 
 
-def _measure(settings: Settings, models: Sequence[str], records: Sequence[Record]) -> None:
+def _measure(inventory: Inventory, records: Sequence[Record]) -> None:
     """Measure, and keep what came of it."""
     told = [one.prompt_tokens for one in records if one.prompt_tokens]
     prompt = int(statistics.median(told)) if told else USUAL_PROMPT
     configure_logs()
-    click.echo(f"measuring {', '.join(models)} with prompts of {prompt} tokens", err=True)
-    found = asyncio.run(measure_local(settings, models, prompt))
-    settings.state.dir.mkdir(parents=True, exist_ok=True)
-    write_atomically(settings.state.dir / CAPACITY, encode(found))
+    click.echo(f"measuring {', '.join(inventory.local)} with prompts of {prompt} tokens", err=True)
+    found = asyncio.run(measure_local(inventory, prompt))
+    folder = inventory.settings.state.dir
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / CAPACITY, encode(found))
 
 
-def _known(settings: Settings, inventory: Inventory) -> dict[str, Capacity]:
+def _known(inventory: Inventory) -> dict[str, Capacity]:
     """What was measured of the files that are configured now."""
-    path = settings.state.dir / CAPACITY
+    path = inventory.settings.state.dir / CAPACITY
     if not path.is_file():
         return {}
     return {

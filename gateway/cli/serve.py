@@ -18,7 +18,6 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from gateway.cli.options import config_option, policy_option, settings_of
-from gateway.config.manifests import local_models
 from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern
 from gateway.errors import StartupError
@@ -35,9 +34,13 @@ class ModelKeeper:
     it is there once, however many serving processes there are.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, inventory: Inventory) -> None:
+        settings = inventory.settings
         self._supervisor = Supervisor(
-            local_models(settings), run_dir=run_dir(settings), state_dir=settings.state.dir
+            list(inventory.local.values()),
+            run_dir=run_dir(settings),
+            state_dir=settings.state.dir,
+            accept=inventory.check_weights,
         )
         self._started: Future[None] = Future()
         self._loop = asyncio.new_event_loop()
@@ -90,7 +93,6 @@ def serve(
     settings = settings_of(config, policy_dir, **flags)
     # Said here, with its position, rather than by each serving process on its own.
     inventory = Inventory(settings)
-    inventory.check_weights()
     policy_store(inventory).start()
     if not is_loopback(settings.server.host):
         click.secho(
@@ -101,7 +103,7 @@ def serve(
         )
     listening = _listen(settings.server.host, settings.server.port)
     url = _url(listening)
-    keeper = ModelKeeper(settings)
+    keeper = ModelKeeper(inventory)
     keeper.start()
     try:
         overrides = {key: value for key, value in flags.items() if value is not None}

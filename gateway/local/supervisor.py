@@ -13,11 +13,12 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import structlog
@@ -58,6 +59,10 @@ ENVIRONMENT = (
     "VK_ICD_FILENAMES",
 )
 """What a worker may know of our environment. By name: a prefix would let a vendor's key through."""
+
+
+Accept: TypeAlias = Callable[[LocalModel, Mapping[str, object]], None]
+"""Raises ModelFileError where a model may not be served with such metadata."""
 
 
 class ModelState(StrEnum):
@@ -106,7 +111,7 @@ class Supervisor:
     """Runs the local models' workers from ``start`` to ``stop``, on one event loop.
 
     ``run_dir`` gets the sockets, ``state_dir`` the memory of verified files; ``python`` is the
-    interpreter of the workers.
+    interpreter of the workers; ``accept`` may refuse a model for what its file's metadata says.
     """
 
     def __init__(
@@ -115,11 +120,13 @@ class Supervisor:
         run_dir: Path,
         state_dir: Path,
         python: str = sys.executable,
+        accept: Accept | None = None,
     ) -> None:
         self._models = tuple(models)
         self._wanted_dir = run_dir
         self._state_dir = state_dir
         self._python = python
+        self._accept = accept
         self._keepers: dict[str, _Keeper] = {}
         self._folder: Path | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -182,6 +189,8 @@ class Supervisor:
         header, cached = verify(path, model.manifest.sha256, self._state_dir)
         if header.architecture is None:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")
+        if self._accept is not None:
+            self._accept(model, header.metadata)
         self._log.info(
             "local_model_verified",
             model=model.name,

@@ -11,17 +11,12 @@ from gateway.config.policy_files import PolicyLoader
 from gateway.config.shipped import load_catalog
 from gateway.config.sources import Sources
 from gateway.domain.decision import Verdict
-from gateway.domain.identity import Identity, Locality, Party, Role
+from gateway.domain.identity import Role
 from gateway.errors import DocumentError
 from gateway.policy.compile import Policy
+from tests.config.by_name import resolver
 
 SHIPPED = Path(__file__).parents[2] / "configs"
-
-
-def resolver(target: str) -> Identity:
-    vendor, _, model = target.partition("/")
-    parties = (Party(Role.CHANNEL, vendor), Party(Role.DEVELOPER, vendor))
-    return Identity(vendor, vendor, model, (), Locality.CLOUD, parties)
 
 
 def load(folder: Path) -> Policy:

@@ -18,16 +18,10 @@ from gateway.config.shipped import load_catalog
 from gateway.config.signing import SIGNATURE, PublicKey, Signer, generate, verify
 from gateway.config.sources import Sources
 from gateway.config.toggles import TOGGLES, Toggles
-from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.errors import SignatureError
 from gateway.policy.compile import Policy
+from tests.config.by_name import resolver
 from tests.config.test_toggles import NOW
-
-
-def resolver(target: str) -> Identity:
-    vendor, _, model = target.partition("/")
-    parties = (Party(Role.CHANNEL, vendor), Party(Role.DEVELOPER, vendor))
-    return Identity(vendor, vendor, model, (), Locality.CLOUD, parties)
 
 
 def signer_in(folder: Path, name: str = "policy.key") -> Signer:

@@ -16,18 +16,12 @@ from gateway.config.schema import validate
 from gateway.config.shipped import load_catalog
 from gateway.config.sources import Sources, read_folder
 from gateway.config.toggles import TOGGLES, Toggles
-from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.errors import DocumentError, StartupError
 from gateway.policy.compile import Policy
+from tests.config.by_name import resolver
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 CATALOG = load_catalog()
-
-
-def resolver(target: str) -> Identity:
-    vendor, _, model = target.partition("/")
-    parties = (Party(Role.CHANNEL, vendor), Party(Role.DEVELOPER, vendor))
-    return Identity(vendor, vendor, model, (), Locality.CLOUD, parties)
 
 
 def sources(folder: Path) -> Sources:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config.settings import load_settings
 from gateway.errors import ModelFileError
+from gateway.local.supervisor import Supervisor
 from gateway.wiring import Inventory
 from tests.end_to_end.running import ROOT
 
@@ -27,23 +28,27 @@ def inventory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(folder: Path, **written: str) -> None:
+async def check(folder: Path, **written: str) -> None:
     path = folder / "models" / MANIFEST
     text = path.read_text()
     for old, new in written.items():
         text = text.replace(old, new)
     path.write_text(text)
-    Inventory(load_settings(folder / "gateway.yaml", {}, {})).check_weights()
+    found = Inventory(load_settings(folder / "gateway.yaml", {}, {}))
+    (model,) = found.local.values()
+    supervisor = Supervisor([model], folder / "run", folder / "state", accept=found.check_weights)
+    await supervisor.start()
+    await supervisor.stop()
 
 
-def test_the_shipped_manifest_agrees_with_its_file(inventory: Path) -> None:
-    check(inventory)
+async def test_the_shipped_manifest_agrees_with_its_file(inventory: Path) -> None:
+    await check(inventory)
 
 
-def test_another_developer_than_the_files_own_is_refused(inventory: Path) -> None:
+async def test_another_developer_than_the_files_own_is_refused(inventory: Path) -> None:
     """Else a ban on that vendor's weights would not find them."""
     with pytest.raises(ModelFileError) as caught:
-        check(inventory, huggingface="mistral")
+        await check(inventory, huggingface="mistral")
     assert caught.value.message == (
         "local model tiny: the file SmolLM2-135M-Instruct.Q4_1.gguf says 'smollm2' in "
         "general.basename, which is huggingface's, but its manifest smollm2-135m-instruct names "
@@ -51,8 +56,8 @@ def test_another_developer_than_the_files_own_is_refused(inventory: Path) -> Non
     )
 
 
-def test_whoever_trained_it_further_names_the_maker_as_lineage(inventory: Path) -> None:
+async def test_whoever_trained_it_further_names_the_maker_as_lineage(inventory: Path) -> None:
     """Then both are judged."""
     path = inventory / "models" / MANIFEST
     path.write_text(path.read_text() + "lineage: [huggingface]\n")
-    check(inventory, **{"developer: huggingface": "developer: mistral"})
+    await check(inventory, **{"developer: huggingface": "developer: mistral"})
