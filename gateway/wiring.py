@@ -35,6 +35,7 @@ from gateway.engine.routes import Route, Routes
 from gateway.errors import InternalFault, ModelFileError, StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import LocalState, PolicyState, State
+from gateway.local.client import CAPABILITIES as LOCAL_CAPABILITIES
 from gateway.local.client import LocalBackend
 from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
@@ -89,8 +90,7 @@ class Inventory:
                 catalog=self.catalog,
                 source=f"models/{manifest.id}.yaml",
             )
-            # The local engine does plain chat so far; what it cannot do is refused by name.
-            return Target(LOCAL, model, identity, frozenset(), self.local[model].context)
+            return Target(LOCAL, model, identity, LOCAL_CAPABILITIES, self.local[model].context)
         return Target(channel, model, self._resolve(channel, model))
 
     def check_weights(self, model: LocalModel, metadata: Mapping[str, object]) -> None:

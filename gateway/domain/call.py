@@ -17,17 +17,34 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of one of the app's functions. ``arguments`` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``."""
+    """One turn. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``. An assistant's turn
+    may hold ``calls`` and the ``reasoning`` before its content; a tool's has the id of the call
+    that it answers.
+    """
 
     role: str
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
+    name: str | None = None
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How to choose tokens; ``None`` leaves it to the model's defaults. ``seed`` makes an answer
-    repeatable on one build.
+    repeatable on one build. ``logit_bias`` pairs token ids of the target's own vocabulary with what
+    is added. ``ignore_end`` goes on past the model's end, for measurements.
     """
 
     temperature: float | None = None
@@ -35,18 +52,79 @@ class Sampling:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     seed: int | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    ignore_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call. ``schema`` is the JSON Schema of its arguments, as text;
+    ``strict`` wants every keyword of it kept.
+    """
+
+    name: str
+    description: str = ""
+    schema: str = '{"type":"object","properties":{},"additionalProperties":false}'
+    strict: bool = False
+
+
+class ToolChoice(StrEnum):
+    NONE = "none"
+    AUTO = "auto"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What may be called. ``named`` is the one function that must be."""
+
+    available: tuple[Tool, ...]
+    choice: ToolChoice = ToolChoice.AUTO
+    named: str | None = None
+    parallel: bool = True
+
+
+class ShapeKind(StrEnum):
+    JSON_OBJECT = "json_object"
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    GRAMMAR = "grammar"
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the text of an answer must be. ``source`` is a JSON Schema as text, a regular
+    expression, a grammar (Lark or GBNF), or a JSON array of texts to choose from; ``strict`` as
+    in ``Tool``.
+    """
+
+    kind: ShapeKind
+    source: str = ""
+    strict: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
     """What a target that does not speak the caller's dialect is given. ``max_tokens`` of ``None``
-    means: up to the end of the context.
+    means: up to the end of the context. ``logprobs`` is how many likely tokens are told beside each
+    chosen one, ``None`` for nothing; ``choices`` how many answers; ``prefill`` the text that the
+    assistant's turn begins with; ``template`` a JSON object of variables for the chat template.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    tools: Tools | None = None
+    shape: Shape | None = None
+    logprobs: int | None = None
+    choices: int = 1
+    prefill: str = ""
+    template: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +132,8 @@ class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which
-    all must be done.
+    sent; ``functions`` says that it uses the dialect's older parameters for them; ``received`` a
+    monotonic time in seconds and ``deadline`` the monotonic time by which all must be done.
     """
 
     id: str
@@ -67,6 +145,7 @@ class Call:
     received: float
     deadline: float
     include_usage: bool = False
+    functions: bool = False
     needs: frozenset[Capability] = frozenset()
     labels: Labels = field(default_factory=Labels)
 

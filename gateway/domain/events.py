@@ -1,7 +1,9 @@
 """Events of an answer: what every backend yields, whatever is behind it.
 
-An attempt is ``Started``, then any number of ``Delta`` or ``Relayed``, at most one ``Usage``, and
-ends in exactly one of ``Finished`` and ``Failed``. ``Failed`` may come at any time, first included.
+An attempt is ``Started``, then any number of ``Delta``, ``Reasoned`` and ``Called``, or of
+``Relayed``, at most one ``Usage``, and ends in exactly one of ``Finished`` and ``Failed``.
+``Failed`` may come at any time, first included. Where several answers were asked for, ``choice``
+counts them from 0.
 """
 
 from __future__ import annotations
@@ -70,10 +72,52 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Likely:
+    """A token that could have been, with its logarithm of probability."""
+
+    token: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A chosen token's score, and the likeliest ones in its place, likeliest first."""
+
+    token: bytes
+    logprob: float
+    top: tuple[Likely, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the assistant's text: never empty, never half a character."""
+    """A piece of the assistant's text: never empty, never half a character. ``scores`` are those of
+    the tokens since the last piece, where they were asked for.
+    """
 
     text: str
+    choice: int = 0
+    scores: tuple[Scored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoned:
+    """A piece of what the model thinks before it answers."""
+
+    text: str
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A piece of a call of a function: ``index`` counts the calls of a choice. The first piece has
+    ``id`` and ``name``; ``arguments`` is the next part of the JSON text.
+    """
+
+    index: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +145,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    reason: FinishReason | None = None
+    """``reasons`` has one for each choice; empty where the target's own bytes tell it."""
+
+    reasons: tuple[FinishReason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +165,4 @@ class Failed:
     param: str | None = None
 
 
-Event: TypeAlias = Started | Delta | Relayed | Usage | Finished | Failed
+Event: TypeAlias = Started | Delta | Reasoned | Called | Relayed | Usage | Finished | Failed

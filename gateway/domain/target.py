@@ -12,6 +12,8 @@ class Capability(StrEnum):
     """What a request can need of a target. The value is the word that an error names."""
 
     TOOLS = "tools"
+    OTHER_TOOLS = "tools that are no functions"
+    STRUCTURED_OUTPUTS = "structured_outputs"
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"
     IMAGES = "images"

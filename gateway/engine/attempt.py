@@ -13,11 +13,13 @@ from gateway.audit.record import AttemptRecord, Record
 from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Decision, Handling, Labels, Verdict
 from gateway.domain.events import (
+    Called,
     Delta,
     Event,
     Failed,
     FailureKind,
     Finished,
+    Reasoned,
     Relayed,
     Started,
     Usage,
@@ -125,7 +127,7 @@ class Attempt:
     def _may_pass(self, event: Event) -> bool:
         if self.sent or isinstance(event, Finished):
             return True
-        return self._call.stream and isinstance(event, Delta | Relayed)
+        return self._call.stream and isinstance(event, Delta | Reasoned | Called | Relayed)
 
     def _serving(self, why: str | None) -> Serving:
         target, decision = self._step.target, self._step.decision
@@ -139,7 +141,7 @@ class Attempt:
 
     def _observe(self, event: Event) -> None:
         match event:
-            case Delta(text=text):
+            case Delta(text=text) | Reasoned(text=text) | Called(arguments=text):
                 self._count_text(len(text))
             case Relayed(text=characters):
                 self._count_text(characters)

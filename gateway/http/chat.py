@@ -12,7 +12,16 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.domain.call import Call, Dialect
-from gateway.domain.events import Delta, Event, Failed, Finished, Relayed, Usage
+from gateway.domain.events import (
+    Called,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    Reasoned,
+    Relayed,
+    Usage,
+)
 from gateway.engine.attempt import Serving
 from gateway.engine.loop import Engine
 from gateway.errors import GatewayError, InternalFault, Unavailable
@@ -25,7 +34,7 @@ from gateway.http.exchange import (
     send_error,
     send_whole,
 )
-from gateway.wire import openai_chat, openai_errors
+from gateway.wire import openai_answer, openai_chat, openai_errors
 
 
 class ChatCompletions:
@@ -84,6 +93,7 @@ class ChatCompletions:
             received=received,
             deadline=received + self._deadline,
             include_usage=request.include_usage,
+            functions=request.functions,
             needs=request.needs,
         )
 
@@ -125,11 +135,13 @@ class _Reply:
         self._streaming = False
 
     async def answer(self, call: Call, events: AsyncGenerator[Serving | Event, None]) -> None:
-        writer = openai_chat.ChatWriter(
+        writer = openai_answer.ChatWriter(
             id=f"chatcmpl-{self._request_id}",
             model=call.model,
             created=int(time.time()),
             include_usage=call.include_usage,
+            functions=call.functions,
+            scores=call.chat.logprobs is not None,
         )
         headers: list[Header] = []
         relayed: list[bytes] = []
@@ -140,11 +152,11 @@ class _Reply:
                     headers = self._headers(event)
                     if call.stream:
                         await self._start(headers)
-                case Delta(text=text):
+                case Delta() | Reasoned() | Called():
                     if call.stream:
-                        await self._piece(writer.piece(text))
+                        await self._piece(writer.piece(event))
                     else:
-                        writer.keep(text)
+                        writer.keep(event)
                 case Relayed(data=data):
                     relays = True
                     if call.stream:
@@ -153,12 +165,12 @@ class _Reply:
                         relayed.append(data)
                 case Usage():
                     writer.count(event)
-                case Finished(reason=reason):
+                case Finished(reasons=reasons):
                     if not call.stream:
-                        whole = b"".join(relayed) if relays else writer.whole(reason)
+                        whole = b"".join(relayed) if relays else writer.whole(reasons)
                         await send_whole(self._send, 200, whole, [JSON, *headers])
                     else:
-                        await self._end(b"" if relays else writer.end(reason))
+                        await self._end(b"" if relays else writer.end(reasons))
                 case Failed():
                     await self.fail(_broken(event))
                 case _:

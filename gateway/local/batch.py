@@ -5,7 +5,8 @@ answer ends. Each step is one ``decode`` of one batch: one token of every answer
 generated, and pieces of the prompts that are not computed yet. While anybody generates, prompts get
 only ``PREFILL_SHARE`` tokens of a step between them, equally, so that a long prompt stalls neither
 those who generate nor those with a short prompt. Requests join and leave between steps. What of a
-prompt a slot still holds is not computed again (``gateway.local.slots``).
+prompt a slot still holds is not computed again (``gateway.local.slots``), and where many prompts
+with one beginning arrive together, the others wait until the first has computed it.
 
 The batcher belongs to one thread and does no I/O: what it has to say is handed back by ``step`` and
 ``submit`` as events. The model is reached by the protocol below, and by nothing else.
@@ -13,20 +14,27 @@ The batcher belongs to one thread and does no I/O: what it has to say is handed 
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from gateway.domain.call import Sampling
+from gateway.domain.events import Scored
+from gateway.local.guide import Guide
 from gateway.local.pace import Pace
 from gateway.local.protocol import Reason, RefusalKind
-from gateway.local.slots import Memory, Slots
+from gateway.local.reader import Piece, PlainReader, Reader
+from gateway.local.slots import Memory, Slots, common
 from gateway.local.text import TextStream
+from gateway.local.waiting import Waiting
 
 PREFILL_SHARE = 64
 """Tokens of prompts in a step in which others generate."""
+WORTH_WAITING = 64
+"""Tokens of a beginning that another is computing, for which a prompt waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class NoRoom(Exception):
 
 
 class SamplerLike(Protocol):
+    """``complete`` says that nothing may come behind the last sample, ``scored`` is its score."""
+
+    complete: bool
+    scored: Scored | None
+
     def sample(self, row: int) -> int: ...
     def close(self) -> None: ...
 
@@ -61,19 +74,30 @@ class ModelLike(Memory, Protocol):
 
     def piece(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
-    def sampler(self, sampling: Sampling, seed: int) -> SamplerLike: ...
+    def sampler(
+        self, sampling: Sampling, seed: int, guide: Guide | None, likely: int | None
+    ) -> SamplerLike: ...
     def decode(self, chunks: Sequence[Chunk]) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request, its prompt in tokens. ``key`` is the caller's and comes back in every event."""
+    """One answer that is wanted, its prompt in tokens. ``key`` is the caller's and comes back in
+    every event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is
+    how many likely tokens are told beside each. ``app`` is who asks; by ``until`` (monotonic
+    seconds) the answer is of no more use.
+    """
 
     key: Hashable
     prompt: Sequence[int]
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    guide: Guide | None = None
+    reader: Reader = field(default_factory=PlainReader)
+    likely: int | None = None
+    app: str = ""
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +111,11 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Said:
+    """``scores`` are those of the tokens since the last piece, where they were asked for."""
+
     key: Hashable
-    text: str
+    piece: Piece
+    scores: tuple[Scored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +129,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """``retry_after`` is in seconds."""
+    """``retry_after`` is in seconds; ``param`` is what of the request to correct."""
 
     key: Hashable
     kind: RefusalKind
     message: str
     retry_after: float | None = None
+    param: str | None = None
 
 
 Event: TypeAlias = Admitted | Said | Ended | Declined
@@ -128,6 +156,7 @@ class _Sequence:
     done: int
     completion: int = 0
     next: int | None = None
+    scores: list[Scored] = field(default_factory=list)
 
     @property
     def remaining(self) -> int:
@@ -149,7 +178,7 @@ class Batcher:
         self._queue = queue
         self._clock = clock
         self._pace = Pace()
-        self._waiting: deque[Job] = deque()
+        self._waiting: Waiting[Job] = Waiting()
         self._active: dict[Hashable, _Sequence] = {}
         self._slots = Slots(model, model.slots)
 
@@ -182,7 +211,15 @@ class Batcher:
                 f"{len(self._waiting)} requests wait"
             )
             return [Declined(job.key, RefusalKind.BUSY, message, self._wait())]
-        self._waiting.append(job)
+        if len(self._waiting) >= self._slots.free:
+            wait = self._wait()
+            if self._clock() + wait > job.until:
+                message = (
+                    f"the local model is busy for about {wait:.0f} s, longer than this request "
+                    "may take"
+                )
+                return [Declined(job.key, RefusalKind.BUSY, message, wait)]
+        self._waiting.push(job)
         return []
 
     def cancel(self, key: Hashable) -> None:
@@ -190,11 +227,8 @@ class Batcher:
         sequence = self._active.get(key)
         if sequence is not None:
             self._release(sequence)
-            return
-        for job in self._waiting:
-            if job.key == key:
-                self._waiting.remove(job)
-                return
+        else:
+            self._waiting.remove(key)
 
     def step(self) -> list[Event]:
         """Fill free slots, compute one batch, and say what came of it."""
@@ -222,21 +256,32 @@ class Batcher:
 
     def _admit(self) -> list[Event]:
         events: list[Event] = []
-        while self._waiting and self._slots.free:
-            job = self._waiting.popleft()
+        at_work = Counter(sequence.job.app for sequence in self._active.values())
+        while self._slots.free and (job := self._waiting.next(at_work, self._may_begin)):
+            at_work[job.app] += 1
             size = len(job.prompt)
             room = self._model.context - size
             limit = room if job.max_tokens is None else min(job.max_tokens, room)
             seed = job.sampling.seed
             sampler = self._model.sampler(
-                job.sampling, secrets.randbits(32) if seed is None else seed
+                job.sampling, secrets.randbits(32) if seed is None else seed, job.guide, job.likely
             )
             slot, cached = self._slots.take(job.prompt)
+            text = TextStream(job.stop, job.reader)
             self._active[job.key] = _Sequence(
-                job, slot, sampler, TextStream(job.stop), max(limit, 1), cached, done=cached
+                job, slot, sampler, text, max(limit, 1), cached, done=cached
             )
             events.append(Admitted(job.key, size, cached))
         return events
+
+    def _may_begin(self, job: Job) -> bool:
+        """Not while another computes a long beginning of the same prompt."""
+        return all(
+            sequence.next is not None
+            or (shared := common(sequence.job.prompt, job.prompt)) < sequence.done + WORTH_WAITING
+            or self._slots.holds(job.prompt) + WORTH_WAITING > shared
+            for sequence in self._active.values()
+        )
 
     def _plan(self) -> _Plan:
         plan = _Plan()
@@ -270,9 +315,10 @@ class Batcher:
             return self._end(sequence, Reason.STOP)
         sequence.completion += 1
         sequence.next = token
-        text = sequence.text.feed(self._model.piece(token))
-        events: list[Event] = [Said(sequence.job.key, text)] if text else []
-        if sequence.text.stopped:
+        if sequence.sampler.scored is not None:
+            sequence.scores.append(sequence.sampler.scored)
+        events = _said(sequence, sequence.text.feed(self._model.piece(token)))
+        if sequence.text.stopped or sequence.sampler.complete:
             return events + self._end(sequence, Reason.STOP)
         if sequence.completion >= sequence.limit:
             return events + self._end(sequence, Reason.LENGTH)
@@ -280,12 +326,13 @@ class Batcher:
 
     def _end(self, sequence: _Sequence, reason: Reason) -> list[Event]:
         key = sequence.job.key
-        rest = sequence.text.finish()
+        events = _said(sequence, sequence.text.finish())
+        if reason is Reason.STOP and sequence.text.called:
+            reason = Reason.TOOL_CALLS
         self._release(sequence)
         self._pace.answered(sequence.completion)
         size = len(sequence.job.prompt)
-        ended = Ended(key, reason, size, sequence.completion, sequence.cached)
-        return [Said(key, rest), ended] if rest else [ended]
+        return [*events, Ended(key, reason, size, sequence.completion, sequence.cached)]
 
     def _evict(self) -> Event:
         """The newest gives way, so that the others can go on."""
@@ -306,6 +353,15 @@ class Batcher:
         answers = [(s.limit, s.completion) for s in self._active.values()]
         answers += [(job.max_tokens or self._model.context, 0) for job in self._waiting]
         return self._pace.seconds(prompt, answers)
+
+
+def _said(sequence: _Sequence, pieces: Sequence[Piece]) -> list[Event]:
+    """The pieces as events; the scores of their tokens go with the first."""
+    events: list[Event] = []
+    for piece in pieces:
+        events.append(Said(sequence.job.key, piece, tuple(sequence.scores)))
+        sequence.scores.clear()
+    return events
 
 
 def overflow(key: Hashable, size: str, context: int) -> Declined:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -12,16 +15,18 @@ import structlog
 
 from gateway.domain.call import Call
 from gateway.domain.events import (
+    Called,
     Delta,
     Event,
     Failed,
     FailureKind,
     Finished,
     FinishReason,
+    Reasoned,
     Started,
     Usage,
 )
-from gateway.domain.target import Target
+from gateway.domain.target import Capability, Target
 from gateway.local.protocol import (
     Accepted,
     Cancel,
@@ -30,6 +35,7 @@ from gateway.local.protocol import (
     Hello,
     Pong,
     ProtocolError,
+    Reason,
     RefusalKind,
     Refused,
     Reply,
@@ -37,6 +43,7 @@ from gateway.local.protocol import (
     encode,
     reply_decoder,
 )
+from gateway.local.reader import PieceKind
 
 READ = 1 << 16
 FIRST_DELAY = 0.05
@@ -45,10 +52,22 @@ LONGEST_DELAY = 1.0
 BACK_SOON = 2.0
 """Seconds: within this a lost worker of a small model is back."""
 
+CAPABILITIES = frozenset(
+    {
+        Capability.TOOLS,
+        Capability.JSON_SCHEMA,
+        Capability.JSON_OBJECT,
+        Capability.STRUCTURED_OUTPUTS,
+        Capability.LOGPROBS,
+        Capability.LOGIT_BIAS,
+        Capability.SEVERAL_CHOICES,
+    }
+)
+"""What the engine does with any model."""
 FAILURES: Mapping[RefusalKind, FailureKind] = {
     RefusalKind.BUSY: FailureKind.BUSY,
     RefusalKind.CONTEXT_OVERFLOW: FailureKind.CONTEXT_OVERFLOW,
-    RefusalKind.TEMPLATE: FailureKind.REQUEST_FAULT,
+    RefusalKind.REQUEST: FailureKind.REQUEST_FAULT,
     RefusalKind.FAULT: FailureKind.SERVER_ERROR,
 }
 
@@ -185,8 +204,10 @@ class LocalBackend:
         if link is None:
             yield LOST
             return
-        chat = call.chat
-        request = Generate(link.next_id(), chat.messages, chat.sampling, chat.max_tokens, chat.stop)
+        within = call.deadline - time.monotonic()
+        app = f"{call.labels.team}/{call.labels.app}"
+        request = Generate(link.next_id(), call.chat, app, within)
+        answer = _Answer(target.model, call)
         try:
             answers = link.open(request)
         except ProtocolError as error:
@@ -198,7 +219,7 @@ class LocalBackend:
         try:
             ended = False
             while not ended:
-                for event in _events(await _batch(answers), target.model):
+                for event in answer.events(await _batch(answers)):
                     ended = isinstance(event, Finished | Failed)
                     yield event
         finally:
@@ -213,29 +234,66 @@ async def _batch(answers: asyncio.Queue[Answer | None]) -> list[Answer | None]:
     return batch
 
 
-def _events(batch: list[Answer | None], model: str) -> list[Event]:
-    """Texts that arrived together become one delta."""
-    events: list[Event] = []
-    texts: list[str] = []
-    for answer in batch:
-        if isinstance(answer, Text):
-            texts.append(answer.text)
-            continue
+class _Answer:
+    """Turns a worker's replies to one call into events."""
+
+    def __init__(self, model: str, call: Call) -> None:
+        self._model = model
+        # An app that named the function that must be called is told that its answer simply ended.
+        tools = call.chat.tools
+        self._named = tools is not None and tools.named is not None
+        self._calls: Counter[int] = Counter()
+
+    def events(self, batch: list[Answer | None]) -> Iterator[Event]:
+        """Pieces that arrived together and belong together become one event."""
+        texts: list[Text] = []
+        for answer in batch:
+            if texts and not (isinstance(answer, Text) and _follows(texts[-1], answer)):
+                yield self._piece(texts)
+                texts = []
+            match answer:
+                case None:
+                    yield LOST
+                case Accepted():
+                    yield Started(self._model)
+                case Text():
+                    texts.append(answer)
+                case Done():
+                    yield Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached)
+                    yield Finished(tuple(self._reason(reason) for reason in answer.reasons))
+                case Refused():
+                    yield Failed(
+                        FAILURES[answer.kind],
+                        answer.message,
+                        retry_after=answer.retry_after,
+                        param=answer.param,
+                    )
         if texts:
-            events.append(Delta("".join(texts)))
-            texts = []
-        match answer:
-            case None:
-                events.append(LOST)
-            case Accepted():
-                events.append(Started(model))
-            case Done():
-                events.append(Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached))
-                events.append(Finished(FinishReason(answer.reason.value)))
-            case Refused():
-                events.append(
-                    Failed(FAILURES[answer.kind], answer.message, retry_after=answer.retry_after)
-                )
-    if texts:
-        events.append(Delta("".join(texts)))
-    return events
+            yield self._piece(texts)
+
+    def _piece(self, texts: list[Text]) -> Event:
+        kind, choice = texts[0].kind, texts[0].choice
+        text = "".join(one.text for one in texts)
+        match kind:
+            case PieceKind.CONTENT:
+                scores = tuple(score for one in texts for score in one.scores)
+                return Delta(text, choice, scores)
+            case PieceKind.REASONING:
+                return Reasoned(text, choice)
+            case PieceKind.CALL:
+                index = self._calls[choice]
+                self._calls[choice] += 1
+                id = f"call_{uuid.uuid4().hex[:24]}"
+                return Called(index, id=id, name=text, choice=choice)
+            case PieceKind.ARGUMENTS:
+                return Called(self._calls[choice] - 1, text, choice=choice)
+
+    def _reason(self, reason: Reason) -> FinishReason:
+        if reason is Reason.TOOL_CALLS and self._named:
+            return FinishReason.STOP
+        return FinishReason(reason.value)
+
+
+def _follows(last: Text, next: Text) -> bool:
+    """Whether two pieces are of one text."""
+    return (last.kind, last.choice) == (next.kind, next.choice) and next.kind is not PieceKind.CALL

@@ -7,16 +7,23 @@ the GIL (ctypes does for every foreign call), so sockets are served while the mo
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as native
+import numpy as np
+from numpy.typing import NDArray
 
 from gateway.domain.call import Sampling
+from gateway.domain.events import Scored
 from gateway.errors import ModelFileError
 from gateway.local.batch import Chunk, NoRoom
+from gateway.local.formats import literals
+from gateway.local.guide import Guide
+from gateway.local.scores import scored
 from gateway.local.shield import Segment
 
 BATCH = 512
@@ -29,6 +36,8 @@ MIN_P = 0.05
 RANDOM_SEED = 0xFFFFFFFF
 """What llama.cpp takes for: choose a seed yourself."""
 CONTROL = native.LLAMA_TOKEN_ATTR_CONTROL | native.LLAMA_TOKEN_ATTR_UNKNOWN
+CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
+"""``llama_token_data``."""
 LOG_ERROR = 4
 LOG_CONTINUE = 5
 
@@ -67,28 +76,73 @@ def has_amx() -> bool:
 
 
 class Sampler:
-    """One answer's chain of samplers."""
+    """One answer's chain of samplers. With a ``guide`` only what it allows is chosen; with
+    ``likely`` so many of the likeliest tokens are told beside each chosen one.
+    """
 
-    def __init__(self, handle: Any, context: Any) -> None:
-        self._handle = handle
-        self._context = context
+    def __init__(
+        self, model: LlamaModel, chain: Any, guide: Guide | None, likely: int | None
+    ) -> None:
+        self._model = model
+        self._chain = chain
+        self._guide = guide
+        self._likely = likely
+        self.scored: Scored | None = None
+        self.complete = False
 
     def sample(self, row: int) -> int:
-        """The token chosen from output ``row`` of the last decode; remembered for penalties."""
-        return int(native.llama_sampler_sample(self._handle, self._context, row))
+        """The token chosen from output ``row`` of the last decode; remembered for penalties. Sets
+        ``complete`` where nothing more may come behind it, and ``scored``.
+        """
+        if self._guide is None and self._likely is None:
+            return int(native.llama_sampler_sample(self._chain, self._model.context_handle, row))
+        logits = self._model.logits(row)
+        token = self._choose(logits)
+        if self._guide is not None and not self._guide.allows(token):
+            # Choosing again among what is allowed comes to the same probabilities as choosing
+            # there at once, and is seldom needed.
+            token = self._choose(np.where(self._guide.allowed()[: len(logits)], logits, -np.inf))
+        native.llama_sampler_accept(self._chain, token)
+        if self._likely is not None:
+            self.scored = scored(logits, token, self._likely, self._model.name)
+        if self._guide is not None:
+            self.complete = self._guide.take(token)
+        return token
 
     def close(self) -> None:
-        native.llama_sampler_free(self._handle)
+        native.llama_sampler_free(self._chain)
+
+    def _choose(self, logits: NDArray[np.float32]) -> int:
+        candidates = self._model.candidates
+        candidates["id"] = np.arange(len(logits), dtype=np.int32)
+        candidates["logit"] = logits
+        candidates["p"] = 0
+        array = native.llama_token_data_array(
+            data=candidates.ctypes.data_as(native.llama_token_data_p),
+            size=len(logits),
+            selected=-1,
+            sorted=False,
+        )
+        native.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
 
 
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
 
-    ``gpu_layers`` of ``None`` means all. Raises ModelFileError where llama.cpp does not load it.
+    ``gpu_layers`` of ``None`` means all; ``template`` replaces the file's own chat template. Raises
+    ModelFileError where llama.cpp does not load it.
     """
 
     def __init__(
-        self, path: Path, *, context: int, slots: int, threads: int, gpu_layers: int | None
+        self,
+        path: Path,
+        *,
+        context: int,
+        slots: int,
+        threads: int,
+        gpu_layers: int | None,
+        template: str | None = None,
     ) -> None:
         self._log = silence()
         native.llama_backend_init()
@@ -101,15 +155,30 @@ class LlamaModel:
         self.context = context
         self.slots = slots
         self.batch = BATCH
-        self._context = self._open(threads)
+        self.context_handle = self._open(threads)
         self._vocab = native.llama_model_get_vocab(self._model)
-        self._memory = native.llama_get_memory(self._context)
+        self._memory = native.llama_get_memory(self.context_handle)
         self._tokens = native.llama_batch_init(BATCH, 0, 1)
         size = int(native.llama_vocab_n_tokens(self._vocab))
         self._vocabulary = size
-        self._pieces = tuple(self._piece(token, special=False) for token in range(size))
-        self._ends = frozenset(t for t in range(size) if native.llama_vocab_is_eog(self._vocab, t))
-        self.longest_piece = max((len(piece) for piece in self._pieces if piece), default=1)
+        self.candidates = np.zeros(size, dtype=CANDIDATE)
+        self.ends = frozenset(t for t in range(size) if native.llama_vocab_is_eog(self._vocab, t))
+        self.template = template or self._own_template()
+        self.pieces = self._shown(literals(self.template or ""))
+        self.longest_piece = max((len(piece) for piece in self.pieces if piece), default=1)
+
+    def _shown(self, marks: str) -> tuple[bytes, ...]:
+        """The bytes of each token, none for one that controls; those are shown that stand in
+        ``marks``, since the model's calls and thinking are read by them.
+        """
+        pieces = []
+        for token in range(self._vocabulary):
+            piece = self._piece(token, special=False)
+            if not piece and token not in self.ends:
+                control = self._piece(token, special=True)
+                piece = control if control and control.decode("utf-8", "replace") in marks else b""
+            pieces.append(piece)
+        return tuple(pieces)
 
     def _open(self, threads: int) -> Any:
         params = native.llama_context_default_params()
@@ -132,8 +201,7 @@ class LlamaModel:
             )
         return handle
 
-    @property
-    def chat_template(self) -> str | None:
+    def _own_template(self) -> str | None:
         """The Jinja source in the file."""
         found = native.llama_model_chat_template(self._model, None)
         return found.decode("utf-8", "replace") if found else None
@@ -176,22 +244,48 @@ class LlamaModel:
             raise DecodeFailed(f"llama_tokenize wants {-count} tokens for {len(data)} bytes")
         return list(tokens[:count])
 
+    def encode(self, text: str) -> list[int]:
+        """Tokens of plain text by itself."""
+        return self._tokens_of(Segment(text, marks=False), begin=False)
+
     def piece(self, token: int) -> bytes:
         """The bytes of a token; none for one that controls."""
-        return self._pieces[token]
+        return self.pieces[token]
+
+    def name(self, token: int) -> bytes:
+        """The bytes of any token, one that controls as well."""
+        return self.pieces[token] or self._piece(token, special=True)
 
     def is_end(self, token: int) -> bool:
-        return token in self._ends
+        return token in self.ends
 
-    def sampler(self, sampling: Sampling, seed: int) -> Sampler:
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """The logits of output ``row`` of the last decode, where llama.cpp has them."""
+        pointer = native.llama_get_logits_ith(self.context_handle, row)
+        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary,))
+
+    def sampler(
+        self,
+        sampling: Sampling,
+        seed: int,
+        guide: Guide | None = None,
+        likely: int | None = None,
+    ) -> Sampler:
         """A chain for one answer. ``temperature`` of 0 takes the likeliest token always."""
         chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
         add = native.llama_sampler_chain_add
-        if sampling.presence_penalty or sampling.frequency_penalty:
+        if bias := self._bias(sampling):
+            array = (native.llama_logit_bias * len(bias))(*bias)
+            add(chain, native.llama_sampler_init_logit_bias(self._vocabulary, len(bias), array))
+        if (
+            sampling.presence_penalty
+            or sampling.frequency_penalty
+            or sampling.repeat_penalty != 1.0
+        ):
             penalties = native.llama_sampler_init_penalties(
                 self._vocabulary,
                 self.context,
-                1.0,
+                sampling.repeat_penalty,
                 sampling.frequency_penalty,
                 sampling.presence_penalty,
             )
@@ -199,14 +293,25 @@ class LlamaModel:
         heat = TEMPERATURE if sampling.temperature is None else sampling.temperature
         if heat <= 0:
             add(chain, native.llama_sampler_init_greedy())
-            return Sampler(chain, self._context)
+            return Sampler(self, chain, guide, likely)
+        top_k = TOP_K if sampling.top_k is None else sampling.top_k
         top_p = TOP_P if sampling.top_p is None else sampling.top_p
-        add(chain, native.llama_sampler_init_top_k(TOP_K))
+        min_p = MIN_P if sampling.min_p is None else sampling.min_p
+        add(chain, native.llama_sampler_init_top_k(top_k))
         add(chain, native.llama_sampler_init_top_p(top_p, 1))
-        add(chain, native.llama_sampler_init_min_p(MIN_P, 1))
+        add(chain, native.llama_sampler_init_min_p(min_p, 1))
         add(chain, native.llama_sampler_init_temp(heat))
         add(chain, native.llama_sampler_init_dist(seed % RANDOM_SEED))
-        return Sampler(chain, self._context)
+        return Sampler(self, chain, guide, likely)
+
+    def _bias(self, sampling: Sampling) -> list[tuple[int, float]]:
+        """What is added to logits. Tokens that the vocabulary does not have are not there to be
+        favoured or avoided.
+        """
+        bias = [(token, add) for token, add in sampling.logit_bias if token < self._vocabulary]
+        if sampling.ignore_end:
+            bias += [(token, -math.inf) for token in self.ends]
+        return bias
 
     def decode(self, chunks: Sequence[Chunk]) -> list[int]:
         """Compute all chunks in one batch; the output row of each, -1 where none was wanted.
@@ -228,7 +333,7 @@ class LlamaModel:
             batch.logits[at - 1] = chunk.output
             rows.append(at - 1 if chunk.output else -1)
         batch.n_tokens = at
-        code = int(native.llama_decode(self._context, batch))
+        code = int(native.llama_decode(self.context_handle, batch))
         if code == 1:
             raise NoRoom
         if code != 0:
@@ -261,7 +366,7 @@ class LlamaModel:
 
     def close(self) -> None:
         native.llama_batch_free(self._tokens)
-        native.llama_free(self._context)
+        native.llama_free(self.context_handle)
         native.llama_model_free(self._model)
 
     def _token_text(self, token: int) -> str:

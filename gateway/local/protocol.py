@@ -15,8 +15,10 @@ from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from gateway.domain.call import Message, Sampling
+from gateway.domain.call import Chat
+from gateway.domain.events import Scored
 from gateway.domain.target import Capability
+from gateway.local.reader import PieceKind
 
 LENGTH_BYTES = 4
 MAX_FRAME = 32 << 20
@@ -29,23 +31,26 @@ class ProtocolError(Exception):
 class RefusalKind(StrEnum):
     BUSY = "busy"
     CONTEXT_OVERFLOW = "context_overflow"
-    TEMPLATE = "template"
+    REQUEST = "request"
+    """What was asked for cannot be done, whoever asks."""
     FAULT = "fault"
 
 
 class Reason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
-    """``max_tokens`` of ``None`` means: up to the end of the context."""
+    """``app`` is who asks, for a fair turn; ``within`` the seconds in which the answer is of
+    use.
+    """
 
     id: int
-    messages: tuple[Message, ...]
-    sampling: Sampling = Sampling()
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
+    chat: Chat
+    app: str = ""
+    within: float | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -75,27 +80,33 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):
-    """Never empty, never half a character."""
+    """A piece of one choice: never empty, never half a character."""
 
     id: int
     text: str
+    kind: PieceKind = PieceKind.CONTENT
+    choice: int = 0
+    scores: tuple[Scored, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
+    """``reasons`` has one for each choice; the completion's tokens are those of all."""
+
     id: int
-    reason: Reason
+    reasons: tuple[Reason, ...]
     prompt_tokens: int
     completion_tokens: int
     cached: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """``retry_after`` is in seconds."""
+    """``retry_after`` is in seconds; ``param`` is what of the request to correct."""
 
     id: int
     kind: RefusalKind
     message: str
     retry_after: float | None = None
+    param: str | None = None
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):

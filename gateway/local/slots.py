@@ -45,11 +45,11 @@ class Slots:
         one.
         """
         wanted = list(prompt[:-1])
-        common = [_common(held, wanted) for held in self._held]
-        own = max(self._free, key=lambda slot: common[slot])
-        source = max(range(len(common)), key=lambda slot: common[slot])
-        length = common[source]
-        if common[own] == length and 2 * length >= len(self._held[own]):
+        shared = [common(held, wanted) for held in self._held]
+        own = max(self._free, key=lambda slot: shared[slot])
+        source = max(range(len(shared)), key=lambda slot: shared[slot])
+        length = shared[source]
+        if shared[own] == length and 2 * length >= len(self._held[own]):
             slot, kept = own, self._cut(own, length)
         else:
             # Not the source itself, unless it is the only one.
@@ -62,6 +62,11 @@ class Slots:
                 self._held[slot] = wanted[:kept]
         self._free.remove(slot)
         return slot, kept
+
+    def holds(self, prompt: Sequence[int]) -> int:
+        """The length of the longest beginning of a prompt that any slot has."""
+        wanted = list(prompt)
+        return max(common(held, wanted) for held in self._held)
 
     def extend(self, slot: int, tokens: Sequence[int]) -> None:
         """These tokens were computed in a slot."""
@@ -90,7 +95,7 @@ class Slots:
         return count
 
 
-def _common(held: list[int], wanted: list[int]) -> int:
+def common(held: Sequence[int], wanted: Sequence[int]) -> int:
     """The length of the beginning that both share. Halving: comparing slices is done in C."""
     low, high = 0, min(len(held), len(wanted))
     while low < high:

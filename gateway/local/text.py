@@ -1,30 +1,62 @@
-"""From a model's bytes to text that may be shown: whole characters, and nothing past a stop."""
+"""From a model's bytes to pieces that may be shown: whole characters, and nothing past a stop."""
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
 
+from gateway.local.reader import Piece, PieceKind, Reader
+
 
 class TextStream:
     """One answer's text. What may be the beginning of a stop string is held back until it is
-    known not to be one; bytes of an incomplete character likewise.
+    known not to be one; bytes of an incomplete character likewise. Stop strings count in content
+    alone, not in thinking or in the arguments of calls.
     """
 
-    def __init__(self, stops: Sequence[str] = ()) -> None:
+    def __init__(self, stops: Sequence[str], reader: Reader) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._reader = reader
         self._held = ""
         self.stopped = False
+        self.called = False
 
-    def feed(self, piece: bytes) -> str:
-        """The text that may be shown now, perhaps empty. Sets ``stopped`` at a stop string, which
-        itself and what follows it are not shown.
+    def feed(self, piece: bytes) -> list[Piece]:
+        """What may be shown now. Sets ``stopped`` at a stop string, which itself and what
+        follows it are not shown.
         """
-        self._held += self._decoder.decode(piece)
-        if not self._stops or not self._held:
-            text, self._held = self._held, ""
-            return text
+        return self._through(self._reader.feed(self._decoder.decode(piece)))
+
+    def finish(self) -> list[Piece]:
+        """What was held back, at the end. Bytes of a character that never came whole are lost."""
+        if self.stopped:
+            return []
+        pieces = self._through(self._reader.finish())
+        if not self.stopped:
+            pieces += _content(self._held)
+        self._held = ""
+        return pieces
+
+    def _through(self, pieces: list[Piece]) -> list[Piece]:
+        shown: list[Piece] = []
+        for piece in pieces:
+            if piece.kind is PieceKind.CONTENT and self._stops:
+                shown += _content(self._cut(piece.text))
+                if self.stopped:
+                    break
+                continue
+            if self._held:
+                # Content has ended, so what was held back is none.
+                shown += _content(self._held)
+                self._held = ""
+            self.called = self.called or piece.kind is PieceKind.CALL
+            shown.append(piece)
+        return shown
+
+    def _cut(self, text: str) -> str:
+        """The content that may be shown when ``text`` has come."""
+        self._held += text
         found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
         if found:
             self.stopped = True
@@ -34,11 +66,6 @@ class TextStream:
         text, self._held = self._held[:cut], self._held[cut:]
         return text
 
-    def finish(self) -> str:
-        """What was held back, at the end. Bytes of a character that never came whole are lost."""
-        text, self._held = self._held, ""
-        return text
-
     def _risky(self) -> int:
         """The length of the longest end of the held text that begins a stop string."""
         for length in range(min(len(self._held), max(map(len, self._stops)) - 1), 0, -1):
@@ -46,3 +73,7 @@ class TextStream:
             if any(stop.startswith(end) for stop in self._stops):
                 return length
         return 0
+
+
+def _content(text: str) -> list[Piece]:
+    return [Piece(PieceKind.CONTENT, text)] if text else []

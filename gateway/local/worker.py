@@ -9,6 +9,7 @@ one thread owns the batcher and the model.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import queue
 import signal
@@ -16,27 +17,20 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import structlog
 
-from gateway.domain.call import Message, Sampling
+from gateway.domain.call import Chat, Message, Sampling
 from gateway.errors import StartupError
-from gateway.local.batch import (
-    Admitted,
-    Batcher,
-    Declined,
-    Ended,
-    Event,
-    Job,
-    Said,
-    overflow,
-)
+from gateway.local.batch import Admitted, Batcher, Declined, Ended, Event, Job, Said
 from gateway.local.isolation import drop_network, forbid_core_dumps
+from gateway.local.prepare import Preparer
 from gateway.local.protocol import (
     Accepted,
     Cancel,
@@ -46,6 +40,7 @@ from gateway.local.protocol import (
     Ping,
     Pong,
     ProtocolError,
+    Reason,
     RefusalKind,
     Refused,
     Reply,
@@ -54,8 +49,7 @@ from gateway.local.protocol import (
     encode,
     request_decoder,
 )
-from gateway.local.shield import Shield
-from gateway.local.template import ChatTemplate, TemplateFault
+from gateway.local.template import TemplateFault
 from gateway.local.worker_config import WorkerConfig
 
 if TYPE_CHECKING:
@@ -66,7 +60,7 @@ MAX_UNREAD = 8 << 20
 """Bytes that a client may leave unread before its connection is given up."""
 
 Key: TypeAlias = tuple[int, int]
-"""Connection and the client's id of the request."""
+"""Connection and the client's id of the request. The batcher's keys have the choice behind them."""
 
 
 class Decoding:
@@ -77,13 +71,13 @@ class Decoding:
     def __init__(self, batcher: Batcher, emit: Callable[[list[Event]], None]) -> None:
         self._batcher = batcher
         self._emit = emit
-        self._inbox: queue.SimpleQueue[Job | Key] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Job | Hashable] = queue.SimpleQueue()
         self._step_since = 0.0
 
     def submit(self, job: Job) -> None:
         self._inbox.put(job)
 
-    def cancel(self, key: Key) -> None:
+    def cancel(self, key: Hashable) -> None:
         self._inbox.put(key)
 
     def pong(self) -> Pong:
@@ -121,18 +115,29 @@ class Decoding:
                 self._emit(events)
 
 
+@dataclass(slots=True)
+class _Open:
+    """A request whose choices are not all at their ends."""
+
+    reasons: list[Reason | None]
+    accepted: bool = False
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+    def keys(self, key: Key) -> list[Hashable]:
+        return [(*key, choice) for choice in range(len(self.reasons))]
+
+
 class Worker:
     """The sockets' side: connections, their requests, and the way of events back to them."""
 
     def __init__(self, config: WorkerConfig, model: LlamaModel) -> None:
         self._config = config
-        self._model = model
-        self._template = ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
-        self._shield = Shield(model.marks)
+        self._preparer = Preparer(model, config.context)
         self._writers: dict[int, asyncio.StreamWriter] = {}
-        self._requests: dict[int, set[int]] = {}
+        self._open: dict[Key, _Open] = {}
         self._connections = 0
-        self._cancelled: set[Key] = set()
         self._preparing: set[Key] = set()
         self._prepare = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._loop = asyncio.get_running_loop()
@@ -143,9 +148,12 @@ class Worker:
 
     def warm_up(self) -> None:
         """Generate one token, so that the first request does not pay for what is done once."""
-        rendered = self._template.render([Message("user", "Hello")])
-        prompt = self._model.tokenize(self._shield.segments(rendered))
-        self._decoding.warm_up(Job(0, prompt, Sampling(temperature=0.0), max_tokens=1))
+        hello = Chat((Message("user", "Hello"),), Sampling(temperature=0.0), max_tokens=1)
+        match self._preparer.jobs((0, 0), hello):
+            case Declined(message=message):
+                raise StartupError(message)
+            case jobs:
+                self._decoding.warm_up(jobs[0])
 
     async def run(self, listener: socket.socket) -> None:
         """Serve until the process ends; raises what ended the decoding."""
@@ -160,7 +168,6 @@ class Worker:
         self._connections += 1
         connection = self._connections
         self._writers[connection] = writer
-        self._requests[connection] = set()
         config = self._config
         self._send(connection, Hello(config.name, config.context, config.slots, os.getpid()))
         decoder = request_decoder()
@@ -172,64 +179,83 @@ class Worker:
             structlog.get_logger().warning("local_connection_lost", reason=str(error))
         finally:
             del self._writers[connection]
-            for id in self._requests.pop(connection):
-                self._cancel((connection, id))
+            for key in [key for key in (*self._open, *self._preparing) if key[0] == connection]:
+                self._cancel(key)
             writer.close()
 
     def _handle(self, connection: int, request: Request) -> None:
         match request:
             case Generate():
-                self._requests[connection].add(request.id)
                 key = (connection, request.id)
                 self._preparing.add(key)
-                self._prepare.submit(self._tokenize, key, request).add_done_callback(
+                self._prepare.submit(self._jobs, key, request).add_done_callback(
                     lambda done: _call(self._loop, self._prepared, key, _outcome(key, done))
                 )
             case Cancel():
-                self._requests[connection].discard(request.id)
                 self._cancel((connection, request.id))
             case Ping():
                 self._send(connection, self._decoding.pong())
 
     def _cancel(self, key: Key) -> None:
-        if key in self._preparing:
-            self._cancelled.add(key)
-        else:
-            self._decoding.cancel(key)
-
-    def _tokenize(self, key: Key, request: Generate) -> Job | Declined:
-        """In the thread for prompts: a long one must not stall those who generate."""
-        if key in self._cancelled:
-            return Declined(key, RefusalKind.FAULT, "cancelled")
-        try:
-            prompt = self._template.render(
-                [Message(m.role, self._shield.cover(m.content)) for m in request.messages]
-            )
-        except TemplateFault as fault:
-            return Declined(key, RefusalKind.TEMPLATE, str(fault))
-        # So much text cannot be fewer tokens than this; tokenizing it exactly could take minutes.
-        least = len(prompt.encode("utf-8", "surrogatepass")) // self._model.longest_piece
-        if least >= self._config.context:
-            return overflow(key, f"at least {least}", self._config.context)
-        tokens = self._model.tokenize(self._shield.segments(prompt))
-        return Job(key, tokens, request.sampling, request.max_tokens, request.stop)
-
-    def _prepared(self, key: Key, outcome: Job | Declined) -> None:
         self._preparing.discard(key)
-        if key in self._cancelled:
-            self._cancelled.discard(key)
-        elif isinstance(outcome, Job):
-            self._decoding.submit(outcome)
-        else:
-            self._deliver([outcome])
+        found = self._open.pop(key, None)
+        if found is not None:
+            for one in found.keys(key):
+                self._decoding.cancel(one)
+
+    def _jobs(self, key: Key, request: Generate) -> list[Job] | Declined:
+        """In the thread for prompts: a long one must not stall those who generate."""
+        if key not in self._preparing:
+            return Declined(key, RefusalKind.FAULT, "cancelled")
+        until = math.inf if request.within is None else time.monotonic() + request.within
+        return self._preparer.jobs(key, request.chat, app=request.app, until=until)
+
+    def _prepared(self, key: Key, outcome: list[Job] | Declined) -> None:
+        if key not in self._preparing:
+            return
+        self._preparing.discard(key)
+        if isinstance(outcome, Declined):
+            self._send(key[0], _refused(key[1], outcome))
+            return
+        self._open[key] = _Open([None] * len(outcome))
+        for job in outcome:
+            self._decoding.submit(job)
 
     def _deliver(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event.key, tuple):
-                connection, id = event.key
-                if isinstance(event, Ended | Declined):
-                    self._requests.get(connection, set()).discard(id)
-                self._send(connection, _reply(id, event))
+                connection, id, choice = event.key
+                reply = self._reply((connection, id), choice, event)
+                if reply is not None:
+                    self._send(connection, reply)
+
+    def _reply(self, key: Key, choice: int, event: Event) -> Reply | None:
+        """What the client is told of an event, if anything."""
+        found = self._open.get(key)
+        if found is None:
+            return None
+        match event:
+            case Admitted():
+                # The choices of a request share its prompt: it counts once.
+                first = not found.accepted
+                found.accepted = True
+                if first:
+                    found.prompt, found.cached = event.prompt_tokens, event.cached
+                return Accepted(key[1], event.prompt_tokens, event.cached) if first else None
+            case Said():
+                piece = event.piece
+                return Text(key[1], piece.text, piece.kind, choice, event.scores)
+            case Ended():
+                found.reasons[choice] = event.reason
+                found.completion += event.completion_tokens
+                reasons = tuple(reason for reason in found.reasons if reason is not None)
+                if len(reasons) < len(found.reasons):
+                    return None
+                del self._open[key]
+                return Done(key[1], reasons, found.prompt, found.completion, found.cached)
+            case Declined():
+                self._cancel(key)
+                return _refused(key[1], event)
 
     def _send(self, connection: int, reply: Reply) -> None:
         writer = self._writers.get(connection)
@@ -240,7 +266,7 @@ class Worker:
             writer.transport.abort()
 
 
-def _outcome(key: Key, done: Future[Job | Declined]) -> Job | Declined:
+def _outcome(key: Key, done: Future[list[Job] | Declined]) -> list[Job] | Declined:
     """Whatever preparing came to: an exception there must not leave its client waiting."""
     error = done.exception()
     if error is None:
@@ -249,18 +275,8 @@ def _outcome(key: Key, done: Future[Job | Declined]) -> Job | Declined:
     return Declined(key, RefusalKind.FAULT, "the prompt could not be prepared for the local model")
 
 
-def _reply(id: int, event: Event) -> Reply:
-    match event:
-        case Admitted():
-            return Accepted(id, event.prompt_tokens, event.cached)
-        case Said():
-            return Text(id, event.text)
-        case Ended():
-            return Done(
-                id, event.reason, event.prompt_tokens, event.completion_tokens, event.cached
-            )
-        case Declined():
-            return Refused(id, event.kind, event.message, event.retry_after)
+def _refused(id: int, declined: Declined) -> Refused:
+    return Refused(id, declined.kind, declined.message, declined.retry_after, declined.param)
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: object) -> None:
@@ -316,6 +332,7 @@ async def _work(config: WorkerConfig) -> None:
         slots=config.slots,
         threads=config.threads,
         gpu_layers=config.gpu_layers,
+        template=config.template,
     )
     worker = Worker(config, model)
     worker.warm_up()

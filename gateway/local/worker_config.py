@@ -17,3 +17,4 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     gpu_layers: int | None
     listener: int
     parent: int
+    template: str | None = None

@@ -203,7 +203,7 @@ class RelayBackend:
         events: list[Event] = [started, Relayed(answer.data, answer.text)]
         if answer.usage is not None:
             events.append(answer.usage)
-        events.append(Finished(answer.finish_reason))
+        events.append(Finished((answer.finish_reason,) if answer.finish_reason else ()))
         return events
 
     def _stream_of(self, connection: Connection, target: Target, call: Call) -> StreamRelay:

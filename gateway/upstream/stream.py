@@ -90,7 +90,7 @@ class StreamRelay:
                 break
             if chunk.done:
                 self.ended = self.finished = True
-                last = Finished(self._reason)
+                last = Finished((self._reason,) if self._reason else ())
                 break
         if self._flowing and self._held:
             events.append(Relayed(b"".join(self._held), text))

@@ -1,19 +1,35 @@
-"""Chat completions of the OpenAI dialect: a body to a ``Call``, events to an answer's bytes.
+"""Chat completions of the OpenAI dialect: from a body to what is asked for.
 
-Source: the published OpenAPI document of the OpenAI API, ``POST /chat/completions``.
+Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completions``. ``top_k``,
+``min_p``, ``repetition_penalty``, ``ignore_eos``, ``structured_outputs``, ``chat_template_kwargs``
+and ``continue_final_message`` are as in vLLM's server, ``reasoning_content`` of messages as in
+DeepSeek's API.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
 
-from gateway.domain.call import Chat, Message, Sampling
-from gateway.domain.events import FinishReason, Usage
+from gateway.domain.call import (
+    Chat,
+    Message,
+    Sampling,
+    Shape,
+    ShapeKind,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Tools,
+)
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
+
+
+_NULL = msgspec.Raw(b"null")
 
 
 class _Part(msgspec.Struct):
@@ -22,19 +38,68 @@ class _Part(msgspec.Struct):
     refusal: str | None = None
 
 
+class _CalledFunction(msgspec.Struct):
+    name: str = ""
+    arguments: str = ""
+
+
+class _ToolCall(msgspec.Struct):
+    id: str = ""
+    type: str = "function"
+    function: _CalledFunction | None = None
+
+
 class _Message(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[_Part] | None = None
-    tool_calls: list[Any] | None = None
-    function_call: Any = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _CalledFunction | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
 
 
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Schema(msgspec.Struct):
+    schema: msgspec.Raw = _NULL
+    strict: bool | None = None
+
+
 class _ResponseFormat(msgspec.Struct):
     type: str
+    json_schema: _Schema | None = None
+
+
+class _StructuredOutputs(msgspec.Struct):
+    json: msgspec.Raw = _NULL
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+
+
+class _Function(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: msgspec.Raw = _NULL
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct):
+    type: str
+    function: _Function | None = None
+
+
+class _NamedFunction(msgspec.Struct):
+    name: str | None = None
+
+
+class _NamedTool(msgspec.Struct):
+    type: str | None = None
+    function: _NamedFunction | None = None
+    name: str | None = None
 
 
 class _Body(msgspec.Struct):
@@ -48,27 +113,41 @@ class _Body(msgspec.Struct):
     max_completion_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
     n: int | None = None
-    tools: list[Any] | None = None
-    tool_choice: Any = None
-    functions: list[Any] | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: str | _NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[_Function] | None = None
+    function_call: str | _NamedFunction | None = None
     response_format: _ResponseFormat | None = None
+    structured_outputs: _StructuredOutputs | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = None
     logit_bias: dict[str, float] | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    continue_final_message: bool | None = None
+    ignore_eos: bool | None = None
     modalities: list[str] | None = None
     web_search_options: Any = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """A parsed body: what the engine needs beside the bytes themselves."""
+    """A parsed body: what the engine needs beside the bytes themselves. ``functions`` says that it
+    uses the older parameters of that name, and so must its answer.
+    """
 
     model: str
     stream: bool
     include_usage: bool
+    functions: bool
     chat: Chat
     needs: frozenset[Capability]
 
@@ -82,6 +161,10 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_tokens", 1, float("inf")),
     ("max_completion_tokens", 1, float("inf")),
     ("n", 1, 128),
+    ("top_logprobs", 0, 20),
+    ("top_k", -1, float("inf")),
+    ("min_p", 0.0, 1.0),
+    ("repetition_penalty", 0.01, 100.0),
 )
 
 
@@ -100,6 +183,7 @@ def parse(body: bytes) -> ChatRequest:
         model=parsed.model,
         stream=bool(parsed.stream),
         include_usage=bool(parsed.stream_options and parsed.stream_options.include_usage),
+        functions=parsed.functions is not None,
         chat=_chat(parsed),
         needs=_needs(parsed),
     )
@@ -135,6 +219,10 @@ def _check(body: _Body) -> None:
             raise InvalidRequest(f"'{name}' is {value:g}: it must be {bound}.", param=name)
     if isinstance(body.stop, list) and len(body.stop) > 4:
         raise InvalidRequest("'stop' holds more than 4 sequences.", param="stop")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest(
+            "'top_logprobs' is only allowed with 'logprobs': true.", param="top_logprobs"
+        )
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest(
             "'stream_options' is only allowed with 'stream': true.", param="stream_options"
@@ -151,9 +239,15 @@ def _each_need(body: _Body) -> Iterator[Capability]:
         m.tool_calls or m.function_call or m.role in ("tool", "function") for m in body.messages
     ):
         yield Capability.TOOLS
+    if any(tool.type != "function" for tool in body.tools or ()) or (
+        isinstance(body.tool_choice, _NamedTool) and body.tool_choice.type != "function"
+    ):
+        yield Capability.OTHER_TOOLS
     if body.response_format is not None and body.response_format.type != "text":
         schema = body.response_format.type == "json_schema"
         yield Capability.JSON_SCHEMA if schema else Capability.JSON_OBJECT
+    if body.structured_outputs is not None:
+        yield Capability.STRUCTURED_OUTPUTS
     if body.logprobs:
         yield Capability.LOGPROBS
     if body.logit_bias:
@@ -175,94 +269,133 @@ def _each_need(body: _Body) -> Iterator[Capability]:
 
 def _chat(body: _Body) -> Chat:
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    messages = tuple(_message(message) for message in body.messages)
+    prefill = ""
+    if body.continue_final_message and messages[-1].role == "assistant":
+        messages, prefill = messages[:-1], messages[-1].content
     return Chat(
-        messages=tuple(_message(message) for message in body.messages),
-        sampling=Sampling(
-            temperature=body.temperature,
-            top_p=body.top_p,
-            presence_penalty=body.presence_penalty or 0.0,
-            frequency_penalty=body.frequency_penalty or 0.0,
-            seed=body.seed,
-        ),
+        messages=messages,
+        sampling=_sampling(body),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=tuple(text for text in stop if text),
+        tools=_tools(body),
+        shape=_shape(body),
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        choices=body.n or 1,
+        prefill=prefill,
+        template=_template(body),
     )
 
 
+def _sampling(body: _Body) -> Sampling:
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        seed=body.seed,
+        top_k=body.top_k,
+        min_p=body.min_p,
+        repeat_penalty=body.repetition_penalty or 1.0,
+        logit_bias=tuple(_bias(body.logit_bias or {})),
+        ignore_end=bool(body.ignore_eos),
+    )
+
+
+def _bias(given: dict[str, float]) -> Iterator[tuple[int, float]]:
+    for token, add in given.items():
+        if not token.isdecimal() or not -100 <= add <= 100:
+            raise InvalidRequest(
+                "'logit_bias' maps token ids to numbers from -100 to 100.", param="logit_bias"
+            )
+        yield int(token), add
+
+
+def _tools(body: _Body) -> Tools | None:
+    functions = [tool.function for tool in body.tools or () if tool.function is not None]
+    choice: object = body.tool_choice
+    if body.functions is not None:
+        functions, choice = body.functions, body.function_call
+    if not functions:
+        return None
+    named = None
+    if isinstance(choice, _NamedTool):
+        named = choice.function.name if choice.function is not None else choice.name
+    elif isinstance(choice, _NamedFunction):
+        named = choice.name
+    if named is not None and named not in {function.name for function in functions}:
+        raise InvalidRequest(
+            f"'tool_choice' names {named[:64]!r}, which is none of 'tools'.", param="tool_choice"
+        )
+    mode = ToolChoice.REQUIRED if named is not None else ToolChoice.AUTO
+    if choice in ("none", "required"):
+        mode = ToolChoice(str(choice))
+    parallel = body.parallel_tool_calls is not False and body.functions is None
+    return Tools(tuple(map(_tool, functions)), mode, named, parallel)
+
+
+def _tool(function: _Function) -> Tool:
+    schema = bytes(function.parameters).decode()
+    plain = Tool(function.name, function.description or "", strict=bool(function.strict))
+    return plain if schema == "null" else replace(plain, schema=schema)
+
+
+def _shape(body: _Body) -> Shape | None:
+    asked, wanted = body.response_format, body.structured_outputs
+    if asked is not None and asked.type == "json_object":
+        return Shape(ShapeKind.JSON_OBJECT)
+    if asked is not None and asked.type == "json_schema":
+        if asked.json_schema is None or bytes(asked.json_schema.schema) == b"null":
+            raise InvalidRequest(
+                "'response_format' of type json_schema needs 'json_schema.schema'.",
+                param="response_format.json_schema.schema",
+                code="missing_required_parameter",
+            )
+        schema = bytes(asked.json_schema.schema).decode()
+        return Shape(ShapeKind.JSON_SCHEMA, schema, bool(asked.json_schema.strict))
+    if wanted is None:
+        return None
+    if bytes(wanted.json) != b"null":
+        return Shape(ShapeKind.JSON_SCHEMA, bytes(wanted.json).decode())
+    if wanted.choice:
+        return Shape(ShapeKind.CHOICE, msgspec.json.encode(wanted.choice).decode())
+    if wanted.regex is not None:
+        return Shape(ShapeKind.REGEX, wanted.regex)
+    if wanted.grammar is not None:
+        return Shape(ShapeKind.GRAMMAR, wanted.grammar)
+    raise InvalidRequest(
+        "'structured_outputs' holds none of json, choice, regex and grammar.",
+        param="structured_outputs",
+    )
+
+
+def _template(body: _Body) -> str:
+    """Variables for a chat template: the app's own, and how much the model should think."""
+    variables = dict(body.chat_template_kwargs or {})
+    if body.reasoning_effort is not None:
+        variables.setdefault("reasoning_effort", body.reasoning_effort)
+        if body.reasoning_effort in ("none", "minimal"):
+            variables.setdefault("enable_thinking", False)
+    return msgspec.json.encode(variables).decode() if variables else "{}"
+
+
 def _message(message: _Message) -> Message:
-    role = "system" if message.role == "developer" else message.role
+    role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
     content = message.content
     if isinstance(content, list):
         content = "".join(part.text or part.refusal or "" for part in content)
-    return Message(role=role, content=content or "")
-
-
-class ChatWriter:
-    """Writes the answer of a target that does not speak this dialect itself.
-
-    ``id`` is the answer's id, ``model`` what the app asked for, ``created`` seconds since 1970.
-    """
-
-    def __init__(self, *, id: str, model: str, created: int, include_usage: bool) -> None:
-        self._head = {"id": id, "created": created, "model": model, "system_fingerprint": None}
-        self._include_usage = include_usage
-        self._text: list[str] = []
-        self._usage: Usage | None = None
-        self._begun = False
-
-    def piece(self, text: str) -> bytes:
-        """The chunk of a stream that carries ``text``; the first one carries the role as well."""
-        delta: dict[str, Any] = {"content": text}
-        if not self._begun:
-            self._begun = True
-            delta = {"role": "assistant", "content": text}
-        return self._chunk([_choice(delta, None)])
-
-    def keep(self, text: str) -> None:
-        """Collect ``text`` for an answer that is not streamed."""
-        self._text.append(text)
-
-    def count(self, usage: Usage) -> None:
-        self._usage = usage
-
-    def end(self, reason: FinishReason | None) -> bytes:
-        """The last chunks of a stream: the finish, the usage where it was asked for, ``[DONE]``."""
-        opening = b"" if self._begun else self.piece("")
-        last = self._chunk([_choice({}, reason or FinishReason.STOP)])
-        usage = b""
-        if self._include_usage and self._usage is not None:
-            usage = self._chunk([], usage=_usage(self._usage))
-        return opening + last + usage + b"data: [DONE]\n\n"
-
-    def whole(self, reason: FinishReason | None) -> bytes:
-        """The body of an answer that is not streamed."""
-        message = {"role": "assistant", "content": "".join(self._text), "refusal": None}
-        choice = {
-            "index": 0,
-            "message": message,
-            "logprobs": None,
-            "finish_reason": reason or FinishReason.STOP,
-        }
-        body = {**self._head, "object": "chat.completion", "choices": [choice]}
-        if self._usage is not None:
-            body["usage"] = _usage(self._usage)
-        return msgspec.json.encode(body)
-
-    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
-        body = {**self._head, "object": "chat.completion.chunk", "choices": choices}
-        if self._include_usage:
-            body["usage"] = usage
-        return b"data: " + msgspec.json.encode(body) + b"\n\n"
-
-
-def _choice(delta: dict[str, Any], reason: FinishReason | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "total_tokens": usage.total,
-        "prompt_tokens_details": {"cached_tokens": usage.cached},
-    }
+    calls = [
+        ToolCall(call.id, call.function.name, call.function.arguments)
+        for call in message.tool_calls or ()
+        if call.function is not None
+    ]
+    if message.function_call is not None:
+        calls.append(ToolCall("", message.function_call.name, message.function_call.arguments))
+    return Message(
+        role=role,
+        content=content or "",
+        calls=tuple(calls),
+        call_id=message.tool_call_id,
+        name=message.name,
+        reasoning=message.reasoning_content,
+    )

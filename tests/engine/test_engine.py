@@ -41,7 +41,7 @@ ANSWER: tuple[Event, ...] = (
     Started(),
     Delta("Hello"),
     Usage(3, 1),
-    Finished(FinishReason.STOP),
+    Finished((FinishReason.STOP,)),
 )
 
 

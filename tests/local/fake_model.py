@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gateway.domain.call import Sampling
+from gateway.domain.events import Scored
 from gateway.local.batch import Chunk, NoRoom
+from gateway.local.guide import Guide
 
 END = -1
 
@@ -14,6 +16,8 @@ class FakeSampler:
     def __init__(self, model: FakeModel) -> None:
         self._model = model
         self.closed = False
+        self.complete = False
+        self.scored: Scored | None = None
 
     def sample(self, row: int) -> int:
         return self._model.outputs[row]
@@ -60,7 +64,9 @@ class FakeModel:
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def sampler(self, sampling: Sampling, seed: int) -> FakeSampler:
+    def sampler(
+        self, sampling: Sampling, seed: int, guide: Guide | None, likely: int | None
+    ) -> FakeSampler:
         self.seeds.append(seed)
         self.samplers.append(FakeSampler(self))
         return self.samplers[-1]

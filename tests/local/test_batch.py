@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.call import Sampling
 from gateway.local.batch import Admitted, Batcher, Declined, Ended, Event, Job, Said
 from gateway.local.protocol import Reason, RefusalKind
+from gateway.local.reader import Piece, PieceKind
 from tests.local.fake_model import FakeModel
 
 A, B = 1001, 1002
@@ -30,7 +31,11 @@ def drain(batcher: Batcher) -> list[Event]:
 
 
 def said(events: list[Event], key: object) -> str:
-    return "".join(e.text for e in events if isinstance(e, Said) and e.key == key)
+    return "".join(e.piece.text for e in events if isinstance(e, Said) and e.key == key)
+
+
+def content(text: str) -> Piece:
+    return Piece(PieceKind.CONTENT, text)
 
 
 def one(answer: list[bytes], **job: object) -> list[Event]:
@@ -43,8 +48,8 @@ def test_one_answer() -> None:
     """Admitted, said, ended: with counts that do not include the end token."""
     assert one([b"Hel", b"lo"]) == [
         Admitted("a", 3),
-        Said("a", "Hel"),
-        Said("a", "lo"),
+        Said("a", content("Hel")),
+        Said("a", content("lo")),
         Ended("a", Reason.STOP, 3, 2),
     ]
 
@@ -70,7 +75,7 @@ def test_stop_strings(answer: list[bytes], stops: tuple[str, ...], shown: str, t
 def test_never_half_a_character() -> None:
     """Bytes wait until their character is whole; one that never is, is not shown."""
     events = one([b"a\xf0\x9f", b"\x98", b"\x80b", b"\xe2\x82"])
-    assert [e.text for e in events if isinstance(e, Said)] == ["a", "😀b"]
+    assert [e.piece.text for e in events if isinstance(e, Said)] == ["a", "😀b"]
 
 
 def test_max_tokens() -> None:
@@ -168,7 +173,7 @@ def test_cancel_frees_the_slot() -> None:
     batcher.cancel("a")
     batcher.cancel("nobody")
     events = batcher.step()
-    assert events == [Admitted("b", 1), Said("b", "y")]
+    assert events == [Admitted("b", 1), Said("b", content("y"))]
     drain(batcher)
     assert all(sampler.closed for sampler in model.samplers)
     assert len(model.samplers) == 2

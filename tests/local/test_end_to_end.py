@@ -46,13 +46,13 @@ async def test_answers_a_question(backend: LocalBackend, make_call: MakeCall) ->
     assert isinstance(events[-2], Usage)
     assert events[-2].prompt > 10
     assert events[-2].completion > 3
-    assert events[-1] == Finished(FinishReason.STOP)
+    assert events[-1] == Finished((FinishReason.STOP,))
 
 
 async def test_length_is_said(backend: LocalBackend, make_call: MakeCall) -> None:
     """An answer that max_tokens cuts says so, and is not longer than asked for."""
     events = await collect(backend, make_call(LONG, max_tokens=5))
-    assert events[-1] == Finished(FinishReason.LENGTH)
+    assert events[-1] == Finished((FinishReason.LENGTH,))
     assert isinstance(events[-2], Usage)
     assert events[-2].completion == 5
 
@@ -124,7 +124,7 @@ async def test_stop_string(backend: LocalBackend, make_call: MakeCall) -> None:
         backend, make_call(question, system=SYSTEM, stop=("aris",), max_tokens=24)
     )
     assert text_of(events).endswith("P")
-    assert events[-1] == Finished(FinishReason.STOP)
+    assert events[-1] == Finished((FinishReason.STOP,))
 
 
 def test_worker_has_no_key_and_no_network(running: Running) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.call import Message, Sampling
+from gateway.domain.call import (
+    Chat,
+    Message,
+    Sampling,
+    Shape,
+    ShapeKind,
+    Tool,
+    ToolChoice,
+    Tools,
+)
+from gateway.domain.events import Likely, Scored
 from gateway.local.protocol import (
     MAX_FRAME,
     Accepted,
@@ -25,9 +35,22 @@ from gateway.local.protocol import (
     reply_decoder,
     request_decoder,
 )
+from gateway.local.reader import PieceKind
 
 REQUESTS: list[Request] = [
-    Generate(1, (Message("user", "grüß dich"),), Sampling(temperature=0.0, seed=3), 5, ("a",)),
+    Generate(
+        1,
+        Chat(
+            (Message("user", "grüß dich"),),
+            Sampling(temperature=0.0, seed=3, logit_bias=((5, -1.5),)),
+            5,
+            ("a",),
+            tools=Tools((Tool("f"),), ToolChoice.REQUIRED, "f"),
+            shape=Shape(ShapeKind.JSON_SCHEMA, "{}"),
+        ),
+        app="t/a",
+        within=2.5,
+    ),
     Cancel(1),
     Ping(),
 ]
@@ -35,7 +58,9 @@ REPLIES: list[Reply] = [
     Hello("smollm2", 4096, 8, 77),
     Accepted(1, 30),
     Text(1, "é"),
-    Done(1, Reason.LENGTH, 30, 5),
+    Text(1, "f", PieceKind.CALL, 2),
+    Text(1, "x", scores=(Scored(b"x", -0.5, (Likely(b"x", -0.5),)),)),
+    Done(1, (Reason.LENGTH, Reason.STOP), 30, 5),
     Refused(2, RefusalKind.BUSY, "full", 2.5),
     Pong(3, 8, 120.5),
 ]

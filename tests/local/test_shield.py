@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.call import Message
+from gateway.domain.call import Chat, Message
 from gateway.local.llama import LlamaModel
 from gateway.local.shield import Segment, Shield
 from gateway.local.template import CHATML, ChatTemplate
@@ -28,8 +28,8 @@ def loaded(gguf: Path) -> Iterator[LlamaModel]:
 
 
 def prompt(shield: Shield, *contents: str) -> list[Segment]:
-    messages = [Message("user", shield.cover(content)) for content in contents]
-    return shield.segments(ChatTemplate(CHATML).render(messages))
+    chat = Chat(tuple(Message("user", content) for content in contents))
+    return shield.segments(ChatTemplate(CHATML).render(chat, shield.cover))
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=3))
@@ -39,7 +39,8 @@ def test_only_the_template_writes_marks(contents: list[str]) -> None:
     counted = [segment.text for segment in segments if segment.marks]
     assert sum(text.count("<|im_end|>") for text in counted) == len(contents)
     assert sum(text.count("<|im_start|>") for text in counted) == len(contents) + 1
-    plain = ChatTemplate(CHATML).render([Message("user", content) for content in contents])
+    chat = Chat(tuple(Message("user", content) for content in contents))
+    plain = ChatTemplate(CHATML).render(chat, str)
     whole = "".join(segment.text for segment in segments)
     assert whole == plain.replace("\ufdd0", "").replace("\ufdd1", "")
 
@@ -48,7 +49,8 @@ def test_what_a_template_cuts_off_leaves_nothing_behind() -> None:
     """Some templates split a text at a mark: half of a cover is no text."""
     shield = Shield(["</think>"])
     cut = ChatTemplate("{{ messages[0].content.split('</think>')[-1] }}")
-    rendered = cut.render([Message("assistant", shield.cover("why</think>because"))])
+    chat = Chat((Message("assistant", "why</think>because"),))
+    rendered = cut.render(chat, shield.cover)
     assert shield.segments(rendered) == [Segment("because", marks=True)]
 
 

@@ -132,7 +132,7 @@ def loaded(gguf: Path) -> Iterator[LlamaModel]:
 def answer(batcher: Batcher, prompt: list[int]) -> tuple[str, int]:
     events = run(batcher, Job("k", prompt, Sampling(temperature=0.0), max_tokens=12))
     (cached,) = [event.cached for event in events if isinstance(event, Admitted)]
-    return "".join(event.text for event in events if isinstance(event, Said)), cached
+    return "".join(event.piece.text for event in events if isinstance(event, Said)), cached
 
 
 def test_the_real_model_says_the_same_from_what_it_kept(loaded: LlamaModel) -> None:

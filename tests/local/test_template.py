@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.call import Message
+from gateway.domain.call import Chat, Message
 from gateway.local.template import ChatTemplate, TemplateFault
 
 STRICT = """
@@ -19,7 +19,8 @@ FREE = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
 
 
 def render(source: str, *turns: tuple[str, str]) -> str:
-    return ChatTemplate(source).render([Message(role, text) for role, text in turns])
+    chat = Chat(tuple(Message(role, text) for role, text in turns))
+    return ChatTemplate(source).render(chat, str)
 
 
 def test_leaves_alone_what_is_taken() -> None:
@@ -36,7 +37,9 @@ def test_system_text_moves_into_the_first_user_turn() -> None:
 def test_neighbours_are_merged() -> None:
     """A template that wants turns to alternate gets them so."""
     turns = (("user", "a"), ("user", "b"), ("assistant", "c"), ("tool", "d"), ("user", "e"))
-    assert render(STRICT, *turns) == "[user:a\n\nb][assistant:c][user:d\n\ne]"
+    assert render(STRICT, *turns) == (
+        "[user:a\n\nb][assistant:c][user:<tool_response>\nd\n</tool_response>\n\ne]"
+    )
 
 
 def test_assistant_first_gets_a_user_before_it() -> None:

@@ -95,7 +95,7 @@ async def test_a_whole_answer_is_relayed_under_the_name_asked_for(bench: Bench) 
     assert b'"model": "gpt-4o"' in relayed.data
     assert relayed.text == len("vendor answer in pieces")
     assert usage == Tokens(7, 4, 2)
-    assert finished == Finished(FinishReason.STOP)
+    assert finished == Finished((FinishReason.STOP,))
 
 
 async def test_what_the_vendor_gets_is_the_targets_model_and_only_our_headers(bench: Bench) -> None:

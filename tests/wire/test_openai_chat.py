@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from gateway.domain.events import FinishReason, Usage
+from gateway.domain.call import Sampling, Shape, ShapeKind, Tool, ToolCall, ToolChoice, Tools
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
-from gateway.wire.openai_chat import ChatWriter, parse
+from gateway.wire.openai_chat import parse
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -25,12 +24,21 @@ BAD = [
     (b"{", None, "invalid_json"),
     (b"", None, "invalid_json"),
     (b"\xff", None, "invalid_json"),
-    (b'{"tools": ' + b"[" * 100_000, None, "invalid_json"),
+    (b'{"web_search_options": ' + b"[" * 100_000, None, "invalid_json"),
     (b"[]", None, "invalid_type"),
     (b'{"messages": []}', "model", "missing_required_parameter"),
     (b'{"model": "m"}', "messages", "missing_required_parameter"),
     (body(messages=[]), "messages", "empty_array"),
     (body(model=""), "model", "invalid_value"),
+    (
+        body(response_format={"type": "json_schema"}),
+        "response_format.json_schema.schema",
+        "missing_required_parameter",
+    ),
+    (body(tools=[{}]), "tools[0].type", "missing_required_parameter"),
+    (body(top_logprobs=2), "top_logprobs", "invalid_value"),
+    (body(logit_bias={"x": 1}), "logit_bias", "invalid_value"),
+    (body(structured_outputs={}), "structured_outputs", "invalid_value"),
     (body(model=3), "model", "invalid_type"),
     (body(messages="hello"), "messages", "invalid_type"),
     (body(messages=[{"role": "user", "content": 3}]), "messages[0].content", "invalid_type"),
@@ -54,7 +62,10 @@ def test_a_mistake_is_named(raw: bytes, param: str | None, code: str) -> None:
 NEEDS = [
     ({"tools": [{"type": "function"}]}, Capability.TOOLS),
     ({"response_format": {"type": "json_object"}}, Capability.JSON_OBJECT),
-    ({"response_format": {"type": "json_schema"}}, Capability.JSON_SCHEMA),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+        Capability.JSON_SCHEMA,
+    ),
     ({"logprobs": True}, Capability.LOGPROBS),
     ({"logit_bias": {"1": 2}}, Capability.LOGIT_BIAS),
     ({"n": 2}, Capability.SEVERAL_CHOICES),
@@ -75,7 +86,7 @@ def test_what_a_request_needs_of_a_target(fields: dict[str, Any], need: Capabili
 def test_what_needs_nothing() -> None:
     """Defaults that were written out, and tools that are forbidden to be used, need nothing."""
     assert parse(body(n=1, response_format={"type": "text"}, logprobs=False)).needs == frozenset()
-    assert parse(body(tools=[{}], tool_choice="none")).needs == frozenset()
+    assert parse(body(tools=[{"type": "function"}], tool_choice="none")).needs == frozenset()
 
 
 def test_messages_are_read_in_all_their_shapes() -> None:
@@ -99,44 +110,126 @@ def test_messages_are_read_in_all_their_shapes() -> None:
     assert (parsed.chat.max_tokens, parsed.chat.stop) == (7, ("x",))
 
 
-def writer(include_usage: bool = False) -> ChatWriter:
-    return ChatWriter(id="chatcmpl-1", model="gpt-4o", created=1, include_usage=include_usage)
+def test_functions_come_with_their_schemas_as_they_were_written() -> None:
+    """Order and text of a schema stay; what is left out takes no arguments."""
+    schema = '{"type": "object",  "properties": {"b": {}, "a": {}}}'
+    tools = f'[{{"type":"function","function":{{"name":"f","parameters":{schema},"strict":true}}}},'
+    tools += '{"type":"function","function":{"name":"g","description":"d"}}]'
+    body = f'{{"model":"m","messages":[{{"role":"user","content":"x"}}],"tools":{tools}}}'
+    read = parse(body.encode()).chat.tools
+    assert read == Tools((Tool("f", schema=schema, strict=True), Tool("g", "d")))
 
 
-def chunks(stream: bytes) -> list[ChatCompletionChunk]:
-    events = [event.removeprefix(b"data: ") for event in stream.split(b"\n\n") if event]
-    assert events.pop() == b"[DONE]"
-    return [ChatCompletionChunk.model_validate_json(event, strict=True) for event in events]
+@pytest.mark.parametrize(
+    ("choice", "mode", "named"),
+    [
+        ("auto", ToolChoice.AUTO, None),
+        ("none", ToolChoice.NONE, None),
+        ("required", ToolChoice.REQUIRED, None),
+        ({"type": "function", "function": {"name": "f"}}, ToolChoice.REQUIRED, "f"),
+    ],
+)
+def test_the_choice_of_a_function(choice: object, mode: ToolChoice, named: str | None) -> None:
+    """Each form that the API documents."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    read = parse(body(tools=tools, tool_choice=choice, parallel_tool_calls=False)).chat.tools
+    assert read == Tools((Tool("f"),), mode, named, parallel=False)
 
 
-def test_a_stream_is_one_role_its_text_one_finish_and_its_usage() -> None:
-    """What the official SDK's typed model accepts in strict mode, in the published order."""
-    written = writer(include_usage=True)
-    stream = written.piece("Par") + written.piece("is")
-    written.count(Usage(10, 2, 4))
-    read = chunks(stream + written.end(FinishReason.LENGTH))
-    assert [c.choices[0].delta.role for c in read[:3]] == ["assistant", None, None]
-    assert "".join(c.choices[0].delta.content or "" for c in read[:3]) == "Paris"
-    assert read[2].choices[0].finish_reason == "length"
-    assert read[3].choices == []
-    assert read[3].usage is not None
-    assert read[3].usage.total_tokens == 12
-    assert {c.model for c in read} == {"gpt-4o"}
+def test_a_choice_of_no_function_is_refused() -> None:
+    """The name that is not there is named."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    choice = {"type": "function", "function": {"name": "g"}}
+    with pytest.raises(InvalidRequest, match="names 'g', which is none of 'tools'") as caught:
+        parse(body(tools=tools, tool_choice=choice))
+    assert caught.value.param == "tool_choice"
 
 
-def test_a_stream_without_text_still_has_a_role() -> None:
-    """An answer that ends at once is a well-formed stream."""
-    read = chunks(writer().end(None))
-    assert read[0].choices[0].delta.role == "assistant"
-    assert read[-1].choices[0].finish_reason == "stop"
+def test_older_functions_are_tools_that_are_answered_in_the_older_way() -> None:
+    """One call at most, and the choice by a name alone."""
+    read = parse(body(functions=[{"name": "f"}], function_call={"name": "f"}))
+    assert read.functions
+    assert read.chat.tools == Tools((Tool("f"),), ToolChoice.REQUIRED, "f", parallel=False)
 
 
-def test_a_whole_answer_is_what_the_sdk_reads() -> None:
-    """The body of an answer that is not streamed, in strict mode."""
-    written = writer()
-    written.keep("Paris")
-    written.count(Usage(10, 2))
-    read = ChatCompletion.model_validate_json(written.whole(FinishReason.STOP), strict=True)
-    assert read.choices[0].message.content == "Paris"
-    assert read.usage is not None
-    assert read.usage.prompt_tokens == 10
+def test_a_history_of_calls() -> None:
+    """What was called, with which id, and what answered it."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        *HELLO,
+        {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "why"},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ]
+    _, called, answered = parse(body(messages=turns)).chat.messages
+    assert called.calls == (ToolCall("c1", "f", "{}"),)
+    assert called.reasoning == "why"
+    assert (answered.role, answered.call_id, answered.content) == ("tool", "c1", "42")
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        ({"response_format": {"type": "json_object"}}, Shape(ShapeKind.JSON_OBJECT)),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"a": 1}}}},
+            Shape(ShapeKind.JSON_SCHEMA, '{"a": 1}', strict=False),
+        ),
+        ({"structured_outputs": {"regex": "a+"}}, Shape(ShapeKind.REGEX, "a+")),
+        ({"structured_outputs": {"choice": ["a", "b"]}}, Shape(ShapeKind.CHOICE, '["a","b"]')),
+        ({"structured_outputs": {"json": {}}}, Shape(ShapeKind.JSON_SCHEMA, "{}")),
+        ({"structured_outputs": {"grammar": "start: x"}}, Shape(ShapeKind.GRAMMAR, "start: x")),
+        ({"response_format": {"type": "text"}}, None),
+    ],
+)
+def test_what_an_answer_must_be(given: dict[str, object], shape: Shape | None) -> None:
+    """Every way of asking for a shape."""
+    assert parse(body(**given)).chat.shape == shape
+
+
+def test_sampling() -> None:
+    """All parameters arrive; what is not given is left to the model."""
+    read = parse(
+        body(
+            temperature=0.5,
+            top_p=0.9,
+            top_k=3,
+            min_p=0.1,
+            repetition_penalty=1.1,
+            seed=7,
+            logit_bias={"5": -100},
+            ignore_eos=True,
+            logprobs=True,
+            top_logprobs=2,
+            n=3,
+        )
+    ).chat
+    assert read.sampling == Sampling(
+        temperature=0.5,
+        top_p=0.9,
+        top_k=3,
+        min_p=0.1,
+        repeat_penalty=1.1,
+        seed=7,
+        logit_bias=((5, -100.0),),
+        ignore_end=True,
+    )
+    assert (read.logprobs, read.choices) == (2, 3)
+    assert parse(body()).chat.sampling == Sampling()
+
+
+def test_how_much_to_think_is_a_variable_of_the_template() -> None:
+    """The app's own variables are stronger."""
+    assert json.loads(parse(body(reasoning_effort="none")).chat.template) == {
+        "reasoning_effort": "none",
+        "enable_thinking": False,
+    }
+    own = parse(body(reasoning_effort="high", chat_template_kwargs={"reasoning_effort": "x"}))
+    assert json.loads(own.chat.template) == {"reasoning_effort": "x"}
+
+
+def test_a_partial_answer_is_gone_on_with_where_that_is_asked_for() -> None:
+    """By itself a last turn of the assistant is a turn like others."""
+    turns = [*HELLO, {"role": "assistant", "content": "The capital"}]
+    chat = parse(body(messages=turns, continue_final_message=True)).chat
+    assert (len(chat.messages), chat.prefill) == (1, "The capital")
+    assert len(parse(body(messages=turns)).chat.messages) == 2

@@ -1,0 +1,163 @@
+"""From a request to what the batcher is given: a rendered prompt in tokens, grammars, readers.
+
+Belongs to one thread of a worker, so that a long prompt or a large schema stalls nobody who
+generates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.domain.call import Chat, Sampling, ShapeKind, ToolChoice
+from gateway.local.batch import Declined, Job, overflow
+from gateway.local.formats import HARMONY, HERMES, Thinking, ToolFormat, thinking, tool_format
+from gateway.local.grammar import Frame, GrammarFault, grammar
+from gateway.local.guide import Guide, Guides, Vocabulary
+from gateway.local.protocol import RefusalKind
+from gateway.local.reader import HarmonyReader, MarkedReader, PlainReader, Reader
+from gateway.local.shield import Segment, Shield
+from gateway.local.template import ChatTemplate, TemplateFault
+
+
+class Tokens(Vocabulary, Protocol):
+    """What must be known of a model to prepare prompts for it. ``longest_piece`` is in bytes."""
+
+    template: str | None
+    longest_piece: int
+
+    @property
+    def bos(self) -> str: ...
+    @property
+    def eos(self) -> str: ...
+    @property
+    def marks(self) -> frozenset[str]: ...
+    def tokenize(self, prompt: list[Segment]) -> list[int]: ...
+
+
+class Preparer:
+    """For one model with ``context`` tokens for each answer. Raises TemplateFault where the model's
+    template does not parse.
+    """
+
+    def __init__(self, model: Tokens, context: int) -> None:
+        self._model = model
+        self._context = context
+        source = model.template or ""
+        self._format: ToolFormat | None = tool_format(source)
+        self._thinking: Thinking | None = thinking(source)
+        self._template = ChatTemplate(
+            model.template, bos=model.bos, eos=model.eos, native=self._format
+        )
+        self._shield = Shield(model.marks)
+        self._guides = Guides(model)
+
+    @property
+    def format(self) -> str:
+        """How this model writes calls of functions: a format's name, or that it is described."""
+        return self._format.name if self._format is not None else "described"
+
+    def jobs(
+        self, key: tuple[int, int], chat: Chat, *, app: str = "", until: float = math.inf
+    ) -> list[Job] | Declined:
+        """One job for each choice, with its number behind ``key``; or why there is none."""
+        try:
+            rendered = self._template.render(chat, self._shield.cover)
+            frame = self._frame(rendered, chat)
+            rendered += self._begun(frame, chat)
+            guide = self._guide(frame, chat)
+        except TemplateFault as fault:
+            return Declined(key, RefusalKind.REQUEST, str(fault), param="messages")
+        except GrammarFault as fault:
+            return Declined(key, RefusalKind.REQUEST, str(fault), param=fault.param)
+        prompt = self._tokens(key, rendered)
+        if isinstance(prompt, Declined):
+            return prompt
+        return [
+            Job(
+                key=(*key, choice),
+                prompt=prompt,
+                sampling=_seeded(chat, choice),
+                max_tokens=chat.max_tokens,
+                stop=chat.stop,
+                guide=guide.fork() if guide is not None else None,
+                reader=self._reader(frame, chat),
+                likely=chat.logprobs,
+                app=app,
+                until=until,
+            )
+            for choice in range(chat.choices)
+        ]
+
+    def count(self, chat: Chat) -> int:
+        """How many tokens a prompt has. Raises TemplateFault where ``jobs`` would decline."""
+        rendered = self._template.render(chat, self._shield.cover)
+        rendered += self._begun(self._frame(rendered, chat), chat)
+        return len(self._model.tokenize(self._shield.segments(rendered)))
+
+    def _tokens(self, key: Hashable, rendered: str) -> list[int] | Declined:
+        # So much text cannot be fewer tokens than this; tokenizing it exactly could take minutes.
+        least = len(rendered.encode("utf-8", "surrogatepass")) // self._model.longest_piece
+        if least >= self._context:
+            return overflow(key, f"at least {least}", self._context)
+        return self._model.tokenize(self._shield.segments(rendered))
+
+    def _frame(self, rendered: str, chat: Chat) -> Frame:
+        format, thinks = self._format or HERMES, self._thinking
+        if thinks is None:
+            return Frame(format)
+        opened = rendered.rstrip().endswith(thinks.open)
+        return Frame(format, thinks, opened)
+
+    def _begun(self, frame: Frame, chat: Chat) -> str:
+        """What stands of the assistant's turn already. It is content, so the thinking is over."""
+        if not chat.prefill:
+            return ""
+        text = self._shield.cover(chat.prefill)
+        if frame.format is HARMONY:
+            return f"<|channel|>final<|message|>{text}"
+        closed = f"\n{frame.thinking.close}\n\n" if frame.thinking and frame.opened else ""
+        return closed + text
+
+    def _guide(self, frame: Frame, chat: Chat) -> Guide | None:
+        tools = chat.tools
+        if chat.prefill:
+            # Within content, a model that writes in channels can call nothing any more.
+            tools = None if frame.format is HARMONY else tools
+            frame = Frame(HERMES if frame.format is HARMONY else frame.format)
+        found = grammar(frame, chat.shape, tools)
+        if found is None:
+            return None
+        guide = self._guides.compile(found, _param(chat))
+        for token in self._model.encode(chat.prefill):
+            if not guide.allows(token):
+                raise GrammarFault(
+                    "the beginning of the answer does not fit its format", "messages"
+                )
+            guide.take(token)
+        return guide
+
+    def _reader(self, frame: Frame, chat: Chat) -> Reader:
+        if frame.format is HARMONY:
+            return HarmonyReader(begun=bool(chat.prefill))
+        calling = chat.tools is not None and chat.tools.choice is not ToolChoice.NONE
+        thinks = None if chat.prefill else frame.thinking
+        if not calling and thinks is None:
+            return PlainReader()
+        opened = frame.opened and thinks is not None
+        return MarkedReader(frame.format if calling else None, thinks, opened=opened)
+
+
+def _seeded(chat: Chat, choice: int) -> Sampling:
+    seed = chat.sampling.seed
+    return chat.sampling if seed is None else replace(chat.sampling, seed=seed + choice)
+
+
+def _param(chat: Chat) -> str:
+    """What an app would have to correct where a grammar is not taken."""
+    if chat.shape is None:
+        return "tools"
+    kinds = (ShapeKind.JSON_OBJECT, ShapeKind.JSON_SCHEMA)
+    return "response_format" if chat.shape.kind in kinds else "structured_outputs"
