@@ -28,7 +28,7 @@ from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Event
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
 from gateway.domain.local_model import LocalModel
-from gateway.domain.target import Target
+from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
@@ -118,6 +118,10 @@ class Inventory:
         patterns: list[tuple[str, Route]] = []
         for name, model in self.settings.models.items():
             targets = tuple(self.target(target) for target in model.targets)
+            if is_pattern(name):
+                targets = tuple(map(_without_bias, targets))
+            else:
+                targets = (targets[0], *map(_without_bias, targets[1:]))
             route = Route(targets, model.risky_last_resort)
             if is_pattern(name):
                 patterns.append((name, route))
@@ -272,6 +276,15 @@ class Gateway:
             evaluate(policy, target.id, target.identity, nobody, now).acted is not Verdict.DENY
             for target in self._targets.get(channel, ())
         )
+
+
+def _without_bias(target: Target) -> Target:
+    """A local target that stands in for another model. The token ids of ``logit_bias`` are those of
+    the model that the app named: in another vocabulary they are other tokens.
+    """
+    if target.channel != LOCAL or target.capabilities is None:
+        return target
+    return replace(target, capabilities=target.capabilities - {Capability.LOGIT_BIAS})
 
 
 def serving_app(options: ServeOptions) -> GatewayApp:

@@ -8,31 +8,37 @@ those who generate nor those with a short prompt. Requests join and leave betwee
 prompt a slot still holds is not computed again (``gateway.local.slots``), and where many prompts
 with one beginning arrive together, the others wait until the first has computed it.
 
+Rounding depends on what else is in a batch, and an answer's words on rounding. So an answer that is
+to be repeatable (it has a seed) is computed by itself, in a lane: a slot apart, which shares
+nothing with others, and whose prompt is cut at the same places each time.
+
 The batcher belongs to one thread and does no I/O: what it has to say is handed back by ``step`` and
 ``submit`` as events. The model is reached by the protocol below, and by nothing else.
 """
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from gateway.domain.call import Sampling
 from gateway.domain.events import Scored
 from gateway.local.guide import Guide
+from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said, overflow
 from gateway.local.pace import Pace
 from gateway.local.protocol import Reason, RefusalKind
-from gateway.local.reader import Piece, PlainReader, Reader
+from gateway.local.reader import Piece
 from gateway.local.slots import Memory, Slots, common
 from gateway.local.text import TextStream
 from gateway.local.waiting import Waiting
 
 PREFILL_SHARE = 64
 """Tokens of prompts in a step in which others generate."""
+LANE_PIECE = 64
+"""Tokens of a prompt in each step of a lane: always the same, or its answers would differ."""
 WORTH_WAITING = 64
 """Tokens of a beginning that another is computing, for which a prompt waits."""
 
@@ -40,13 +46,15 @@ WORTH_WAITING = 64
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive tokens of the sequence in ``slot``, the first at position ``start``; ``output``:
-    whether the last one's successor is wanted.
+    whether the last one's successor is wanted. With ``lane`` the slot is a lane, and the chunk is
+    the only one of its batch.
     """
 
     slot: int
     start: int
     tokens: Sequence[int]
     output: bool
+    lane: bool = False
 
 
 class NoRoom(Exception):
@@ -64,87 +72,34 @@ class SamplerLike(Protocol):
 
 
 class ModelLike(Memory, Protocol):
-    """What the batcher needs of a model. ``context`` is in tokens for each slot, ``batch`` tokens
-    of one decode.
+    """What the batcher needs of a model. ``context`` is in tokens for each slot and lane, ``batch``
+    tokens of one decode.
     """
 
     context: int
     slots: int
+    lanes: int
     batch: int
 
     def piece(self, token: int) -> bytes: ...
     def is_end(self, token: int) -> bool: ...
     def sampler(
-        self, sampling: Sampling, seed: int, guide: Guide | None, likely: int | None
+        self,
+        sampling: Sampling,
+        seed: int,
+        guide: Guide | None,
+        likely: int | None,
+        *,
+        lane: bool,
     ) -> SamplerLike: ...
     def decode(self, chunks: Sequence[Chunk]) -> list[int]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One answer that is wanted, its prompt in tokens. ``key`` is the caller's and comes back in
-    every event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is
-    how many likely tokens are told beside each. ``app`` is who asks; by ``until`` (monotonic
-    seconds) the answer is of no more use.
-    """
-
-    key: Hashable
-    prompt: Sequence[int]
-    sampling: Sampling = field(default_factory=Sampling)
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    guide: Guide | None = None
-    reader: Reader = field(default_factory=PlainReader)
-    likely: int | None = None
-    app: str = ""
-    until: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """``cached`` tokens of the prompt need not be computed again."""
-
-    key: Hashable
-    prompt_tokens: int
-    cached: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """``scores`` are those of the tokens since the last piece, where they were asked for."""
-
-    key: Hashable
-    piece: Piece
-    scores: tuple[Scored, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    key: Hashable
-    reason: Reason
-    prompt_tokens: int
-    completion_tokens: int
-    cached: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """``retry_after`` is in seconds; ``param`` is what of the request to correct."""
-
-    key: Hashable
-    kind: RefusalKind
-    message: str
-    retry_after: float | None = None
-    param: str | None = None
-
-
-Event: TypeAlias = Admitted | Said | Ended | Declined
+    def clear(self, lane: int) -> None: ...
 
 
 @dataclass(slots=True)
 class _Sequence:
-    """A request in a slot. ``done`` tokens of its prompt are computed, ``cached`` of them by
-    somebody before it.
+    """A request in a slot, or in a lane where it is repeatable. ``done`` tokens of its prompt are
+    computed, ``cached`` of them by somebody before it.
     """
 
     job: Job
@@ -161,6 +116,11 @@ class _Sequence:
     @property
     def remaining(self) -> int:
         return len(self.job.prompt) - self.done
+
+    @property
+    def at(self) -> int:
+        """The position of the token that is computed next, once it generates."""
+        return len(self.job.prompt) + self.completion - 1
 
 
 @dataclass(slots=True)
@@ -181,6 +141,7 @@ class Batcher:
         self._waiting: Waiting[Job] = Waiting()
         self._active: dict[Hashable, _Sequence] = {}
         self._slots = Slots(model, model.slots)
+        self._lanes = list(range(model.lanes))
 
     @property
     def idle(self) -> bool:
@@ -231,42 +192,60 @@ class Batcher:
             self._waiting.remove(key)
 
     def step(self) -> list[Event]:
-        """Fill free slots, compute one batch, and say what came of it."""
-        events: list[Event] = list(self._admit())
-        plan = self._plan()
-        if not plan.chunks:
-            return events
+        """Fill free slots, compute one batch and a piece of each lane, and say what came of it."""
+        events = self._admit()
         started = self._clock()
+        plan = self._plan()
+        lanes = self._plan_lanes()
+        generated = self._compute(plan, events) if plan.chunks else 0
+        for lane in lanes:
+            generated += self._compute(lane, events)
+            plan.prefilled += lane.prefilled
+        if plan.chunks or lanes:
+            self._pace.step(self._clock() - started, plan.prefilled, generated)
+        return events
+
+    def _compute(self, plan: _Plan, events: list[Event]) -> int:
+        """One batch; how many tokens of answers came of it."""
         try:
             rows = self._model.decode(plan.chunks)
         except NoRoom:
             if not self._slots.empty_one():
                 events.append(self._evict())
-            return events
+            return 0
         generated = 0
         for sequence, chunk, row in zip(plan.who, plan.chunks, rows, strict=True):
-            self._slots.extend(chunk.slot, chunk.tokens)
+            if not chunk.lane:
+                self._slots.extend(chunk.slot, chunk.tokens)
             if sequence.next is None:
                 sequence.done += len(chunk.tokens)
             if row >= 0:
                 generated += 1
                 events.extend(self._advance(sequence, sequence.sampler.sample(row)))
-        self._pace.step(self._clock() - started, plan.prefilled, generated)
-        return events
+        return generated
 
     def _admit(self) -> list[Event]:
         events: list[Event] = []
+        if not self._waiting:
+            return events
         at_work = Counter(sequence.job.app for sequence in self._active.values())
-        while self._slots.free and (job := self._waiting.next(at_work, self._may_begin)):
+        while job := self._waiting.next(at_work, self._may_begin):
             at_work[job.app] += 1
             size = len(job.prompt)
             room = self._model.context - size
             limit = room if job.max_tokens is None else min(job.max_tokens, room)
             seed = job.sampling.seed
             sampler = self._model.sampler(
-                job.sampling, secrets.randbits(32) if seed is None else seed, job.guide, job.likely
+                job.sampling,
+                secrets.randbits(32) if seed is None else seed,
+                job.guide,
+                job.likely,
+                lane=job.repeatable,
             )
-            slot, cached = self._slots.take(job.prompt)
+            if job.repeatable:
+                slot, cached = self._lanes.pop(), 0
+            else:
+                slot, cached = self._slots.take(job.prompt)
             text = TextStream(job.stop, job.reader)
             self._active[job.key] = _Sequence(
                 job, slot, sampler, text, max(limit, 1), cached, done=cached
@@ -275,27 +254,27 @@ class Batcher:
         return events
 
     def _may_begin(self, job: Job) -> bool:
-        """Not while another computes a long beginning of the same prompt."""
-        return all(
-            sequence.next is not None
-            or (shared := common(sequence.job.prompt, job.prompt)) < sequence.done + WORTH_WAITING
-            or self._slots.holds(job.prompt) + WORTH_WAITING > shared
+        """Not without a place, nor while another computes a long beginning of the same prompt."""
+        if job.repeatable:
+            return bool(self._lanes)
+        return self._slots.free > 0 and not any(
+            sequence.done < (shared := common(sequence.job.prompt, job.prompt))
+            and shared - sequence.cached >= WORTH_WAITING
             for sequence in self._active.values()
+            if sequence.next is None and not sequence.job.repeatable
         )
 
     def _plan(self) -> _Plan:
         plan = _Plan()
-        for sequence in self._active.values():
+        shared = [sequence for sequence in self._active.values() if not sequence.job.repeatable]
+        for sequence in shared:
             if sequence.next is not None:
-                at = len(sequence.job.prompt) + sequence.completion - 1
-                plan.chunks.append(Chunk(sequence.slot, at, (sequence.next,), True))
+                plan.chunks.append(Chunk(sequence.slot, sequence.at, (sequence.next,), True))
                 plan.who.append(sequence)
         room = self._model.batch - len(plan.chunks)
         budget = min(PREFILL_SHARE, room) if plan.chunks else room
         # The least that is left comes first, so what it does not use of its share is not lost.
-        prompts = sorted(
-            (s for s in self._active.values() if s.next is None), key=lambda s: s.remaining
-        )
+        prompts = sorted((s for s in shared if s.next is None), key=lambda s: s.remaining)
         for index, sequence in enumerate(prompts):
             share = max(budget // (len(prompts) - index), 1)
             count = min(share, sequence.remaining, budget)
@@ -308,6 +287,23 @@ class Batcher:
             plan.who.append(sequence)
             plan.prefilled += count
         return plan
+
+    def _plan_lanes(self) -> list[_Plan]:
+        """A batch for each lane: what is in it depends on its own answer and nothing else."""
+        plans = []
+        for sequence in self._active.values():
+            if not sequence.job.repeatable:
+                continue
+            if sequence.next is not None:
+                chunk = Chunk(sequence.slot, sequence.at, (sequence.next,), True, lane=True)
+                plans.append(_Plan([chunk], [sequence]))
+            else:
+                done = sequence.done
+                piece = sequence.job.prompt[done : done + LANE_PIECE]
+                last = len(piece) == sequence.remaining
+                chunk = Chunk(sequence.slot, done, piece, last, lane=True)
+                plans.append(_Plan([chunk], [sequence], len(piece)))
+        return plans
 
     def _advance(self, sequence: _Sequence, token: int) -> list[Event]:
         """One more token of an answer."""
@@ -336,7 +332,7 @@ class Batcher:
 
     def _evict(self) -> Event:
         """The newest gives way, so that the others can go on."""
-        sequence = list(self._active.values())[-1]
+        sequence = [one for one in self._active.values() if not one.job.repeatable][-1]
         self._release(sequence)
         message = "the local model's memory has no room left"
         return Declined(sequence.job.key, RefusalKind.BUSY, message, self._wait())
@@ -344,7 +340,11 @@ class Batcher:
     def _release(self, sequence: _Sequence) -> None:
         del self._active[sequence.job.key]
         sequence.sampler.close()
-        self._slots.give_back(sequence.slot)
+        if sequence.job.repeatable:
+            self._model.clear(sequence.slot)
+            self._lanes.append(sequence.slot)
+        else:
+            self._slots.give_back(sequence.slot)
 
     def _wait(self) -> float:
         """Seconds until all that is here now will have been answered, as far as is known."""
@@ -362,12 +362,3 @@ def _said(sequence: _Sequence, pieces: Sequence[Piece]) -> list[Event]:
         events.append(Said(sequence.job.key, piece, tuple(sequence.scores)))
         sequence.scores.clear()
     return events
-
-
-def overflow(key: Hashable, size: str, context: int) -> Declined:
-    """``size`` says how many tokens the prompt has."""
-    message = (
-        f"the prompt has {size} tokens, but this model's context is {context} tokens and must "
-        "hold the answer too"
-    )
-    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, message)

@@ -143,7 +143,8 @@ def _calls(format: ToolFormat, tools: Tools) -> list[str]:
 
 def _arguments(rule: str, format: ToolFormat, tool: Tool) -> list[str]:
     schema = _parsed(tool.schema, "tools")
-    schema = {**schema, "type": "object"}
+    # No function wants arguments that it has not declared, unless it says so.
+    schema = {"additionalProperties": False, **schema, "type": "object"}
     if format.arguments is Arguments.JSON:
         return [f"{rule}: %json {_schema(schema, strict=tool.strict)}"]
     properties = schema.get("properties")

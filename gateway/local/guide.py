@@ -6,6 +6,7 @@ A bad grammar is an error there; llama.cpp's own can end the process.
 from __future__ import annotations
 
 import json
+import re
 from typing import Protocol
 
 import llguidance
@@ -112,5 +113,5 @@ def _whole(grammar: Grammar, param: str) -> str:
 
 
 def _readable(error: str) -> str:
-    """The part of an error that says something to whoever wrote the schema or grammar."""
-    return error.strip().splitlines()[0][:500]
+    """What an error says to whoever wrote the schema or grammar, in one line."""
+    return re.sub(r"^at \d+\(\d+\): ", "", " ".join(error.split()))[:500]

@@ -26,6 +26,8 @@ from gateway.local.guide import Guide
 from gateway.local.scores import scored
 from gateway.local.shield import Segment
 
+LANES = 2
+"""Answers with a seed that are generated at once."""
 BATCH = 512
 """Tokens of one ``llama_decode`` at most."""
 TEMPERATURE = 0.8
@@ -64,26 +66,21 @@ def silence() -> object:
     return callback
 
 
-def has_amx() -> bool:
-    """Whether this CPU has tile instructions. ggml's kernels for them die of SIGSEGV at
-    ``ldtilecfg`` on virtual machines (seen with llama-cpp-python 0.3.36), and are left out with
-    the other repacked layouts where they would be chosen.
-    """
-    try:
-        return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
 class Sampler:
     """One answer's chain of samplers. With a ``guide`` only what it allows is chosen; with
     ``likely`` so many of the likeliest tokens are told beside each chosen one.
     """
 
     def __init__(
-        self, model: LlamaModel, chain: Any, guide: Guide | None, likely: int | None
+        self,
+        model: LlamaModel,
+        store: Store,
+        chain: Any,
+        guide: Guide | None,
+        likely: int | None,
     ) -> None:
         self._model = model
+        self._store = store
         self._chain = chain
         self._guide = guide
         self._likely = likely
@@ -95,8 +92,8 @@ class Sampler:
         ``complete`` where nothing more may come behind it, and ``scored``.
         """
         if self._guide is None and self._likely is None:
-            return int(native.llama_sampler_sample(self._chain, self._model.context_handle, row))
-        logits = self._model.logits(row)
+            return int(native.llama_sampler_sample(self._chain, self._store.handle, row))
+        logits = self._store.logits(row, len(self._model.pieces))
         token = self._choose(logits)
         if self._guide is not None and not self._guide.allows(token):
             # Choosing again among what is allowed comes to the same probabilities as choosing
@@ -127,6 +124,95 @@ class Sampler:
         return int(array.data[array.selected].id)
 
 
+class Store:
+    """llama.cpp's context: the keys and values of ``sequences`` answers, each of ``context`` tokens
+    at most. ``unified``: they share one store, so that a prompt's beginning can be shared, and all
+    go through in one batch. Raises ModelFileError where there is no memory for it.
+    """
+
+    def __init__(
+        self, model: Any, *, context: int, sequences: int, threads: int, unified: bool
+    ) -> None:
+        params = native.llama_context_default_params()
+        params.kv_unified = unified
+        params.n_ctx = context * sequences
+        params.n_seq_max = sequences
+        params.n_batch = BATCH
+        params.n_ubatch = BATCH
+        params.n_outputs_max = sequences
+        params.n_threads = threads
+        params.n_threads_batch = threads
+        params.no_perf = True
+        self.handle = native.llama_init_from_model(model, params)
+        if not self.handle:
+            raise ModelFileError(
+                f"llama.cpp cannot make a context of {sequences} slots of {context} tokens; "
+                "there may be too little memory: lower `context` or `slots`"
+            )
+        self._memory = native.llama_get_memory(self.handle)
+        self._tokens = native.llama_batch_init(BATCH, 0, 1)
+
+    def logits(self, row: int, vocabulary: int) -> NDArray[np.float32]:
+        """The logits of output ``row`` of the last decode, where llama.cpp has them."""
+        pointer = native.llama_get_logits_ith(self.handle, row)
+        return np.ctypeslib.as_array(pointer, shape=(vocabulary,))
+
+    def decode(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Compute all chunks in one batch; the output row of each, -1 where none was wanted.
+
+        Raises NoRoom where the chunks were not computed and nothing else has changed, DecodeFailed
+        where the state is lost.
+        """
+        batch = self._tokens
+        rows: list[int] = []
+        at = 0
+        for chunk in chunks:
+            for offset, token in enumerate(chunk.tokens):
+                batch.token[at] = token
+                batch.pos[at] = chunk.start + offset
+                batch.n_seq_id[at] = 1
+                batch.seq_id[at][0] = chunk.slot
+                batch.logits[at] = 0
+                at += 1
+            batch.logits[at - 1] = chunk.output
+            rows.append(at - 1 if chunk.output else -1)
+        batch.n_tokens = at
+        code = int(native.llama_decode(self.handle, batch))
+        if code == 1:
+            raise NoRoom
+        if code != 0:
+            raise DecodeFailed(f"llama_decode returned {code}")
+        return rows
+
+    def keep(self, slot: int, count: int) -> bool:
+        """Drop all but the first ``count`` tokens of a sequence. False where the model cannot: one
+        with a state instead of keys and values, or with a window that has moved on. Then nothing of
+        the sequence is left.
+        """
+        cut = native.llama_memory_seq_rm
+        if count and self._whole(slot) and cut(self._memory, slot, count, -1):
+            return True
+        cut(self._memory, slot, -1, -1)
+        return count == 0
+
+    def share(self, source: int, slot: int, count: int) -> bool:
+        """Let an empty slot begin with the first ``count`` tokens of another: the memory is the
+        same, nothing is copied. False where the model cannot, as for ``keep``.
+        """
+        if not self._whole(source):
+            return False
+        native.llama_memory_seq_cp(self._memory, source, slot, 0, count)
+        return True
+
+    def _whole(self, slot: int) -> bool:
+        """Whether a sequence can be looked at from its first token on."""
+        return int(native.llama_memory_seq_pos_min(self._memory, slot)) == 0
+
+    def close(self) -> None:
+        native.llama_batch_free(self._tokens)
+        native.llama_free(self.handle)
+
+
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
 
@@ -148,17 +234,19 @@ class LlamaModel:
         native.llama_backend_init()
         params = native.llama_model_default_params()
         params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
-        params.use_extra_bufts = not has_amx()
         self._model = native.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")
         self.context = context
         self.slots = slots
         self.batch = BATCH
-        self.context_handle = self._open(threads)
+        self.lanes = LANES
+        self._threads = threads
+        self._store = Store(
+            self._model, context=context, sequences=slots, threads=threads, unified=True
+        )
+        self._lanes: Store | None = None
         self._vocab = native.llama_model_get_vocab(self._model)
-        self._memory = native.llama_get_memory(self.context_handle)
-        self._tokens = native.llama_batch_init(BATCH, 0, 1)
         size = int(native.llama_vocab_n_tokens(self._vocab))
         self._vocabulary = size
         self.candidates = np.zeros(size, dtype=CANDIDATE)
@@ -179,27 +267,6 @@ class LlamaModel:
                 piece = control if control and control.decode("utf-8", "replace") in marks else b""
             pieces.append(piece)
         return tuple(pieces)
-
-    def _open(self, threads: int) -> Any:
-        params = native.llama_context_default_params()
-        # One store of keys and values for all: a long answer and a short one share it, a prompt's
-        # beginning can be shared, and prefill and decode go through in one batch.
-        params.kv_unified = True
-        params.n_ctx = self.context * self.slots
-        params.n_seq_max = self.slots
-        params.n_batch = BATCH
-        params.n_ubatch = BATCH
-        params.n_outputs_max = self.slots
-        params.n_threads = threads
-        params.n_threads_batch = threads
-        params.no_perf = True
-        handle = native.llama_init_from_model(self._model, params)
-        if not handle:
-            raise ModelFileError(
-                f"llama.cpp cannot make a context of {self.slots} slots of {self.context} tokens; "
-                "there may be too little memory: lower `context` or `slots`"
-            )
-        return handle
 
     def _own_template(self) -> str | None:
         """The Jinja source in the file."""
@@ -259,19 +326,17 @@ class LlamaModel:
     def is_end(self, token: int) -> bool:
         return token in self.ends
 
-    def logits(self, row: int) -> NDArray[np.float32]:
-        """The logits of output ``row`` of the last decode, where llama.cpp has them."""
-        pointer = native.llama_get_logits_ith(self.context_handle, row)
-        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary,))
-
     def sampler(
         self,
         sampling: Sampling,
         seed: int,
         guide: Guide | None = None,
         likely: int | None = None,
+        *,
+        lane: bool = False,
     ) -> Sampler:
         """A chain for one answer. ``temperature`` of 0 takes the likeliest token always."""
+        store = self._lanes_store() if lane else self._store
         chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
         add = native.llama_sampler_chain_add
         if bias := self._bias(sampling):
@@ -293,7 +358,7 @@ class LlamaModel:
         heat = TEMPERATURE if sampling.temperature is None else sampling.temperature
         if heat <= 0:
             add(chain, native.llama_sampler_init_greedy())
-            return Sampler(self, chain, guide, likely)
+            return Sampler(self, store, chain, guide, likely)
         top_k = TOP_K if sampling.top_k is None else sampling.top_k
         top_p = TOP_P if sampling.top_p is None else sampling.top_p
         min_p = MIN_P if sampling.min_p is None else sampling.min_p
@@ -302,7 +367,7 @@ class LlamaModel:
         add(chain, native.llama_sampler_init_min_p(min_p, 1))
         add(chain, native.llama_sampler_init_temp(heat))
         add(chain, native.llama_sampler_init_dist(seed % RANDOM_SEED))
-        return Sampler(self, chain, guide, likely)
+        return Sampler(self, store, chain, guide, likely)
 
     def _bias(self, sampling: Sampling) -> list[tuple[int, float]]:
         """What is added to logits. Tokens that the vocabulary does not have are not there to be
@@ -314,59 +379,36 @@ class LlamaModel:
         return bias
 
     def decode(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Compute all chunks in one batch; the output row of each, -1 where none was wanted.
-
-        Raises NoRoom where the chunks were not computed and nothing else has changed, DecodeFailed
-        where the state is lost.
-        """
-        batch = self._tokens
-        rows: list[int] = []
-        at = 0
-        for chunk in chunks:
-            for offset, token in enumerate(chunk.tokens):
-                batch.token[at] = token
-                batch.pos[at] = chunk.start + offset
-                batch.n_seq_id[at] = 1
-                batch.seq_id[at][0] = chunk.slot
-                batch.logits[at] = 0
-                at += 1
-            batch.logits[at - 1] = chunk.output
-            rows.append(at - 1 if chunk.output else -1)
-        batch.n_tokens = at
-        code = int(native.llama_decode(self.context_handle, batch))
-        if code == 1:
-            raise NoRoom
-        if code != 0:
-            raise DecodeFailed(f"llama_decode returned {code}")
-        return rows
+        """As ``Store.decode``; a chunk of a lane goes to the lanes' store."""
+        return (self._lanes_store() if chunks[0].lane else self._store).decode(chunks)
 
     def keep(self, slot: int, count: int) -> bool:
-        """Drop all but the first ``count`` tokens of a sequence. False where the model cannot: one
-        with a state instead of keys and values, or with a window that has moved on. Then nothing of
-        the sequence is left.
-        """
-        cut = native.llama_memory_seq_rm
-        if count and self._whole(slot) and cut(self._memory, slot, count, -1):
-            return True
-        cut(self._memory, slot, -1, -1)
-        return count == 0
+        return self._store.keep(slot, count)
 
     def share(self, source: int, slot: int, count: int) -> bool:
-        """Let an empty slot begin with the first ``count`` tokens of another: the memory is the
-        same, nothing is copied. False where the model cannot, as for ``keep``.
-        """
-        if not self._whole(source):
-            return False
-        native.llama_memory_seq_cp(self._memory, source, slot, 0, count)
-        return True
+        return self._store.share(source, slot, count)
 
-    def _whole(self, slot: int) -> bool:
-        """Whether a sequence can be looked at from its first token on."""
-        return int(native.llama_memory_seq_pos_min(self._memory, slot)) == 0
+    def clear(self, lane: int) -> None:
+        """Nothing of the sequence in a lane is left."""
+        if self._lanes is not None:
+            self._lanes.keep(lane, 0)
+
+    def _lanes_store(self) -> Store:
+        # Made when it is first needed: most apps give no seed, and it takes memory.
+        if self._lanes is None:
+            self._lanes = Store(
+                self._model,
+                context=self.context,
+                sequences=self.lanes,
+                threads=self._threads,
+                unified=False,
+            )
+        return self._lanes
 
     def close(self) -> None:
-        native.llama_batch_free(self._tokens)
-        native.llama_free(self.context_handle)
+        for store in (self._store, self._lanes):
+            if store is not None:
+                store.close()
         native.llama_model_free(self._model)
 
     def _token_text(self, token: int) -> str:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from gateway.domain.call import Chat, Sampling, ShapeKind, ToolChoice
-from gateway.local.batch import Declined, Job, overflow
 from gateway.local.formats import HARMONY, HERMES, Thinking, ToolFormat, thinking, tool_format
 from gateway.local.grammar import Frame, GrammarFault, grammar
 from gateway.local.guide import Guide, Guides, Vocabulary
+from gateway.local.jobs import Declined, Job, overflow
 from gateway.local.protocol import RefusalKind
 from gateway.local.reader import HarmonyReader, MarkedReader, PlainReader, Reader
 from gateway.local.shield import Segment, Shield

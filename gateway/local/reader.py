@@ -127,9 +127,7 @@ class MarkedReader:
         close = self._thinking.close if self._thinking is not None else ""
         found = self._held.find(close)
         if found < 0:
-            keep = _held_back(self._held, close)
-            self._say(PieceKind.REASONING, self._held[: len(self._held) - keep])
-            self._held = self._held[len(self._held) - keep :]
+            self._show(PieceKind.REASONING, close)
             return False
         self._say(PieceKind.REASONING, self._held[:found].rstrip())
         self._held = self._held[found + len(close) :]
@@ -149,11 +147,7 @@ class MarkedReader:
             self._held = self._held[found + len(start) :]
             self._at = _At.NAME
             return True
-        keep = _held_back(self._held, start)
-        # Blanks before a call are no content.
-        keep = len(self._held) - len(self._held[: len(self._held) - keep].rstrip())
-        self._say(PieceKind.CONTENT, self._held[: len(self._held) - keep])
-        self._held = self._held[len(self._held) - keep :]
+        self._show(PieceKind.CONTENT, start)
         return False
 
     def _name(self) -> bool:
@@ -193,6 +187,14 @@ class MarkedReader:
         self._held = self._held.removeprefix(last).lstrip()
         self._at, self._blank = _At.CONTENT, False
         return bool(self._held)
+
+    def _show(self, kind: PieceKind, mark: str) -> None:
+        """Say all but what may be the beginning of ``mark``, and the blanks before it: they belong
+        to nobody.
+        """
+        certain = self._held[: len(self._held) - _held_back(self._held, mark)].rstrip()
+        self._held = self._held[len(certain) :]
+        self._say(kind, certain)
 
     def _say(self, kind: PieceKind, text: str) -> None:
         if self._blank:

@@ -63,11 +63,6 @@ class Slots:
         self._free.remove(slot)
         return slot, kept
 
-    def holds(self, prompt: Sequence[int]) -> int:
-        """The length of the longest beginning of a prompt that any slot has."""
-        wanted = list(prompt)
-        return max(common(held, wanted) for held in self._held)
-
     def extend(self, slot: int, tokens: Sequence[int]) -> None:
         """These tokens were computed in a slot."""
         self._held[slot] += tokens

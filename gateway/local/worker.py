@@ -28,8 +28,9 @@ import structlog
 
 from gateway.domain.call import Chat, Message, Sampling
 from gateway.errors import StartupError
-from gateway.local.batch import Admitted, Batcher, Declined, Ended, Event, Job, Said
+from gateway.local.batch import Batcher
 from gateway.local.isolation import drop_network, forbid_core_dumps
+from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said
 from gateway.local.prepare import Preparer
 from gateway.local.protocol import (
     Accepted,

@@ -28,7 +28,6 @@ from gateway.domain.call import (
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 
-
 _NULL = msgspec.Raw(b"null")
 
 

@@ -59,9 +59,9 @@ def test_a_body_over_the_limit(gateway: RunningGateway) -> None:
 
 def test_what_the_local_model_cannot_do_is_refused_by_name(gateway: RunningGateway) -> None:
     """A capability that is missing everywhere is never silently dropped."""
-    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    status, answer, _ = gateway.ask(tools=[tool])
-    assert (status, answer["error"]["param"]) == (400, "tools")
+    search = {"web_search_options": {}}
+    status, answer, _ = gateway.ask(**search)
+    assert (status, answer["error"]["param"]) == (400, "web_search_options")
 
 
 def test_a_prompt_that_is_too_long_names_both_numbers(gateway: RunningGateway) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,10 @@ from gateway.domain.call import Call, Chat, Dialect, Message, Sampling
 from gateway.domain.local_model import LocalModel, Manifest
 from gateway.local.client import LocalBackend
 from tests.local.running import SHA256, MakeCall, Running
+
+# As workers have it, and before llama.cpp is loaded: threads that spin at barriers are slowed down
+# a hundredfold by anybody else on the machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")

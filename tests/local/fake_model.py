@@ -43,7 +43,7 @@ class FakeModel:
         cuts: bool = True,
     ) -> None:
         self.cuts = cuts
-        self.context, self.slots, self.batch = context, slots, batch
+        self.context, self.slots, self.lanes, self.batch = context, slots, 2, batch
         self.decoded: list[list[Chunk]] = []
         self.outputs: list[int] = []
         self.samplers: list[FakeSampler] = []
@@ -65,7 +65,13 @@ class FakeModel:
         return token == END
 
     def sampler(
-        self, sampling: Sampling, seed: int, guide: Guide | None, likely: int | None
+        self,
+        sampling: Sampling,
+        seed: int,
+        guide: Guide | None,
+        likely: int | None,
+        *,
+        lane: bool,
     ) -> FakeSampler:
         self.seeds.append(seed)
         self.samplers.append(FakeSampler(self))
@@ -81,12 +87,14 @@ class FakeModel:
         rows: list[int] = []
         for chunk in chunks:
             assert chunk.tokens
-            assert chunk.start == self._fed.get(chunk.slot, 0)
+            assert not chunk.lane or len(chunks) == 1
+            slot = chunk.slot + 1000 * chunk.lane
+            assert chunk.start == self._fed.get(slot, 0)
             if chunk.output and chunk.tokens[-1] in self._scripts:
-                self._left[chunk.slot] = list(self._scripts[chunk.tokens[-1]])
-            self._fed[chunk.slot] = chunk.start + len(chunk.tokens)
+                self._left[slot] = list(self._scripts[chunk.tokens[-1]])
+            self._fed[slot] = chunk.start + len(chunk.tokens)
             if chunk.output:
-                self.outputs.append(self._left[chunk.slot].pop(0))
+                self.outputs.append(self._left[slot].pop(0))
             rows.append(len(self.outputs) - 1 if chunk.output else -1)
         return rows
 
@@ -100,3 +108,6 @@ class FakeModel:
         assert count <= self._fed[source]
         self._fed[slot] = count if self.cuts else 0
         return self.cuts
+
+    def clear(self, lane: int) -> None:
+        self._fed[1000 + lane] = 0

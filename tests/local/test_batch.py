@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.domain.call import Sampling
-from gateway.local.batch import Admitted, Batcher, Declined, Ended, Event, Job, Said
+from gateway.local.batch import Batcher
+from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said
 from gateway.local.protocol import Reason, RefusalKind
 from gateway.local.reader import Piece, PieceKind
 from tests.local.fake_model import FakeModel
@@ -201,3 +202,85 @@ def test_seed_is_handed_on() -> None:
     drain(batcher)
     assert model.seeds[0] == 7
     assert model.seeds[1] != model.seeds[2]
+
+
+def test_what_has_a_seed_is_computed_by_itself() -> None:
+    """In a lane, its prompt cut at the same places whoever else is there; the others go on."""
+    model = FakeModel({A: [b"x"] * 3, B: [b"y"] * 3})
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("b", [B]))
+    batcher.submit(Job("a", [7] * 99 + [A], Sampling(seed=1)))
+    events = drain(batcher)
+    assert said(events, "a") == "xxx"
+    assert said(events, "b") == "yyy"
+    lanes = [chunks[0] for chunks in model.decoded if chunks[0].lane]
+    assert [len(chunk.tokens) for chunk in lanes] == [64, 36, 1, 1, 1]
+    assert Admitted("a", 100, 0) in events
+
+
+def test_a_lane_is_waited_for_and_given_back() -> None:
+    """There are two; the third answer with a seed comes when one is free, though slots are."""
+    model = FakeModel({A: [b"x"]}, slots=4)
+    batcher = Batcher(model, 0, clock())
+    for key in "abc":
+        batcher.submit(Job(key, [A], Sampling(seed=1)))
+    batcher.step()
+    assert (batcher.active, batcher.waiting) == (2, 1)
+    batcher.cancel("a")
+    events = batcher.step()
+    assert batcher.waiting == 0
+    assert said(events, "c") == "x"
+
+
+def test_one_beginning_is_computed_once_for_all_who_arrive_together() -> None:
+    """The others wait for the first's, then take it over."""
+    model = FakeModel({A: [b"x"], B: [b"y"]}, slots=3, batch=100)
+    batcher = Batcher(model, 0, clock())
+    beginning = list(range(2000, 2200))
+    events = batcher.submit(Job("a", [*beginning, A]))
+    batcher.submit(Job("b", [*beginning, B]))
+    batcher.submit(Job("other", [A]))
+    events += drain(batcher)
+    cached = {event.key: event.cached for event in events if isinstance(event, Admitted)}
+    assert cached["b"] == 200
+    assert (said(events, "a"), said(events, "b")) == ("x", "y")
+    assert next(event.key for event in events if isinstance(event, Ended)) == "other"
+    computed = sum(len(chunk.tokens) for chunks in model.decoded for chunk in chunks)
+    assert computed < 2 * len(beginning)
+
+
+def test_apps_take_turns() -> None:
+    """One that sends much does not keep another waiting behind all of it."""
+    model = FakeModel({A: [b"x"]}, slots=1)
+    batcher = Batcher(model, 99, clock())
+    for number in range(5):
+        batcher.submit(Job(("greedy", number), [A], app="greedy"))
+    batcher.submit(Job(("modest", 0), [A], app="modest"))
+    order = [event.key for event in drain(batcher) if isinstance(event, Ended)]
+    assert order.index(("modest", 0)) == 1
+
+
+def test_what_cannot_be_met_in_time_is_refused_at_once() -> None:
+    """Not queued in vain; the wait that is told is an estimate of the work that is there."""
+    model = FakeModel({A: [b"x"] * 100}, slots=1)
+    batcher = Batcher(model, 99, lambda: 50.0)
+    assert batcher.submit(Job("a", [A], max_tokens=100, until=50.1)) == []
+    (declined,) = batcher.submit(Job("b", [A], until=50.5))
+    assert isinstance(declined, Declined)
+    assert declined.kind is RefusalKind.BUSY
+    assert declined.retry_after is not None
+    assert declined.retry_after > 0.5
+    assert "longer than this request may take" in declined.message
+    assert batcher.submit(Job("c", [A], until=1000.0)) == []
+
+
+def test_a_grammar_that_is_complete_ends_the_answer() -> None:
+    """Without a token for the end."""
+    model = FakeModel({A: [b"{", b"}", b"no"]})
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("a", [A]))
+    events = batcher.step()
+    model.samplers[0].complete = True
+    events += drain(batcher)
+    assert said(events, "a") == "{}"
+    assert events[-1] == Ended("a", Reason.STOP, 1, 2)

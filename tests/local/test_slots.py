@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.call import Sampling
-from gateway.local.batch import Admitted, Batcher, Ended, Event, Job, Said
+from gateway.local.batch import Batcher
+from gateway.local.jobs import Admitted, Ended, Event, Job, Said
 from gateway.local.llama import LlamaModel
 from gateway.local.shield import Segment
 from gateway.local.slots import Slots

@@ -155,9 +155,11 @@ def test_scores() -> None:
     """Text, bytes and logarithm of each token; what cannot be is the API's own number."""
     one = Scored(b"\xe2\x82", -0.5, (Likely(b"x", -0.5), Likely(b"y", float("-inf"))))
     written = writer(scores=True)
-    (chunk, *_) = chunks(written.piece(Delta("x", scores=(one,))) + written.end([]))
+    chunk = chunks(written.piece(Delta("x", scores=(one,))) + written.end([]))[0]
     assert chunk.choices[0].logprobs is not None
-    (read,) = chunk.choices[0].logprobs.content or ()
+    content = chunk.choices[0].logprobs.content
+    assert content is not None
+    (read,) = content
     assert (read.logprob, read.bytes) == (-0.5, [0xE2, 0x82])
     assert [top.logprob for top in read.top_logprobs] == [-0.5, -9999.0]
     written.keep(Delta("x", scores=(one,)))

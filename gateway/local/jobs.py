@@ -1,0 +1,88 @@
+"""What the batcher is given and what it says: jobs, and the events of their answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.domain.call import Sampling
+from gateway.domain.events import Scored
+from gateway.local.guide import Guide
+from gateway.local.protocol import Reason, RefusalKind
+from gateway.local.reader import Piece, PlainReader, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One answer that is wanted, its prompt in tokens. ``key`` is the caller's and comes back in
+    every event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is
+    how many likely tokens are told beside each. ``app`` is who asks; by ``until`` (monotonic
+    seconds) the answer is of no more use.
+    """
+
+    key: Hashable
+    prompt: Sequence[int]
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    guide: Guide | None = None
+    reader: Reader = field(default_factory=PlainReader)
+    likely: int | None = None
+    app: str = ""
+    until: float = math.inf
+
+    @property
+    def repeatable(self) -> bool:
+        return self.sampling.seed is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """``cached`` tokens of the prompt need not be computed again."""
+
+    key: Hashable
+    prompt_tokens: int
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """``scores`` are those of the tokens since the last piece, where they were asked for."""
+
+    key: Hashable
+    piece: Piece
+    scores: tuple[Scored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    key: Hashable
+    reason: Reason
+    prompt_tokens: int
+    completion_tokens: int
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """``retry_after`` is in seconds; ``param`` is what of the request to correct."""
+
+    key: Hashable
+    kind: RefusalKind
+    message: str
+    retry_after: float | None = None
+    param: str | None = None
+
+
+Event: TypeAlias = Admitted | Said | Ended | Declined
+
+
+def overflow(key: Hashable, size: str, context: int) -> Declined:
+    """``size`` says how many tokens the prompt has."""
+    message = (
+        f"the prompt has {size} tokens, but this model's context is {context} tokens and must "
+        "hold the answer too"
+    )
+    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, message)
