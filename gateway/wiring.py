@@ -215,7 +215,7 @@ class Gateway:
     def state(self) -> State:
         policy = self._store.current
         local = [
-            LocalState(name=name, ready=self._local.ready(self._inventory.target(f"local/{name}")))
+            LocalState(name=name, ready=self._local.up(name))
             for name in self._options.local_sockets
         ]
         degraded = self._store.problem is not None

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -51,6 +51,10 @@ LONGEST_DELAY = 1.0
 """Seconds between attempts to connect."""
 BACK_SOON = 2.0
 """Seconds: within this a lost worker of a small model is back."""
+PATIENCE = 10.0
+"""Seconds that a request waits for a worker that was lost."""
+MOST_TRIES = 2
+"""Workers that get a request: what ends one worker may well end the next."""
 
 CAPABILITIES = frozenset(
     {
@@ -77,7 +81,7 @@ LOST = Failed(FailureKind.WORKER_LOST, "the local model's worker is not up", ret
 
 class _Link:
     """One model's connection, kept open; answers go to their requests' queues, ``None`` when the
-    connection is lost.
+    connection is lost. ``expected`` says that a worker that is not there will be back.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -88,6 +92,7 @@ class _Link:
         self._last = 0
         self.hello: Hello | None = None
         self.up = asyncio.Event()
+        self.expected = False
 
     def open(self, request: Generate) -> asyncio.Queue[Answer | None] | None:
         """Send a request; ``None`` where there is no worker. Raises ProtocolError if too large."""
@@ -98,6 +103,14 @@ class _Link:
         self._answers[request.id] = answers
         self._writer.write(frame)
         return answers
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether there is a worker, at last: one that was lost is waited for."""
+        if self.expected and self.hello is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.up.wait()
+        return self.hello is not None
 
     def next_id(self) -> int:
         self._last += 1
@@ -116,6 +129,10 @@ class _Link:
                 reader, self._writer = await asyncio.open_unix_connection(self._path)
                 await self._read(reader)
             except (OSError, ProtocolError) as error:
+                # The supervisor has taken the socket away: it has given the model up, or ends.
+                if isinstance(error, FileNotFoundError):
+                    self.expected = False
+                    self.up.set()  # nobody is to wait for it any longer
                 structlog.get_logger().debug(
                     "local_connection_failed", model=self._name, reason=str(error)
                 )
@@ -136,6 +153,7 @@ class _Link:
         match reply:
             case Hello():
                 self.hello = reply
+                self.expected = True
                 self.up.set()
             case Pong():
                 pass
@@ -194,19 +212,44 @@ class LocalBackend:
         return True
 
     def ready(self, target: Target) -> bool:
-        """Whether the model is loaded and warmed and its worker connected."""
+        """Whether an attempt will be taken: the model is loaded, or soon will be again."""
         link = self._links.get(target.model)
+        return link is not None and (link.hello is not None or link.expected)
+
+    def up(self, name: str) -> bool:
+        """Whether the model of that name is loaded and warmed, and its worker connected."""
+        link = self._links.get(name)
         return link is not None and link.hello is not None
 
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        """Yield the events of one attempt. Closing the generator frees the slot at once."""
+        """Yield the events of one attempt. Closing the generator frees the slot at once. Where a
+        worker is lost before it has said anything, the next one is asked, as soon as it is there.
+        """
         link = self._links.get(target.model)
         if link is None:
             yield LOST
             return
+        told = False
+        for last in (False,) * (MOST_TRIES - 1) + (True,):
+            retry = False
+            async with aclosing(self._try(link, target, call)) as events:
+                async for event in events:
+                    retry = event is LOST and not told and not last and link.expected
+                    if retry:
+                        break
+                    told = told or not isinstance(event, Started)
+                    yield event
+            if not retry:
+                return
+
+    async def _try(self, link: _Link, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        """Ask one worker."""
         within = call.deadline - time.monotonic()
+        if not await link.wait(min(PATIENCE, within)):
+            yield LOST
+            return
         app = f"{call.labels.team}/{call.labels.app}"
-        request = Generate(link.next_id(), call.chat, app, within)
+        request = Generate(link.next_id(), call.chat, app, call.deadline - time.monotonic())
         answer = _Answer(target.model, call)
         try:
             answers = link.open(request)

@@ -28,6 +28,9 @@ MAX_TENSORS = 65_536
 MAX_TENSOR_NAME = 63
 MAX_DIMENSIONS = 4
 MAX_ARRAY_DEPTH = 3
+MAX_KEPT = 1024
+"""Whole numbers of an array that is kept: what a file says of each layer."""
+WHOLE = frozenset((0, 1, 2, 3, 4, 5, 10, 11))
 SMALLEST_ENTRY = 8 + 4 + 1
 SMALLEST_TENSOR = 8 + 4 + 4 + 8
 
@@ -99,7 +102,7 @@ class ArrayInfo:
     length: int
 
 
-Value: TypeAlias = int | float | bool | str | ArrayInfo
+Value: TypeAlias = int | float | bool | str | ArrayInfo | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +212,16 @@ class _Reader:
         value: int | float | bool = layout.unpack(self._take(layout.size, repr(key)))[0]
         return value
 
-    def _array(self, key: str, depth: int) -> ArrayInfo:
+    def _array(self, key: str, depth: int) -> ArrayInfo | tuple[int, ...]:
         if depth > MAX_ARRAY_DEPTH:
             self._fail(f"{key!r} nests arrays more than {MAX_ARRAY_DEPTH} deep")
         kind = self._u32(f"the element type of {key!r}")
         length = self._u64(f"the length of {key!r}")
         if kind in SCALARS:
             name, layout = SCALARS[kind]
+            if kind in WHOLE and length <= MAX_KEPT:
+                data = self._take(length * layout.size, f"the array {key!r}")
+                return tuple(number for (number,) in layout.iter_unpack(data))
             self._skip(length * layout.size, f"the array {key!r}")
             return ArrayInfo(name, length)
         if kind not in (STRING, ARRAY):

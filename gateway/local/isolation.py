@@ -1,15 +1,54 @@
-"""What a worker gives up before it touches a model file: the network and core dumps.
-Linux; elsewhere the network is kept, and the log says so.
+"""What a worker gives up before it touches a model file: the network, other programs, core dumps.
+
+Linux. Two layers, since kernels and containers differ in what they grant: a network namespace with
+no interface up, and a seccomp filter under which the only sockets are Unix ones and no program can
+be started. The log says which of them is in force. Sources: unshare(2), seccomp(2), and the
+kernel's ``include/uapi/linux/{audit,filter,seccomp}.h`` and ``asm/unistd.h``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
+import platform
 import resource
+import struct
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_SECCOMP = 22
+SECCOMP_MODE_FILTER = 2
+ALLOW = 0x7FFF0000
+REFUSE = 0x00050000 | errno.EACCES
+AF_UNIX = 1
+LOAD_WORD, IF_EQUAL, IF_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+"""Offsets into ``struct seccomp_data``; the low half of an argument, little endian."""
+EAGER_TO_DIE = 500
+"""Of 1000: when memory runs out the kernel ends a worker rather than the gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """A processor's numbers of what is refused. ``foreign`` is from where another ABI's begin."""
+
+    architecture: int
+    socket: int
+    others: tuple[int, ...]
+    foreign: int | None = None
+
+
+CALLS: Mapping[str, Calls] = {
+    # socket; execve, execveat, ptrace, io_uring_setup (which could make sockets, too)
+    "x86_64": Calls(0xC000003E, 41, (59, 322, 101, 425), foreign=0x40000000),
+    "aarch64": Calls(0xC00000B7, 198, (221, 281, 117, 425)),
+}
 
 
 def drop_network() -> bool:
@@ -25,6 +64,64 @@ def drop_network() -> bool:
     return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
 
 
-def forbid_core_dumps() -> None:
-    """A core dump would hold prompts."""
+def refuse_calls() -> bool:
+    """From now on ``socket`` makes Unix sockets only, and no program can be started or traced, here
+    and in every thread that is started later. Returns whether the kernel took the filter.
+    """
+    calls = CALLS.get(platform.machine())
+    if sys.platform != "linux" or calls is None:
+        return False
+    program = b"".join(_filter(calls))
+    code = ctypes.create_string_buffer(program, len(program))
+    length = len(program) // 8
+    # struct sock_fprog: an unsigned short, padding, a pointer.
+    argument = ctypes.create_string_buffer(struct.pack("HxxxxxxP", length, ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, argument, 0, 0) == 0)
+
+
+def _filter(calls: Calls) -> Iterator[bytes]:
+    """The filter's instructions: those of another architecture or ABI are refused as a whole."""
+    refused = [*calls.others]
+    body = [_instruction(LOAD_WORD, NUMBER_AT)]
+    if calls.foreign is not None:
+        refused_at = len(refused) + 3
+        body.append(_instruction(IF_AT_LEAST, calls.foreign, if_true=refused_at))
+    for index, number in enumerate(refused):
+        body.append(_instruction(IF_EQUAL, number, if_true=len(refused) - index + 2))
+    body += [
+        _instruction(IF_EQUAL, calls.socket, if_false=3),
+        _instruction(LOAD_WORD, FIRST_ARGUMENT_AT),
+        _instruction(IF_EQUAL, AF_UNIX, if_true=1),
+        _instruction(RETURN, REFUSE),
+        _instruction(RETURN, ALLOW),
+    ]
+    yield _instruction(LOAD_WORD, ARCHITECTURE_AT)
+    yield _instruction(IF_EQUAL, calls.architecture, if_true=1)
+    yield _instruction(RETURN, REFUSE)
+    yield from body
+
+
+def _instruction(code: int, value: int, *, if_true: int = 0, if_false: int = 0) -> bytes:
+    """``struct sock_filter``."""
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def limit(memory: int) -> None:
+    """``memory`` is in bytes: how much of it the process may have beside the model's file, which is
+    mapped. A core dump would hold prompts, so there are none.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or memory < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write(str(EAGER_TO_DIE))
+
+
+def stand_back(niceness: int) -> None:
+    """Let the serving processes have the processor first: they have little to do, and soon."""
+    with suppress(OSError):
+        os.nice(niceness)

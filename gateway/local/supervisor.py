@@ -26,6 +26,7 @@ import structlog
 import gateway
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError, StartupError
+from gateway.local.fit import needs
 from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, encode, reply_decoder
 from gateway.local.verify import verify
 from gateway.local.worker_config import WorkerConfig
@@ -44,6 +45,10 @@ DYING = 0.5
 """For so long a worker whose connection was lost may take to end by itself."""
 STOP_WITHIN = 3.0
 BACKLOG = 128
+LENIENCE, SPARE = 2, 1 << 30
+"""A worker may have twice the memory that its model is reckoned to need, and so many bytes more: it
+is there to end one that runs away, not one that was reckoned too small.
+"""
 LONGEST_PATH = 107
 """Bytes of a Unix socket's path that the kernel takes."""
 ENVIRONMENT = (
@@ -128,6 +133,7 @@ class Supervisor:
         self._python = python
         self._accept = accept
         self._keepers: dict[str, _Keeper] = {}
+        self._memory: dict[str, int] = {}
         self._folder: Path | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -187,6 +193,8 @@ class Supervisor:
     def _check(self, model: LocalModel) -> None:
         path = model.manifest.path
         header, cached = verify(path, model.manifest.sha256, self._state_dir)
+        wanted = needs(header, model.context, model.slots)
+        self._memory[model.name] = LENIENCE * wanted.total + SPARE
         if header.architecture is None:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")
         if self._accept is not None:
@@ -210,6 +218,9 @@ class Supervisor:
             now = time.monotonic()
             if keeper.given_up(now):
                 detail = f"crashed {CRASHES} times within {WITHIN:.0f} s, last: {why}; given up"
+                # Whoever asks is to know at once, and not wait for a worker that will not come.
+                keeper.listener.close()
+                keeper.path.unlink(missing_ok=True)
                 keeper.become(ModelState.FAILED, detail)
                 self._log.error("local_model_failed", model=keeper.model.name, reason=detail)
                 return
@@ -261,6 +272,7 @@ class Supervisor:
             gpu_layers=model.gpu_layers,
             listener=keeper.listener.fileno(),
             parent=os.getpid(),
+            memory=self._memory[model.name],
         )
         process = await asyncio.create_subprocess_exec(
             self._python,

@@ -29,7 +29,7 @@ import structlog
 from gateway.domain.call import Chat, Message, Sampling
 from gateway.errors import StartupError
 from gateway.local.batch import Batcher
-from gateway.local.isolation import drop_network, forbid_core_dumps
+from gateway.local.isolation import drop_network, limit, refuse_calls, stand_back
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said
 from gateway.local.prepare import Preparer
 from gateway.local.protocol import (
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from gateway.local.llama import LlamaModel
 
 READ = 1 << 16
+NICENESS = 5
 MAX_UNREAD = 8 << 20
 """Bytes that a client may leave unread before its connection is given up."""
 
@@ -351,8 +352,12 @@ def main() -> int:
     while (byte := os.read(0, 1)) not in (b"", b"\n"):
         line += byte
     config = msgspec.json.decode(line, type=WorkerConfig)
-    forbid_core_dumps()
-    if not drop_network():
+    limit(config.memory)
+    stand_back(NICENESS)
+    isolation = {"namespace": drop_network(), "seccomp": refuse_calls()}
+    if any(isolation.values()):
+        log.info("local_worker_isolated", model=config.name, **isolation)
+    else:
         log.warning("local_network_not_dropped", model=config.name, reason="the kernel forbids it")
     if os.getppid() != config.parent:
         return 0

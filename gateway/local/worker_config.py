@@ -6,7 +6,10 @@ import msgspec
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """``listener`` is a descriptor, ``parent`` a process id; the rest as in ``LocalModel``."""
+    """``listener`` is a descriptor, ``parent`` a process id, ``memory`` the bytes that the process
+    may have beside its mapped file; ``template`` replaces the file's own. The rest as in
+    ``LocalModel``.
+    """
 
     name: str
     path: str
@@ -17,4 +20,5 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     gpu_layers: int | None
     listener: int
     parent: int
+    memory: int
     template: str | None = None

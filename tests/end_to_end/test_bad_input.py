@@ -59,8 +59,7 @@ def test_a_body_over_the_limit(gateway: RunningGateway) -> None:
 
 def test_what_the_local_model_cannot_do_is_refused_by_name(gateway: RunningGateway) -> None:
     """A capability that is missing everywhere is never silently dropped."""
-    search = {"web_search_options": {}}
-    status, answer, _ = gateway.ask(**search)
+    status, answer, _ = gateway.ask(web_search_options={})
     assert (status, answer["error"]["param"]) == (400, "web_search_options")
 
 

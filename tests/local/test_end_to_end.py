@@ -154,7 +154,8 @@ async def test_killed_worker_is_replaced(
     events = await kill_at_first_word()
     assert isinstance(events[-1], Failed)
     assert events[-1].kind is FailureKind.WORKER_LOST
-    assert not backend.ready(TARGET)
+    assert not backend.up("smollm2")
+    assert backend.ready(TARGET)
     (refused,) = await collect(backend, make_call("Hi"))
     assert isinstance(refused, Failed)
     assert refused.kind is FailureKind.WORKER_LOST
