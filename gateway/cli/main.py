@@ -7,6 +7,7 @@ import sys
 import click
 
 from gateway import __version__
+from gateway.cli.models import models
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
 from gateway.cli.status import status
@@ -25,7 +26,7 @@ def root() -> None:
     """
 
 
-for command in (serve, ban, unban, status, policy, vendors):
+for command in (serve, ban, unban, status, policy, vendors, models):
     root.add_command(command)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Field, StringConstraints
 
 from gateway.config.documents import read_document
@@ -15,7 +17,7 @@ from gateway.config.sections import Name
 from gateway.config.settings import Settings, vendor_findings
 from gateway.config.shipped import load_catalog
 from gateway.domain.local_model import LocalModel, Manifest
-from gateway.errors import DocumentError, ModelFileError
+from gateway.errors import DocumentError, GatewayError, ModelFileError
 
 
 class _FileSection(Closed):
@@ -69,6 +71,41 @@ def load_manifest(folder: Path, id: str) -> Manifest:
         lineage=written.lineage,
         source=written.source,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenManifest:
+    """A manifest that is to be written; ``file`` is relative to its folder."""
+
+    id: str
+    file: str
+    sha256: str
+    developer: str
+    model: str
+    licence: str
+    context: int
+    lineage: tuple[str, ...] = ()
+
+
+def write_manifest(folder: Path, manifest: WrittenManifest) -> Path:
+    """Write ``<folder>/<id>.yaml``, and read it again as it will be read; never over another.
+
+    Raises DocumentError where what it says is wrong (nothing is left then), ModelFileError where it
+    cannot be written.
+    """
+    path = folder / f"{manifest.id}.yaml"
+    text = asdict(manifest) | {"file": {"path": manifest.file}, "lineage": list(manifest.lineage)}
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(yaml.safe_dump(text, sort_keys=False, allow_unicode=True))
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        load_manifest(folder, manifest.id)
+    except GatewayError:
+        path.unlink()
+        raise
+    return path
 
 
 def _check(data: Any) -> Iterable[Finding]:

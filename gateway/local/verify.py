@@ -34,20 +34,23 @@ class Seen:
     sha256: str
 
 
-def verify(path: Path, sha256: str, state_dir: Path) -> tuple[GgufHeader, bool]:
+def verify(
+    path: Path, sha256: str, state_dir: Path, *, anew: bool = False
+) -> tuple[GgufHeader, bool]:
     """Check the file's hash, then its header; the header, and whether the hash was remembered.
 
     Raises what ``verify_file`` and ``read_header`` raise.
     """
-    remembered = verify_file(path, sha256, state_dir)
+    remembered = verify_file(path, sha256, state_dir, anew=anew)
     return read_header(path), remembered
 
 
-def verify_file(path: Path, sha256: str, state_dir: Path) -> bool:
+def verify_file(path: Path, sha256: str, state_dir: Path, *, anew: bool = False) -> bool:
     """Check that the file at ``path`` has the lower-case hex ``sha256``; blocks while it hashes.
 
-    Returns whether the answer came from the cache in ``state_dir``. Raises ModelFileError where
-    the file is missing or differs, StateError where the cache cannot be written.
+    Returns whether the answer came from the cache in ``state_dir``, which is not asked where it is
+    to be computed ``anew``. Raises ModelFileError where the file is missing or differs, StateError
+    where the cache cannot be written.
     """
     try:
         stat = path.stat()
@@ -58,7 +61,8 @@ def verify_file(path: Path, sha256: str, state_dir: Path) -> bool:
         ) from error
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
     known = _load(state_dir / CACHE)
-    found = next((s for s in known if (s.path, s.size, s.mtime_ns, s.inode) == key), None)
+    same = (s for s in known if not anew and (s.path, s.size, s.mtime_ns, s.inode) == key)
+    found = next(same, None)
     actual = found.sha256 if found else _hash(path)
     if actual != sha256:
         raise ModelFileError(

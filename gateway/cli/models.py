@@ -1,0 +1,310 @@
+"""``gateway models``: the GGUF files that are there, what they say of themselves and need."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from gateway.cli.models_add import add
+from gateway.cli.options import config_option, format_option, settings_of
+from gateway.cli.text import counted
+from gateway.config.manifests import load_manifest
+from gateway.config.schema import nearest
+from gateway.domain.local_model import LocalModel
+from gateway.errors import GatewayError, ModelFileError
+from gateway.local.fit import Needs, Placed, largest, needs, place
+from gateway.local.formats import thinking, tool_format
+from gateway.local.gguf import GgufHeader, read_header
+from gateway.local.verify import verify
+from gateway.vendors.weights import makers
+from gateway.wiring import Inventory
+
+GB = 1 << 30
+
+
+@click.group()
+def models() -> None:
+    """Look at the local models: their files, what they can do, and what they need.
+
+    Example: gateway models list
+    """
+
+
+models.add_command(add)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """``bytes`` is the file's size; ``state`` says whether it can be used."""
+
+    name: str
+    manifest: str
+    developer: str
+    licence: str
+    context: int
+    slots: int
+    bytes: int
+    state: str
+
+
+@models.command("list")
+@config_option
+@format_option
+def list_(config: Path, format_: str) -> None:
+    """List the configured local models, and whether their files are there and readable.
+
+    Example: gateway models list --format json
+    """
+    inventory = Inventory(settings_of(config))
+    found = [_listed(model) for model in inventory.local.values()]
+    if format_ == "json":
+        click.echo(json.dumps([asdict(line) for line in found], indent=2))
+        return
+    for line in found:
+        click.secho(line.name, bold=True)
+        click.echo(
+            f"  {line.manifest}, by {line.developer}, {line.licence}, {_size(line.bytes)}: "
+            f"{line.state}\n  {line.slots} slots of {line.context} tokens"
+        )
+
+
+def _listed(model: LocalModel) -> Listed:
+    manifest = model.manifest
+    size = manifest.path.stat().st_size
+    try:
+        read_header(manifest.path)
+        state = "its header is whole; gateway models verify checks all of it"
+    except ModelFileError as error:
+        state = f"cannot be used: {error.message}"
+    return Listed(
+        name=model.name,
+        manifest=manifest.id,
+        developer=manifest.developer,
+        licence=manifest.licence,
+        context=model.context,
+        slots=model.slots,
+        bytes=size,
+        state=state,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a file says of itself. ``makers`` are vendor ids and the keys that name them; ``calls``
+    is the format in which the model calls functions, ``thinks`` whether it does so before
+    answering.
+    """
+
+    file: str
+    architecture: str | None
+    name: str | None
+    licence: str | None
+    makers: dict[str, str]
+    parameters: int
+    layers: int
+    context: int | None
+    weights: dict[str, int]
+    calls: str
+    thinks: bool
+    system_role: bool
+    bytes: int
+
+
+@models.command()
+@click.argument("what", metavar="MODEL|MANIFEST|FILE")
+@config_option
+@format_option
+def inspect(what: str, config: Path, format_: str) -> None:
+    """Show what a model's file says of itself. Nothing but its header is read.
+
+    Example: gateway models inspect smollm2
+    """
+    inventory = Inventory(settings_of(config))
+    path = _path(inventory, what)
+    shown = _inspected(inventory, path, read_header(path))
+    if format_ == "json":
+        click.echo(json.dumps(asdict(shown), indent=2))
+        return
+    for key, value in asdict(shown).items():
+        text = (
+            ", ".join(f"{k} ({v})" for k, v in value.items()) if isinstance(value, dict) else value
+        )
+        click.echo(f"{key:13} {'-' if text in (None, '') else text}")
+
+
+def _inspected(inventory: Inventory, path: Path, header: GgufHeader) -> Inspected:
+    template = header.chat_template or ""
+    weights: dict[str, int] = {}
+    for tensor in header.tensors:
+        weights[tensor.type] = weights.get(tensor.type, 0) + tensor.size
+    format = tool_format(template)
+    licence = header.metadata.get("general.license")
+    return Inspected(
+        file=str(path),
+        architecture=header.architecture,
+        name=header.name,
+        licence=licence if isinstance(licence, str) else None,
+        makers=makers(header.metadata, inventory.catalog),
+        parameters=sum(_product(tensor.shape) for tensor in header.tensors),
+        layers=len(needs(header, 1, 1).layers),
+        context=header.context_length,
+        weights=dict(sorted(weights.items(), key=lambda row: -row[1])),
+        calls=format.name if format is not None else "described in the system message",
+        thinks=thinking(template) is not None,
+        system_role="system" in template or not template,
+        bytes=header.size,
+    )
+
+
+@models.command("verify")
+@click.argument("names", nargs=-1, metavar="[MODEL...]")
+@config_option
+def verify_(names: tuple[str, ...], config: Path) -> None:
+    """Check the files against their manifests: every byte, the header, and who the file says made
+    it.
+
+    Exit code 1 where one is not what it should be. Example: gateway models verify smollm2
+    """
+    inventory = Inventory(settings_of(config))
+    wrong = 0
+    for model in _chosen(inventory, names):
+        manifest = model.manifest
+        try:
+            header, _ = verify(
+                manifest.path, manifest.sha256, inventory.settings.state.dir, anew=True
+            )
+            inventory.check_weights(model, header.metadata)
+        except GatewayError as error:
+            wrong += 1
+            click.secho(f"{model.name}: ", fg="red", bold=True, nl=False)
+            click.echo(error.message)
+            continue
+        click.secho(f"{model.name}: ", fg="green", bold=True, nl=False)
+        click.echo(f"sha256 {manifest.sha256}")
+    sys.exit(1 if wrong else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Bytes. ``largest`` is the context and the slots that fit into memory, if any do."""
+
+    name: str
+    needs: dict[str, int]
+    placed: Placed
+    free: int
+    fits: bool
+    largest: tuple[int, int] | None
+
+
+@models.command()
+@click.argument("names", nargs=-1, metavar="[MODEL...]")
+@click.option("--ram", type=float, help="GB of main memory.  [default: what is free now]")
+@click.option("--gpu", type=float, multiple=True, help="GB that are free on a device; repeatable.")
+@config_option
+@format_option
+def fit(
+    names: tuple[str, ...], ram: float | None, gpu: tuple[float, ...], config: Path, format_: str
+) -> None:
+    """Say how much memory the models need, and how many of their layers a GPU would take.
+
+    Exit code 1 where one does not fit. Example: gateway models fit --ram 16 --gpu 8
+    """
+    inventory = Inventory(settings_of(config))
+    free = int(ram * GB) if ram is not None else _free_memory()
+    devices = [int(each * GB) for each in gpu]
+    found = [_fitted(model, free, devices) for model in _chosen(inventory, names)]
+    if format_ == "json":
+        click.echo(json.dumps([asdict(line) for line in found], indent=2))
+    else:
+        for line in found:
+            _print_fit(line)
+    sys.exit(0 if all(line.fits for line in found) else 1)
+
+
+def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
+    header = read_header(model.manifest.path)
+    wanted: Needs = needs(header, model.context, model.slots)
+    placed = place(wanted, devices, model.gpu_layers)
+    fits = placed.memory <= free
+    return Fitted(
+        name=model.name,
+        needs={
+            "weights": wanted.weights,
+            "keys and values": wanted.store,
+            "working": wanted.working,
+            "total": wanted.total,
+        },
+        placed=placed,
+        free=free,
+        fits=fits,
+        largest=largest(header, model.context, model.slots, free),
+    )
+
+
+def _print_fit(line: Fitted) -> None:
+    click.secho(line.name, bold=True)
+    for what, size in line.needs.items():
+        click.echo(f"  {what:16} {_size(size):>10}")
+    placed = line.placed
+    if placed.gpu_layers:
+        click.echo(
+            f"  {placed.gpu_layers} of {placed.layers} layers on devices: "
+            f"{_size(placed.device)} there, "
+            f"{_size(placed.memory)} in memory"
+        )
+    if line.fits:
+        click.echo(f"  fits: {_size(line.free)} are free")
+    elif line.largest is None:
+        click.echo(f"  does not fit into {_size(line.free)}: choose a smaller model")
+    else:
+        context, slots = line.largest
+        click.echo(
+            f"  does not fit into {_size(line.free)}; {counted(slots, 'slot')} of {context} tokens "
+            "would"
+        )
+
+
+def _chosen(inventory: Inventory, names: Sequence[str]) -> list[LocalModel]:
+    """The models of these names; all where none is given."""
+    for name in names:
+        if name not in inventory.local:
+            hint = nearest(name, inventory.local)
+            raise click.BadParameter(f"no local model {name!r} is configured. {hint}".rstrip())
+    return [model for name, model in inventory.local.items() if not names or name in names]
+
+
+def _path(inventory: Inventory, what: str) -> Path:
+    """The file of a configured model, of a manifest, or the file itself."""
+    if what in inventory.local:
+        return inventory.local[what].manifest.path
+    path = Path(what)
+    if path.suffix == ".gguf" or path.is_file():
+        return path
+    return load_manifest(inventory.settings.local.manifests, what).path
+
+
+def _free_memory() -> int:
+    """Bytes that new processes can have without swapping."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        (line,) = [line for line in lines if line.startswith("MemAvailable:")]
+        return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _product(shape: Sequence[int]) -> int:
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count
+
+
+def _size(count: int) -> str:
+    return f"{count / GB:.2f} GB" if count >= GB else f"{count / (1 << 20):.0f} MB"
