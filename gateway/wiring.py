@@ -14,28 +14,22 @@ from pathlib import Path
 from gateway import __version__
 from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
-from gateway.config.manifests import local_models
-from gateway.config.policy_files import PolicyLoader
 from gateway.config.presence import Announcement, Presence
 from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
-from gateway.config.settings import Settings, is_pattern, load_settings
-from gateway.config.shipped import load_catalog, load_routers
-from gateway.config.signing import PublicKey
-from gateway.config.sources import Sources
+from gateway.config.settings import Settings, load_settings
+from gateway.config.shipped import load_routers
 from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Event
-from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
-from gateway.domain.local_model import LocalModel
-from gateway.domain.target import Capability, Target
+from gateway.domain.target import Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
-from gateway.errors import InternalFault, ModelFileError, StateError
+from gateway.errors import InternalFault, StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import LocalState, PolicyState, State
-from gateway.local.client import CAPABILITIES as LOCAL_CAPABILITIES
+from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
 from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
@@ -44,8 +38,6 @@ from gateway.readiness.capacity import Capacity, measure
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
-from gateway.vendors.resolve import local_identity, resolve
-from gateway.vendors.weights import makers
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
@@ -68,94 +60,6 @@ class ServeOptions:
     url: str
 
 
-class Inventory:
-    """What the configuration names, resolved: targets with their identities, and the routes."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.catalog = load_catalog()
-        self.facts = settings.channel_facts()
-        self.local: dict[str, LocalModel] = {m.name: m for m in local_models(settings)}
-
-    def target(self, target_id: str) -> Target:
-        """The target behind ``<channel>/<model id>``."""
-        channel, _, model = target_id.partition("/")
-        if channel == LOCAL and model in self.local:
-            manifest = self.local[model].manifest
-            identity = local_identity(
-                model,
-                developer=manifest.developer,
-                model=manifest.model,
-                lineage=manifest.lineage,
-                catalog=self.catalog,
-                source=f"models/{manifest.id}.yaml",
-            )
-            return Target(LOCAL, model, identity, LOCAL_CAPABILITIES, self.local[model].context)
-        return Target(channel, model, self._resolve(channel, model))
-
-    def check_weights(self, model: LocalModel, metadata: Mapping[str, object]) -> None:
-        """Raises ModelFileError where a GGUF file names a maker that its manifest does not: policy
-        judges by the manifest, and a ban on weights must not miss them.
-        """
-        manifest = model.manifest
-        said = {manifest.developer, *manifest.lineage}
-        for vendor, key in makers(metadata, self.catalog).items():
-            if vendor not in said:
-                raise ModelFileError(
-                    f"local model {model.name}: the file {manifest.path.name} says "
-                    f"{str(metadata[key])[:80]!r} in {key}, which is {vendor}'s, but its manifest "
-                    f"{manifest.id} names {', '.join(sorted(said))}: correct its developer or "
-                    "lineage"
-                )
-
-    def identity(self, target_id: str) -> Identity:
-        """Who is behind any target id, configured or not: for a policy's own tests."""
-        return self.target(target_id).identity
-
-    def routes(self, keys: Mapping[str, str]) -> Routes:
-        """``keys`` are the channels' secrets that are set."""
-        exact: dict[str, Route] = {}
-        patterns: list[tuple[str, Route]] = []
-        for name, model in self.settings.models.items():
-            targets = tuple(self.target(target) for target in model.targets)
-            if is_pattern(name):
-                targets = tuple(map(_without_bias, targets))
-            else:
-                targets = (targets[0], *map(_without_bias, targets[1:]))
-            route = Route(targets, model.risky_last_resort)
-            if is_pattern(name):
-                patterns.append((name, route))
-            else:
-                exact[name] = route
-        # The more a pattern says, the earlier it is asked.
-        patterns.sort(key=lambda row: (-len(row[0]), row[0]))
-        lacking = frozenset(
-            name
-            for name, channel in self.settings.channels.items()
-            if channel.needs_key and name not in keys
-        )
-        return Routes(exact, tuple(patterns), lacking)
-
-    def load_policy(self) -> Policy:
-        """The policy as it stands on disk, by all the rules under which it would be served."""
-        sources = policy_sources(self.settings)
-        return self.policy_loader().load(sources, sources.read())
-
-    def policy_loader(self) -> PolicyLoader:
-        policy = self.settings.policy
-        keys = [PublicKey.named(word, self.settings.folder) for word in policy.public_keys]
-        signed = policy.require_signature
-        return PolicyLoader(self.catalog, self.identity, keys, signed=signed)
-
-    def _resolve(self, channel: str, model: str) -> Identity:
-        facts = self.facts.get(channel)
-        if facts is None:
-            # A policy's own tests and `explain` may name channels that are not configured.
-            vendor = self.catalog.canonical(channel) or UNKNOWN
-            facts = ChannelFacts(name=channel, vendor=vendor, kind="openai", provider=channel)
-        return resolve(model, facts, self.catalog)
-
-
 class Gateway:
     """One serving process: its parts, and what it tells of itself. Implements ``Services``."""
 
@@ -169,7 +73,7 @@ class Gateway:
         self._store = policy_store(inventory)
         self._announcement = Announcement(run_dir(settings))
         self._audit = JsonLinesSink(settings.state.dir / "audit")
-        self._local = LocalBackend(options.local_sockets)
+        self._local = LocalBackend(options.local_sockets, inventory.on_demand)
         judge = Judge(
             lambda: self._store.current,
             inventory.facts,
@@ -215,11 +119,15 @@ class Gateway:
     def state(self) -> State:
         policy = self._store.current
         local = [
-            LocalState(name=name, ready=self._local.up(name))
+            LocalState(
+                name=name,
+                ready=self._local.up(name),
+                on_demand=name in self._inventory.on_demand,
+            )
             for name in self._options.local_sockets
         ]
         degraded = self._store.problem is not None
-        starting = any(not model.ready for model in local)
+        starting = any(not model.ready and not model.on_demand for model in local)
         return State(
             status="starting" if starting else "degraded" if degraded else "ready",
             version=__version__,
@@ -278,15 +186,6 @@ class Gateway:
         )
 
 
-def _without_bias(target: Target) -> Target:
-    """A local target that stands in for another model. The token ids of ``logit_bias`` are those of
-    the model that the app named: in another vocabulary they are other tokens.
-    """
-    if target.channel != LOCAL or target.capabilities is None:
-        return target
-    return replace(target, capabilities=target.capabilities - {Capability.LOGIT_BIAS})
-
-
 def serving_app(options: ServeOptions) -> GatewayApp:
     """The ASGI app of one serving process; what uvicorn calls in each of them."""
     configure_logs()
@@ -307,11 +206,6 @@ def policy_store(inventory: Inventory) -> PolicyStore:
     settings = inventory.settings
     load = inventory.policy_loader().load
     return PolicyStore(policy_sources(settings), settings.state.dir, load)
-
-
-def policy_sources(settings: Settings) -> Sources:
-    """The folders that the policy is made of."""
-    return Sources(settings.policy.dir, settings.policy.designations)
 
 
 def run_dir(settings: Settings) -> Path:

@@ -18,12 +18,12 @@ from gateway.config.manifests import load_manifest
 from gateway.config.schema import nearest
 from gateway.domain.local_model import LocalModel
 from gateway.errors import GatewayError, ModelFileError
+from gateway.inventory import Inventory
 from gateway.local.fit import Needs, Placed, largest, needs, place
 from gateway.local.formats import thinking, tool_format
 from gateway.local.gguf import GgufHeader, read_header
 from gateway.local.verify import verify
 from gateway.vendors.weights import makers
-from gateway.wiring import Inventory
 
 GB = 1 << 30
 

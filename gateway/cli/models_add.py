@@ -12,11 +12,11 @@ import click
 from gateway.cli.options import config_option, settings_of
 from gateway.config.manifests import WrittenManifest, write_manifest
 from gateway.errors import ModelFileError
+from gateway.inventory import Inventory
 from gateway.local.fetch import fetch
 from gateway.local.gguf import GgufHeader
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.weights import makers
-from gateway.wiring import Inventory
 
 GB = 1 << 30
 

@@ -19,8 +19,9 @@ from gateway.cli.policy_test import test_
 from gateway.cli.text import COLOURS, counted
 from gateway.domain.decision import Labels
 from gateway.errors import DocumentError
+from gateway.inventory import Inventory
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
-from gateway.wiring import Inventory, offline_engine
+from gateway.wiring import offline_engine
 
 
 @click.group()

@@ -16,10 +16,10 @@ from gateway.cli.options import Moment, config_option, format_option, settings_o
 from gateway.cli.text import COLOURS, counted, say_error
 from gateway.config.sources import Sources
 from gateway.errors import GatewayError
+from gateway.inventory import Inventory
 from gateway.policy.compile import Policy
 from gateway.policy.diff import Change, Outcome, Requests, Tags, diff
 from gateway.policy.request_classes import EVER, LABELS
-from gateway.wiring import Inventory
 
 K = TypeVar("K")
 _Group: TypeAlias = tuple[K, list[Change]]

@@ -13,7 +13,7 @@ from gateway.config.files import write_atomically
 from gateway.config.signing import SIGNATURE, PublicKey, Signer, generate, verify
 from gateway.config.sources import POLICIES
 from gateway.errors import StateError
-from gateway.wiring import Inventory, policy_sources
+from gateway.inventory import Inventory, policy_sources
 
 
 @click.command()

@@ -11,9 +11,9 @@ import click
 
 from gateway.cli.options import config_option, format_option, policy_option, settings_of
 from gateway.cli.text import counted
+from gateway.inventory import Inventory, policy_sources
 from gateway.policy.coverage import Covered, Reach, coverage
 from gateway.policy.embedded_tests import Tested, run_tests
-from gateway.wiring import Inventory, policy_sources
 
 _COLOURS = {Reach.DECIDES: "green", Reach.MATCHES: "yellow", Reach.NONE: "red"}
 

@@ -21,9 +21,10 @@ from gateway.cli.options import config_option, policy_option, settings_of
 from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern
 from gateway.errors import StartupError
+from gateway.inventory import Inventory
 from gateway.local.supervisor import Supervisor
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import Inventory, ServeOptions, policy_store, run_dir, serving_app
+from gateway.wiring import ServeOptions, policy_store, run_dir, serving_app
 
 READY_WITHIN = 120.0
 """Seconds after which the waiting for ``/readyz`` is given up (the gateway serves on)."""
@@ -41,6 +42,8 @@ class ModelKeeper:
             run_dir=run_dir(settings),
             state_dir=settings.state.dir,
             accept=inventory.check_weights,
+            budget=inventory.local_budget,
+            idle=inventory.idle_unload,
         )
         self._started: Future[None] = Future()
         self._loop = asyncio.new_event_loop()

@@ -42,7 +42,8 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         if presence.problem:
             click.secho(f"  not in force: {presence.problem}", fg="red")
     for model in shared["local_models"]:
-        click.echo(f"local/{model['name']}: {'ready' if model['ready'] else 'not ready'}")
+        missing = "loaded on demand" if model["on_demand"] else "not ready"
+        click.echo(f"local/{model['name']}: {'ready' if model['ready'] else missing}")
     for channel in shared["without_credentials"]:
         click.echo(f"channel {channel}: no credentials")
 

@@ -15,7 +15,8 @@ from gateway.config.settings import Settings
 from gateway.config.signing import Signer
 from gateway.config.toggles import Toggles
 from gateway.domain.identity import Role
-from gateway.wiring import Inventory, policy_sources, run_dir
+from gateway.inventory import Inventory, policy_sources
+from gateway.wiring import run_dir
 
 CONFIRM_WITHIN = 5.0
 """Seconds to wait for every serving process to take the new policy."""

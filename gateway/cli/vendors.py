@@ -18,10 +18,10 @@ from gateway.config.schema import nearest
 from gateway.config.settings import Settings
 from gateway.config.shipped import load_identities
 from gateway.errors import StartupError
+from gateway.inventory import Inventory
 from gateway.vendors.catalog import Catalog, Vendor
 from gateway.vendors.designations import Designation, Status
 from gateway.vendors.identity_table import LegalIdentity
-from gateway.wiring import Inventory
 
 
 @click.group()

@@ -189,9 +189,15 @@ class LocalModelSection(Closed):
 
 
 class LocalSection(Closed):
-    """The models of our own process; ``manifests`` is the folder of their manifests."""
+    """The models of our own processes; ``manifests`` is the folder of their manifests.
+    ``memory_gb`` is what all of them together may need; one without ``preload`` is unloaded when
+    another needs the room, or after ``idle_unload`` seconds without work. ``None`` means no limit,
+    and never.
+    """
 
     manifests: Path
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    idle_unload: Seconds | None = None
     models: Mapping[Name, LocalModelSection] = Field(default_factory=dict)
 
 

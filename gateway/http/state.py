@@ -18,10 +18,13 @@ class PolicyState(BaseModel):
 
 
 class LocalState(BaseModel):
-    """One local model: ``ready`` once it is loaded and has generated a token."""
+    """One local model: ``ready`` once it is loaded and has generated a token. One that is loaded
+    ``on_demand`` is no reason to be called starting.
+    """
 
     name: str
     ready: bool
+    on_demand: bool
 
 
 class State(BaseModel):

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -53,6 +53,8 @@ BACK_SOON = 2.0
 """Seconds: within this a lost worker of a small model is back."""
 PATIENCE = 10.0
 """Seconds that a request waits for a worker that was lost."""
+LOADING = 120.0
+"""Seconds that one waits for a model that is loaded on demand, room being made for it."""
 MOST_TRIES = 2
 """Workers that get a request: what ends one worker may well end the next."""
 
@@ -84,15 +86,18 @@ class _Link:
     connection is lost. ``expected`` says that a worker that is not there will be back.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, *, on_demand: bool) -> None:
         self._name = name
         self._path = path
+        # A connection has a model loaded, so where that is done on demand there is none before.
+        self._wanted = asyncio.Event()
+        self._on_demand = on_demand
         self._writer: asyncio.StreamWriter | None = None
         self._answers: dict[int, asyncio.Queue[Answer | None]] = {}
         self._last = 0
         self.hello: Hello | None = None
         self.up = asyncio.Event()
-        self.expected = False
+        self.expected = on_demand
 
     def open(self, request: Generate) -> asyncio.Queue[Answer | None] | None:
         """Send a request; ``None`` where there is no worker. Raises ProtocolError if too large."""
@@ -107,6 +112,7 @@ class _Link:
     async def wait(self, seconds: float) -> bool:
         """Whether there is a worker, at last: one that was lost is waited for."""
         if self.expected and self.hello is None:
+            self._wanted.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self.up.wait()
@@ -125,6 +131,8 @@ class _Link:
         """Connect, and connect again, until cancelled."""
         delay = FIRST_DELAY
         while True:
+            if self._on_demand:
+                await self._wanted.wait()
             try:
                 reader, self._writer = await asyncio.open_unix_connection(self._path)
                 await self._read(reader)
@@ -139,6 +147,7 @@ class _Link:
             finally:
                 if self.hello is not None:
                     delay = FIRST_DELAY
+                    self._wanted.clear()
                 self._lose()
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
@@ -179,16 +188,24 @@ class _Link:
 
 
 class LocalBackend:
-    """Performs attempts on local models. ``sockets`` is the Unix socket of each by its name."""
+    """Performs attempts on local models. ``sockets`` is the Unix socket of each by its name;
+    ``on_demand`` are those that are loaded when they are asked for.
+    """
 
-    def __init__(self, sockets: Mapping[str, Path]) -> None:
+    def __init__(
+        self, sockets: Mapping[str, Path], on_demand: Collection[str] = frozenset()
+    ) -> None:
         self._sockets = dict(sockets)
+        self._on_demand = frozenset(on_demand)
         self._links: dict[str, _Link] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to connect; does not wait for any worker."""
-        self._links = {name: _Link(name, path) for name, path in self._sockets.items()}
+        self._links = {
+            name: _Link(name, path, on_demand=name in self._on_demand)
+            for name, path in self._sockets.items()
+        }
         self._tasks = [asyncio.create_task(link.keep()) for link in self._links.values()]
 
     async def stop(self) -> None:
@@ -245,7 +262,8 @@ class LocalBackend:
     async def _try(self, link: _Link, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """Ask one worker."""
         within = call.deadline - time.monotonic()
-        if not await link.wait(min(PATIENCE, within)):
+        patience = LOADING if target.model in self._on_demand else PATIENCE
+        if not await link.wait(min(patience, within)):
             yield LOST
             return
         app = f"{call.labels.team}/{call.labels.app}"

@@ -109,16 +109,23 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     param: str | None = None
 
 
+class Retire(msgspec.Struct, frozen=True, tag="retire"):
+    """Asks a worker to end, if it has nothing to do. Where it has, it answers with a ``Pong``."""
+
+
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """``stalled`` is for how many seconds the step at work has run; 0 between steps."""
+    """``stalled`` is for how many seconds the step at work has run; 0 between steps; ``asked`` how
+    many requests have come in all.
+    """
 
     waiting: int
     active: int
     tokens_per_second: float
     stalled: float = 0.0
+    asked: int = 0
 
 
-Request: TypeAlias = Generate | Cancel | Ping
+Request: TypeAlias = Generate | Cancel | Ping | Retire
 Reply: TypeAlias = Hello | Accepted | Text | Done | Refused | Pong
 T = TypeVar("T")
 

@@ -10,7 +10,6 @@ import asyncio
 import os
 import socket
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +19,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
 import structlog
 
-import gateway
 from gateway.domain.local_model import LocalModel
-from gateway.errors import ModelFileError, StartupError
+from gateway.errors import ModelFileError
 from gateway.local.fit import needs
-from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, encode, reply_decoder
+from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, Retire, encode, reply_decoder
+from gateway.local.residency import Resident, check_budget, idle_since, to_unload
+from gateway.local.spawning import listen, socket_folder, spawn
 from gateway.local.verify import verify
 from gateway.local.worker_config import WorkerConfig
 
@@ -44,27 +43,10 @@ STALLED = 120.0
 DYING = 0.5
 """For so long a worker whose connection was lost may take to end by itself."""
 STOP_WITHIN = 3.0
-BACKLOG = 128
 LENIENCE, SPARE = 2, 1 << 30
 """A worker may have twice the memory that its model is reckoned to need, and so many bytes more: it
 is there to end one that runs away, not one that was reckoned too small.
 """
-LONGEST_PATH = 107
-"""Bytes of a Unix socket's path that the kernel takes."""
-ENVIRONMENT = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "OMP_NUM_THREADS",
-    "OMP_WAIT_POLICY",
-    "CUDA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "GGML_VK_VISIBLE_DEVICES",
-    "VK_ICD_FILENAMES",
-)
-"""What a worker may know of our environment. By name: a prefix would let a vendor's key through."""
-
 
 Accept: TypeAlias = Callable[[LocalModel, Mapping[str, object]], None]
 """Raises ModelFileError where a model may not be served with such metadata."""
@@ -74,6 +56,8 @@ class ModelState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     RESTARTING = "restarting"
+    UNLOADED = "unloaded"
+    """Not in memory; loaded as soon as it is asked for."""
     FAILED = "failed"
     STOPPED = "stopped"
 
@@ -91,21 +75,50 @@ class ModelStatus:
 
 @dataclass(slots=True)
 class _Keeper:
-    """One model's mutable state, touched by its own task alone."""
+    """One model's mutable state. ``size`` is the memory that it is reckoned to need, in bytes;
+    ``moved`` is set for all whenever something is otherwise with one.
+    """
 
     model: LocalModel
     listener: socket.socket
     path: Path
+    size: int
+    moved: asyncio.Event
     state: ModelState = ModelState.STARTING
     detail: str = ""
+    busy: bool = False
+    asked: int = 0
+    used: float = 0.0
+    retiring: bool = False
+    voice: asyncio.StreamWriter | None = None
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     crashes: deque[float] = field(default_factory=lambda: deque(maxlen=CRASHES))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def loaded(self) -> bool:
+        return self.process is not None
+
+    def heard(self, pong: Pong) -> None:
+        """What the worker says of its work."""
+        self.busy = pong.active + pong.waiting > 0
+        if self.busy or pong.asked != self.asked:
+            self.used = time.monotonic()
+        self.asked = pong.asked
+        self.retiring = self.retiring and not self.busy
+        self.moved.set()
+
+    def retire(self) -> None:
+        """Ask the worker to go, unless it has work by now."""
+        if not self.retiring and self.voice is not None:
+            self.retiring = True
+            self.voice.write(encode(Retire()))
+
     def become(self, state: ModelState, detail: str = "") -> None:
         self.state, self.detail = state, detail
         self.changed.set()
+        self.moved.set()
 
     def given_up(self, now: float) -> bool:
         self.crashes.append(now)
@@ -117,6 +130,8 @@ class Supervisor:
 
     ``run_dir`` gets the sockets, ``state_dir`` the memory of verified files; ``python`` is the
     interpreter of the workers; ``accept`` may refuse a model for what its file's metadata says.
+    ``budget`` is the memory in bytes that all models together may be reckoned to need; one that is
+    loaded on demand is unloaded when it has had nothing to do for ``idle`` seconds.
     """
 
     def __init__(
@@ -126,6 +141,9 @@ class Supervisor:
         state_dir: Path,
         python: str = sys.executable,
         accept: Accept | None = None,
+        *,
+        budget: int | None = None,
+        idle: float | None = None,
     ) -> None:
         self._models = tuple(models)
         self._wanted_dir = run_dir
@@ -133,7 +151,11 @@ class Supervisor:
         self._python = python
         self._accept = accept
         self._keepers: dict[str, _Keeper] = {}
-        self._memory: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+        self._budget = budget
+        self._idle = idle
+        self._loading = asyncio.Lock()
+        self._moved = asyncio.Event()
         self._folder: Path | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger()
@@ -148,11 +170,17 @@ class Supervisor:
             await asyncio.to_thread(self._check, model)
         if not self._models:
             return
-        self._folder = folder = _folder(self._wanted_dir, [m.name for m in self._models])
+        check_budget(self._sizes_of(preload=True), self._sizes_of(preload=False), self._budget)
+        self._folder = folder = socket_folder(self._wanted_dir, [m.name for m in self._models])
         for model in self._models:
             path = folder / f"{model.name}.sock"
-            self._keepers[model.name] = _Keeper(model, _listen(path), path)
+            size = self._sizes[model.name]
+            keeper = _Keeper(model, listen(path), path, size, self._moved)
+            keeper.state = ModelState.STARTING if model.preload else ModelState.UNLOADED
+            self._keepers[model.name] = keeper
         self._tasks = [asyncio.create_task(self._keep(k)) for k in self._keepers.values()]
+        if self._idle is not None:
+            self._tasks.append(asyncio.create_task(self._unload_idle(self._idle)))
 
     async def stop(self) -> None:
         """End all workers and remove the sockets."""
@@ -194,7 +222,7 @@ class Supervisor:
         path = model.manifest.path
         header, cached = verify(path, model.manifest.sha256, self._state_dir)
         wanted = needs(header, model.context, model.slots)
-        self._memory[model.name] = LENIENCE * wanted.total + SPARE
+        self._sizes[model.name] = wanted.total
         if header.architecture is None:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")
         if self._accept is not None:
@@ -210,12 +238,18 @@ class Supervisor:
         """Start the worker, and start it again, until cancelled or given up."""
         delay = FIRST_DELAY
         while True:
+            if not keeper.model.preload and keeper.state is not ModelState.RESTARTING:
+                await self._asked_for(keeper)
             started = time.monotonic()
             try:
                 why = await self._run_once(keeper)
             except Exception as error:  # noqa: BLE001 - a defect here must not end the restarting
                 why = f"{type(error).__name__}: {error}"
             now = time.monotonic()
+            if keeper.retiring:
+                self._log.info("local_model_unloaded", model=keeper.model.name)
+                keeper.become(ModelState.UNLOADED)
+                continue
             if keeper.given_up(now):
                 detail = f"crashed {CRASHES} times within {WITHIN:.0f} s, last: {why}; given up"
                 # Whoever asks is to know at once, and not wait for a worker that will not come.
@@ -233,6 +267,38 @@ class Supervisor:
             )
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _asked_for(self, keeper: _Keeper) -> None:
+        """Wait until somebody wants the model, and until there is room for it."""
+        keeper.become(ModelState.UNLOADED)
+        await _knock(keeper.listener)
+        async with self._loading:
+            while (names := to_unload(self._residents(), keeper.size, self._budget)) != []:
+                self._moved.clear()
+                for name in names or ():
+                    self._keepers[name].retire()
+                await self._moved.wait()
+            # At work until it says that it is not: nobody is loaded only to be unloaded.
+            keeper.retiring, keeper.busy = False, True
+            keeper.become(ModelState.STARTING)
+
+    async def _unload_idle(self, idle: float) -> None:
+        while True:
+            await asyncio.sleep(min(idle / 4, PING_EVERY))
+            for name in idle_since(self._residents(), time.monotonic() - idle):
+                self._keepers[name].retire()
+
+    def _residents(self) -> list[Resident]:
+        """Who is in memory, or about to be."""
+        return [
+            Resident(name, keeper.size, keeper.model.preload, keeper.busy, keeper.used)
+            for name, keeper in self._keepers.items()
+            if keeper.loaded or keeper.model.preload or keeper.state is ModelState.STARTING
+        ]
+
+    def _sizes_of(self, *, preload: bool) -> dict[str, int]:
+        chosen = [model.name for model in self._models if model.preload is preload]
+        return {name: self._sizes[name] for name in chosen}
 
     async def _run_once(self, keeper: _Keeper) -> str:
         """One worker's life; how it ended."""
@@ -257,8 +323,9 @@ class Supervisor:
             return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
         finally:
             watch.cancel()
-            keeper.process = None
             await _end(process, ended)
+            keeper.process = keeper.voice = None
+            keeper.moved.set()
 
     async def _spawn(self, keeper: _Keeper) -> asyncio.subprocess.Process:
         model = keeper.model
@@ -272,22 +339,9 @@ class Supervisor:
             gpu_layers=model.gpu_layers,
             listener=keeper.listener.fileno(),
             parent=os.getpid(),
-            memory=self._memory[model.name],
+            memory=LENIENCE * keeper.size + SPARE,
         )
-        process = await asyncio.create_subprocess_exec(
-            self._python,
-            "-P",
-            "-m",
-            "gateway.local.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            env=worker_environment(os.environ),
-            pass_fds=(keeper.listener.fileno(),),
-            start_new_session=True,
-        )
-        if process.stdin is not None:
-            process.stdin.write(msgspec.json.encode(config) + b"\n")
-        return process
+        return await spawn(self._python, config)
 
     async def _watch(self, keeper: _Keeper) -> str:
         """Ask the worker how it is, on a connection like any client's; why it is to be killed."""
@@ -295,6 +349,7 @@ class Supervisor:
             reader, writer = await asyncio.open_unix_connection(keeper.path)
         except OSError as error:
             return f"its socket is gone: {error.strerror}"
+        keeper.voice = writer
         decoder = reply_decoder()
         heard: float | None = None
         try:
@@ -315,33 +370,30 @@ class Supervisor:
                 for reply in decoder.feed(data):
                     if isinstance(reply, Hello):
                         keeper.become(ModelState.READY)
-                    elif isinstance(reply, Pong) and reply.stalled > STALLED:
-                        return f"one step has taken {reply.stalled:.0f} s"
+                    elif isinstance(reply, Pong):
+                        keeper.heard(reply)
+                        if reply.stalled > STALLED:
+                            return f"one step has taken {reply.stalled:.0f} s"
         except (ConnectionError, ProtocolError) as error:
             return f"its connection failed: {error}"
         finally:
             writer.close()
 
 
-def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What a worker gets of our environment: never a key of a vendor."""
-    kept = {name: ours[name] for name in ENVIRONMENT if name in ours}
-    root = str(Path(gateway.__file__).resolve().parent.parent)
-    fixed = {
-        "PYTHONPATH": root,
-        "PYTHONUNBUFFERED": "1",
-        # One thread for numpy, which the worker hardly uses: its pool would only take memory.
-        "OPENBLAS_NUM_THREADS": "1",
-        # Threads that spin at every barrier are ten times slower where others want the cores too
-        # (5 against 60 tokens/s on 2 busy cores), and take them from the serving process.
-        "OMP_WAIT_POLICY": "passive",
-    }
-    return fixed | kept
-
-
 def _status(keeper: _Keeper) -> ModelStatus:
     pid = keeper.process.pid if keeper.process is not None else None
     return ModelStatus(keeper.model.name, keeper.state, keeper.detail, pid, keeper.restarts)
+
+
+async def _knock(listener: socket.socket) -> None:
+    """Return when somebody connects. He is not let in: that is for the worker to do."""
+    loop = asyncio.get_running_loop()
+    somebody = asyncio.Event()
+    loop.add_reader(listener, somebody.set)
+    try:
+        await somebody.wait()
+    finally:
+        loop.remove_reader(listener)
 
 
 async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
@@ -355,29 +407,3 @@ async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) ->
         with suppress(ProcessLookupError):
             process.kill()
         await ended
-
-
-def _folder(wanted: Path, names: Sequence[str]) -> Path:
-    """The folder of the sockets, ours alone. A path too long for the kernel is replaced."""
-    longest = max(len(os.fsencode(wanted.resolve() / f"{name}.sock")) for name in names)
-    try:
-        if longest > LONGEST_PATH:
-            return Path(tempfile.mkdtemp(prefix="gateway-"))
-        wanted.mkdir(parents=True, exist_ok=True, mode=0o700)
-        wanted.chmod(0o700)
-    except OSError as error:
-        raise StartupError(f"{wanted} cannot be used for sockets: {error.strerror}") from error
-    return wanted.resolve()
-
-
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise StartupError(f"the socket {path} cannot be made: {error.strerror}") from error
-    return listener

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.config.settings import load_settings
 from gateway.errors import ModelFileError
+from gateway.inventory import Inventory
 from gateway.local.supervisor import Supervisor
-from gateway.wiring import Inventory
 from tests.end_to_end.running import ROOT
 
 MANIFEST = "smollm2-135m-instruct.yaml"

@@ -15,7 +15,8 @@ import pytest
 
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
-from gateway.local.supervisor import ModelState, Supervisor, worker_environment
+from gateway.local.spawning import worker_environment
+from gateway.local.supervisor import ModelState, Supervisor
 
 ORPHANING = """
 import asyncio, sys, threading

@@ -1,0 +1,144 @@
+"""What the configuration names, resolved: targets with their identities, local models, routes, the
+policy's loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.config.manifests import local_models
+from gateway.config.policy_files import PolicyLoader
+from gateway.config.sections import LOCAL
+from gateway.config.settings import Settings, is_pattern
+from gateway.config.shipped import load_catalog
+from gateway.config.signing import PublicKey
+from gateway.config.sources import Sources
+from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
+from gateway.domain.local_model import LocalModel
+from gateway.domain.target import Capability, Target
+from gateway.engine.routes import Route, Routes
+from gateway.errors import ModelFileError
+from gateway.local.client import CAPABILITIES as LOCAL_CAPABILITIES
+from gateway.policy.compile import Policy
+from gateway.vendors.resolve import local_identity, resolve
+from gateway.vendors.weights import makers
+
+
+class Inventory:
+    """What the configuration names, resolved: targets with their identities, and the routes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.catalog = load_catalog()
+        self.facts = settings.channel_facts()
+        self.local: dict[str, LocalModel] = {m.name: m for m in local_models(settings)}
+
+    @property
+    def local_budget(self) -> int | None:
+        """Bytes that the local models together may need."""
+        limit = self.settings.local.memory_gb
+        return None if limit is None else int(limit * (1 << 30))
+
+    @property
+    def idle_unload(self) -> float | None:
+        """Seconds without work after which a model that is loaded on demand is unloaded."""
+        idle = self.settings.local.idle_unload
+        return None if idle is None else float(idle)
+
+    @property
+    def on_demand(self) -> frozenset[str]:
+        """The local models that are loaded when they are asked for."""
+        return frozenset(name for name, model in self.local.items() if not model.preload)
+
+    def target(self, target_id: str) -> Target:
+        """The target behind ``<channel>/<model id>``."""
+        channel, _, model = target_id.partition("/")
+        if channel == LOCAL and model in self.local:
+            manifest = self.local[model].manifest
+            identity = local_identity(
+                model,
+                developer=manifest.developer,
+                model=manifest.model,
+                lineage=manifest.lineage,
+                catalog=self.catalog,
+                source=f"models/{manifest.id}.yaml",
+            )
+            return Target(LOCAL, model, identity, LOCAL_CAPABILITIES, self.local[model].context)
+        return Target(channel, model, self._resolve(channel, model))
+
+    def check_weights(self, model: LocalModel, metadata: Mapping[str, object]) -> None:
+        """Raises ModelFileError where a GGUF file names a maker that its manifest does not: policy
+        judges by the manifest, and a ban on weights must not miss them.
+        """
+        manifest = model.manifest
+        said = {manifest.developer, *manifest.lineage}
+        for vendor, key in makers(metadata, self.catalog).items():
+            if vendor not in said:
+                raise ModelFileError(
+                    f"local model {model.name}: the file {manifest.path.name} says "
+                    f"{str(metadata[key])[:80]!r} in {key}, which is {vendor}'s, but its manifest "
+                    f"{manifest.id} names {', '.join(sorted(said))}: correct its developer or "
+                    "lineage"
+                )
+
+    def identity(self, target_id: str) -> Identity:
+        """Who is behind any target id, configured or not: for a policy's own tests."""
+        return self.target(target_id).identity
+
+    def routes(self, keys: Mapping[str, str]) -> Routes:
+        """``keys`` are the channels' secrets that are set."""
+        exact: dict[str, Route] = {}
+        patterns: list[tuple[str, Route]] = []
+        for name, model in self.settings.models.items():
+            targets = tuple(self.target(target) for target in model.targets)
+            if is_pattern(name):
+                targets = tuple(map(_without_bias, targets))
+            else:
+                targets = (targets[0], *map(_without_bias, targets[1:]))
+            route = Route(targets, model.risky_last_resort)
+            if is_pattern(name):
+                patterns.append((name, route))
+            else:
+                exact[name] = route
+        # The more a pattern says, the earlier it is asked.
+        patterns.sort(key=lambda row: (-len(row[0]), row[0]))
+        lacking = frozenset(
+            name
+            for name, channel in self.settings.channels.items()
+            if channel.needs_key and name not in keys
+        )
+        return Routes(exact, tuple(patterns), lacking)
+
+    def load_policy(self) -> Policy:
+        """The policy as it stands on disk, by all the rules under which it would be served."""
+        sources = policy_sources(self.settings)
+        return self.policy_loader().load(sources, sources.read())
+
+    def policy_loader(self) -> PolicyLoader:
+        policy = self.settings.policy
+        keys = [PublicKey.named(word, self.settings.folder) for word in policy.public_keys]
+        signed = policy.require_signature
+        return PolicyLoader(self.catalog, self.identity, keys, signed=signed)
+
+    def _resolve(self, channel: str, model: str) -> Identity:
+        facts = self.facts.get(channel)
+        if facts is None:
+            # A policy's own tests and `explain` may name channels that are not configured.
+            vendor = self.catalog.canonical(channel) or UNKNOWN
+            facts = ChannelFacts(name=channel, vendor=vendor, kind="openai", provider=channel)
+        return resolve(model, facts, self.catalog)
+
+
+def policy_sources(settings: Settings) -> Sources:
+    """The folders that the policy is made of."""
+    return Sources(settings.policy.dir, settings.policy.designations)
+
+
+def _without_bias(target: Target) -> Target:
+    """A local target that stands in for another model. The token ids of ``logit_bias`` are those of
+    the model that the app named: in another vocabulary they are other tokens.
+    """
+    if target.channel != LOCAL or target.capabilities is None:
+        return target
+    return replace(target, capabilities=target.capabilities - {Capability.LOGIT_BIAS})

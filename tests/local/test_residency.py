@@ -1,0 +1,150 @@
+"""Models that are loaded when they are asked for: the decisions, and real workers that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.events import Delta, Event, Finished
+from gateway.domain.local_model import LocalModel
+from gateway.errors import ModelFileError
+from gateway.local.client import LocalBackend
+from gateway.local.fit import needs
+from gateway.local.gguf import read_header
+from gateway.local.residency import Resident, check_budget, idle_since, to_unload
+from gateway.local.supervisor import ModelState, Supervisor
+from tests.local.running import TARGET, MakeCall
+
+ALWAYS = Resident("always", 30, always=True, busy=False, used=0.0)
+BUSY = Resident("busy", 30, always=False, busy=True, used=1.0)
+OLD = Resident("old", 20, always=False, busy=False, used=2.0)
+NEW = Resident("new", 20, always=False, busy=False, used=3.0)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "size", "budget", "names"),
+    [
+        ([OLD, NEW], 50, None, []),
+        ([OLD, NEW], 10, 50, []),
+        ([NEW, OLD], 20, 50, ["old"]),
+        ([NEW, OLD], 40, 50, ["old", "new"]),
+        ([BUSY, NEW], 20, 50, ["new"]),
+        ([BUSY, ALWAYS], 10, 60, None),
+        ([ALWAYS, OLD], 40, 70, ["old"]),
+    ],
+)
+def test_who_gives_way(
+    loaded: list[Resident], size: int, budget: int | None, names: list[str] | None
+) -> None:
+    """Whoever was used longest ago, as few as needed; never who is at work or is always there."""
+    assert to_unload(loaded, size, budget) == names
+
+
+def test_who_has_had_nothing_to_do() -> None:
+    """Since a time; by the same exceptions."""
+    assert idle_since([ALWAYS, BUSY, OLD, NEW], 2.5) == ["old"]
+
+
+def test_what_can_never_be_loaded_is_said_at_the_start() -> None:
+    """With the numbers."""
+    check_budget({"a": 50}, {"b": 50, "c": 40}, 100)
+    with pytest.raises(ModelFileError, match=r"need 110 bytes \(a 50, b 60\).* allows 100"):
+        check_budget({"a": 50, "b": 60}, {}, 100)
+    with pytest.raises(ModelFileError, match=r"c needs 60 bytes beside the 50 .* allows 100"):
+        check_budget({"a": 50}, {"c": 60}, 100)
+
+
+class House:
+    """Two models on one file, of which one fits at a time."""
+
+    def __init__(self, model: LocalModel, folder: Path, idle: float | None = None) -> None:
+        small = replace(model, context=256, slots=2, preload=False)
+        self.models = [replace(small, name="one"), replace(small, name="two")]
+        size = needs(read_header(model.manifest.path), 256, 2).total
+        self.supervisor = Supervisor(
+            self.models, folder / "run", folder / "state", budget=size * 3 // 2, idle=idle
+        )
+        self.backend = LocalBackend({})
+
+    async def open(self) -> None:
+        await self.supervisor.start()
+        self.backend = LocalBackend(self.supervisor.sockets(), ["one", "two"])
+        await self.backend.start()
+
+    async def close(self) -> None:
+        await self.backend.stop()
+        await self.supervisor.stop()
+
+    async def ask(self, name: str, make_call: MakeCall, **fields: object) -> list[Event]:
+        target = replace(TARGET, model=name)
+        async with aclosing(self.backend.attempt(target, make_call("Hi", **fields))) as events:
+            return [event async for event in events]
+
+    def states(self) -> list[ModelState]:
+        return [status.state for status in self.supervisor.status()]
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        for _ in range(1000):
+            if true():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("it does not come true")
+
+
+@pytest.fixture
+async def house(model: LocalModel, tmp_path: Path) -> AsyncIterator[House]:
+    house = House(model, tmp_path)
+    await house.open()
+    yield house
+    await house.close()
+
+
+async def test_a_model_is_loaded_by_its_first_request_and_gives_way_to_another(
+    house: House, make_call: MakeCall
+) -> None:
+    """Neither is there at first; each answers; there is never more than one."""
+    assert house.states() == [ModelState.UNLOADED, ModelState.UNLOADED]
+    assert house.backend.ready(replace(TARGET, model="one"))
+    assert isinstance((await house.ask("one", make_call))[-1], Finished)
+    assert house.states() == [ModelState.READY, ModelState.UNLOADED]
+    assert isinstance((await house.ask("two", make_call))[-1], Finished)
+    assert house.states() == [ModelState.UNLOADED, ModelState.READY]
+    assert isinstance((await house.ask("one", make_call))[-1], Finished)
+    assert [status.restarts for status in house.supervisor.status()] == [0, 0]
+
+
+async def test_an_answer_at_work_is_not_unloaded_from_under_its_app(
+    house: House, make_call: MakeCall
+) -> None:
+    """The other waits until it is at its end, and is then answered."""
+    target = replace(TARGET, model="one")
+    long = make_call("Tell me a long story.", max_tokens=150)
+    text = ""
+    async with aclosing(house.backend.attempt(target, long)) as events:
+        waiting: asyncio.Task[list[Event]] | None = None
+        async for event in events:
+            if isinstance(event, Delta):
+                text += event.text
+                waiting = waiting or asyncio.create_task(house.ask("two", make_call))
+            last = event
+    assert isinstance(last, Finished)
+    assert len(text) > 100
+    assert waiting is not None
+    assert isinstance((await waiting)[-1], Finished)
+
+
+async def test_one_that_has_nothing_to_do_is_unloaded(
+    model: LocalModel, tmp_path: Path, make_call: MakeCall
+) -> None:
+    """After the time that is configured, and comes back when it is asked for."""
+    house = House(model, tmp_path, idle=0.5)
+    await house.open()
+    assert isinstance((await house.ask("one", make_call))[-1], Finished)
+    await house.until(lambda: house.states()[0] is ModelState.UNLOADED)
+    assert isinstance((await house.ask("one", make_call))[-1], Finished)
+    await house.close()
