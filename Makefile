@@ -36,6 +36,11 @@ check: setup $(STAMPS)/dev ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# BENCH: for instance BENCH="--llama-server PATH --quick"
+.PHONY: bench-local
+bench-local: setup ## The local engine beside llama.cpp's own server (BENCH=its options)
+	$(BIN)/python -m benchmarks.local $(BENCH)
+
 .PHONY: docs
 docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new
