@@ -41,6 +41,18 @@ check: setup $(STAMPS)/dev ## Format, lint, types, layers
 bench-local: setup ## The local engine beside llama.cpp's own server (BENCH=its options)
 	$(BIN)/python -m benchmarks.local $(BENCH)
 
+.PHONY: fuzz
+fuzz: setup $(STAMPS)/dev ## 100,000 broken files for the reader of GGUF headers
+	$(BIN)/python -m tests.local.fuzz_gguf --inputs 100000
+
+.PHONY: schemas
+schemas: setup $(STAMPS)/dev ## 200 strict schemas for the real model, checked by another library
+	GOMP_SPINCOUNT=1000 $(BIN)/python -m tests.local.strict_schemas --count 200
+
+.PHONY: kill-worker
+kill-worker: setup $(STAMPS)/dev ## kill -9 of a worker in the middle of 16 streams: what comes of each
+	$(BIN)/python -m tests.end_to_end.worker_killed
+
 .PHONY: docs
 docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new

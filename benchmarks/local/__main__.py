@@ -19,7 +19,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvloop
@@ -58,6 +58,8 @@ QUICK = Extent(rounds=1, tokens=16, repeats=1, steps=20, busy=300, worker=False)
 def main() -> None:
     options = _options()
     extent = QUICK if options.quick else THOROUGH
+    if options.rounds is not None:
+        extent = replace(extent, rounds=options.rounds)
     size = Size(options.slots, options.context, options.threads, options.waiting)
     model = _weights()
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
@@ -149,6 +151,7 @@ def _options() -> argparse.Namespace:
         choices=["active", "passive"],
         help="OMP_WAIT_POLICY for all servers; without it each has its own default",
     )
+    parser.add_argument("--rounds", type=int, help=f"instead of {THOROUGH.rounds}, or 1 if --quick")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("var/benchmarks"))
     options = parser.parse_args()

@@ -16,7 +16,8 @@ import llama_cpp.llama_cpp as native
 from benchmarks.local.load import questions
 from benchmarks.local.servers import Size
 from gateway.domain.call import Sampling
-from gateway.local.batch import Batcher, Job
+from gateway.local.batch import Batcher
+from gateway.local.jobs import Job
 from gateway.local.llama import LlamaModel
 
 ROOM = 400

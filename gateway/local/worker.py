@@ -94,14 +94,16 @@ class Decoding:
             asked=asked,
         )
 
-    def warm_up(self, job: Job) -> None:
-        """Answer one request before any other can come."""
-        self._batcher.submit(job)
+    def run(self, first: Job, warm: Callable[[], None]) -> None:
+        """For ever. ``first`` is answered before any other can come, and ``warm`` called behind it.
+        An exception of the model goes through: the process must end.
+        """
+        # In this thread as all others: each that computes has a team of threads of its own, and
+        # with more threads than cores OpenMP sends them to sleep at every barrier, for good.
+        self._batcher.submit(first)
         while not self._batcher.idle:
             self._batcher.step()
-
-    def run(self) -> None:
-        """For ever. An exception of the model goes through: the process must end."""
+        warm()
         while True:
             events: list[Event] = []
             while self._batcher.idle or not self._inbox.empty():
@@ -151,18 +153,24 @@ class Worker:
             lambda events: _call(self._loop, self._deliver, events),
         )
 
-    def warm_up(self) -> None:
-        """Generate one token, so that the first request does not pay for what is done once."""
+    async def run(self, listener: socket.socket, warm: Callable[[], None]) -> None:
+        """Generate a token, so that the first request does not pay for what is done once; call
+        ``warm``; then serve until the process ends. Raises what ended the decoding.
+        """
         hello = Chat((Message("user", "Hello"),), Sampling(temperature=0.0), max_tokens=1)
-        match self._preparer.jobs((0, 0), hello):
-            case Declined(message=message):
-                raise StartupError(message)
-            case jobs:
-                self._decoding.warm_up(jobs[0])
-
-    async def run(self, listener: socket.socket) -> None:
-        """Serve until the process ends; raises what ended the decoding."""
-        decoding = asyncio.create_task(_in_thread(self._decoding.run))
+        first = self._preparer.jobs((0, 0), hello)
+        if isinstance(first, Declined):
+            raise StartupError(first.message)
+        warmed = asyncio.Event()
+        decoding = asyncio.create_task(
+            _in_thread(lambda: self._decoding.run(first[0], lambda: _call(self._loop, warmed.set)))
+        )
+        waiting = asyncio.create_task(warmed.wait())
+        await asyncio.wait((decoding, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            await decoding
+        warm()
         server = await asyncio.start_unix_server(self._serve, sock=listener)
         try:
             await decoding
@@ -344,9 +352,12 @@ async def _work(config: WorkerConfig) -> None:
         template=config.template,
     )
     worker = Worker(config, model)
-    worker.warm_up()
-    log.info("local_model_ready", model=config.name, seconds=round(time.monotonic() - started, 2))
-    await worker.run(socket.socket(fileno=config.listener))
+    await worker.run(
+        socket.socket(fileno=config.listener),
+        lambda: log.info(
+            "local_model_ready", model=config.name, seconds=round(time.monotonic() - started, 2)
+        ),
+    )
 
 
 def main() -> int:

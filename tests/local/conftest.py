@@ -19,7 +19,7 @@ from tests.local.running import SHA256, MakeCall, Running
 
 # As workers have it, and before llama.cpp is loaded: threads that spin at barriers are slowed down
 # a hundredfold by anybody else on the machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @pytest.fixture(scope="session")

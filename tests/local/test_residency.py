@@ -1,4 +1,4 @@
-"""Models that are loaded when they are asked for: the decisions, and real workers that come and go."""
+"""Models that are loaded when asked for: the decisions, and real workers that come and go."""
 
 from __future__ import annotations
 
