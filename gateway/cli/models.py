@@ -13,7 +13,7 @@ import click
 
 from gateway.cli.models_add import add
 from gateway.cli.options import config_option, format_option, settings_of
-from gateway.cli.text import counted
+from gateway.cli.text import GB, counted
 from gateway.config.manifests import load_manifest
 from gateway.config.schema import nearest
 from gateway.domain.local_model import LocalModel
@@ -24,8 +24,6 @@ from gateway.local.formats import thinking, tool_format
 from gateway.local.gguf import GgufHeader, read_header
 from gateway.local.verify import verify
 from gateway.vendors.weights import makers
-
-GB = 1 << 30
 
 
 @click.group()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from gateway.cli.options import config_option, settings_of
+from gateway.cli.text import GB
 from gateway.config.manifests import WrittenManifest, write_manifest
 from gateway.errors import ModelFileError
 from gateway.inventory import Inventory
-from gateway.local.fetch import fetch
+from gateway.local.fetch import fetch, is_remote
 from gateway.local.gguf import GgufHeader
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.weights import makers
-
-GB = 1 << 30
 
 
 @click.command()
@@ -50,7 +50,7 @@ def add(
         raise click.BadParameter("small letters, digits, '.', '_' and '-'", param_hint="--id")
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise click.BadParameter("64 digits of small hex", param_hint="--sha256")
-    remote = source.startswith(("http://", "https://"))
+    remote = is_remote(source)
     if remote and sha256 is None and not trust_first:
         raise click.UsageError(
             "a file from a URL needs --sha256, or --trust-first to pin what comes"
@@ -63,13 +63,12 @@ def add(
         click.echo(f"from {urlsplit(source).hostname}", err=True)
     path = folder / f"{id_}.gguf"
     found, header = fetch(source, path, sha256, int(max_gb * GB), _progress)
-    try:
+    with ExitStack() as stack:
+        # A file without a manifest is of no use to anybody, and would stand in the way.
+        stack.callback(path.unlink)
         manifest = _manifest(inventory.catalog, id_, found, header, developer, lineage, licence)
         written = write_manifest(folder, manifest)
-    except BaseException:
-        # A file without a manifest is of no use to anybody, and would stand in the way.
-        path.unlink()
-        raise
+        stack.pop_all()
     click.echo(f"{path}\n{written}: developer {manifest.developer}, licence {manifest.licence}")
     click.echo(f"sha256 {found}")
     click.echo(f"next, in {config}: local.models: {{{id_}: {{manifest: {id_}}}}}")

@@ -8,6 +8,8 @@ from gateway.errors import GatewayError
 
 COLOURS = {"allow": "green", "risky": "yellow", "deny": "red"}
 """How a verdict looks on a terminal."""
+GB = 1 << 30
+"""Bytes, as memory is counted."""
 
 
 def counted(count: int, word: str) -> str:

@@ -62,6 +62,11 @@ def fetch(
     return found, header
 
 
+def is_remote(source: str) -> bool:
+    """Whether a source is a URL, and not a path."""
+    return source.startswith(("http://", "https://"))
+
+
 def _copy(file: BinaryIO, target: BinaryIO, size: int, progress: Progress) -> str:
     digest = hashlib.sha256()
     done = 0
@@ -80,7 +85,7 @@ def _copy(file: BinaryIO, target: BinaryIO, size: int, progress: Progress) -> st
 @contextmanager
 def _opened(source: str, most: int) -> Iterator[tuple[BinaryIO, int]]:
     """The source as a file, and its size in bytes."""
-    if source.startswith(("http://", "https://")):
+    if is_remote(source):
         with _mirror(source) as answer:
             yield answer, _allowed(source, _length(source, answer), most)
         return

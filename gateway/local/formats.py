@@ -78,7 +78,6 @@ HARMONY = ToolFormat(
     middle=" <|constrain|>json<|message|>",
     end="",
     parallel=False,
-    text_arguments=False,
 )
 """gpt-oss: everything stands in channels, which ``gateway.local.reader.HarmonyReader`` reads."""
 

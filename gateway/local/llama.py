@@ -111,7 +111,7 @@ class Sampler:
 
     def _choose(self, logits: NDArray[np.float32]) -> int:
         candidates = self._model.candidates
-        candidates["id"] = np.arange(len(logits), dtype=np.int32)
+        candidates["id"] = self._model.ids
         candidates["logit"] = logits
         candidates["p"] = 0
         array = native.llama_token_data_array(
@@ -216,8 +216,7 @@ class Store:
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
 
-    ``gpu_layers`` of ``None`` means all; ``template`` replaces the file's own chat template. Raises
-    ModelFileError where llama.cpp does not load it.
+    ``gpu_layers`` of ``None`` means all. Raises ModelFileError where llama.cpp does not load it.
     """
 
     def __init__(
@@ -228,7 +227,6 @@ class LlamaModel:
         slots: int,
         threads: int,
         gpu_layers: int | None,
-        template: str | None = None,
     ) -> None:
         self._log = silence()
         native.llama_backend_init()
@@ -250,8 +248,9 @@ class LlamaModel:
         size = int(native.llama_vocab_n_tokens(self._vocab))
         self._vocabulary = size
         self.candidates = np.zeros(size, dtype=CANDIDATE)
+        self.ids = np.arange(size, dtype=np.int32)
         self.ends = frozenset(t for t in range(size) if native.llama_vocab_is_eog(self._vocab, t))
-        self.template = template or self._own_template()
+        self.template = self._chat_template()
         self.pieces = self._shown(literals(self.template or ""))
         self.longest_piece = max((len(piece) for piece in self.pieces if piece), default=1)
 
@@ -268,7 +267,7 @@ class LlamaModel:
             pieces.append(piece)
         return tuple(pieces)
 
-    def _own_template(self) -> str | None:
+    def _chat_template(self) -> str | None:
         """The Jinja source in the file."""
         found = native.llama_model_chat_template(self._model, None)
         return found.decode("utf-8", "replace") if found else None

@@ -54,19 +54,12 @@ class Preparer:
         self._shield = Shield(model.marks)
         self._guides = Guides(model)
 
-    @property
-    def format(self) -> str:
-        """How this model writes calls of functions: a format's name, or that it is described."""
-        return self._format.name if self._format is not None else "described"
-
     def jobs(
         self, key: tuple[int, int], chat: Chat, *, app: str = "", until: float = math.inf
     ) -> list[Job] | Declined:
         """One job for each choice, with its number behind ``key``; or why there is none."""
         try:
-            rendered = self._template.render(chat, self._shield.cover)
-            frame = self._frame(rendered, chat)
-            rendered += self._begun(frame, chat)
+            rendered, frame = self._rendered(chat)
             guide = self._guide(frame, chat)
         except TemplateFault as fault:
             return Declined(key, RefusalKind.REQUEST, str(fault), param="messages")
@@ -93,8 +86,7 @@ class Preparer:
 
     def count(self, chat: Chat) -> int:
         """How many tokens a prompt has. Raises TemplateFault where ``jobs`` would decline."""
-        rendered = self._template.render(chat, self._shield.cover)
-        rendered += self._begun(self._frame(rendered, chat), chat)
+        rendered, _ = self._rendered(chat)
         return len(self._model.tokenize(self._shield.segments(rendered)))
 
     def _tokens(self, key: Hashable, rendered: str) -> list[int] | Declined:
@@ -104,12 +96,13 @@ class Preparer:
             return overflow(key, f"at least {least}", self._context)
         return self._model.tokenize(self._shield.segments(rendered))
 
-    def _frame(self, rendered: str, chat: Chat) -> Frame:
-        format, thinks = self._format or HERMES, self._thinking
-        if thinks is None:
-            return Frame(format)
-        opened = rendered.rstrip().endswith(thinks.open)
-        return Frame(format, thinks, opened)
+    def _rendered(self, chat: Chat) -> tuple[str, Frame]:
+        """The prompt with what stands of the answer already, and how the model goes on."""
+        rendered = self._template.render(chat, self._shield.cover)
+        thinks = self._thinking
+        opened = thinks is not None and rendered.rstrip().endswith(thinks.open)
+        frame = Frame(self._format or HERMES, thinks, opened)
+        return rendered + self._begun(frame, chat), frame
 
     def _begun(self, frame: Frame, chat: Chat) -> str:
         """What stands of the assistant's turn already. It is content, so the thinking is over."""

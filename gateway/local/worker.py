@@ -349,7 +349,6 @@ async def _work(config: WorkerConfig) -> None:
         slots=config.slots,
         threads=config.threads,
         gpu_layers=config.gpu_layers,
-        template=config.template,
     )
     worker = Worker(config, model)
     await worker.run(

