@@ -116,7 +116,7 @@ $(STAMPS)/dev: requirements/dev.txt requirements/prices.txt $(STAMPS)/gateway
 
 # Pinned versions with hashes and without addresses. Needs uv.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
+	--no-header --no-annotate --no-strip-extras --quiet $(if $(UPGRADE),--upgrade)
 
 .PHONY: requirements
 requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay unless UPGRADE=1)
