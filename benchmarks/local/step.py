@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llama_cpp.llama_cpp as native
-
 from benchmarks.local.load import questions
 from benchmarks.local.servers import Size
 from gateway.domain.call import Sampling
 from gateway.local.batch import Batcher
 from gateway.local.jobs import Job
 from gateway.local.llama import LlamaModel
+from gateway.local.native import llama
 
 ROOM = 400
 """Tokens that are left to every answer, so that none ends while steps are timed."""
@@ -56,8 +55,8 @@ class _Timed:
 
 def steps(path: Path, size: Size, actives: list[int], count: int) -> list[Step]:
     """``count`` steps at each number of active answers."""
-    decode = native.llama_decode = _Timed(native.llama_decode)
-    sample = native.llama_sampler_sample = _Timed(native.llama_sampler_sample)
+    decode = llama.llama_decode = _Timed(llama.llama_decode)
+    sample = llama.llama_sampler_sample = _Timed(llama.llama_sampler_sample)
     model = LlamaModel(
         path, context=size.context, slots=max(actives), threads=size.threads, gpu_layers=0
     )

@@ -1,0 +1,106 @@
+"""llama.cpp's context: the memory of many sequences, and the computing of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.errors import ModelFileError
+from gateway.local.batch import Chunk, NoRoom
+from gateway.local.native import DecodeFailed, llama
+
+BATCH = 512
+"""Tokens of one ``llama_decode`` at most."""
+
+
+class Store:
+    """llama.cpp's context: the keys and values of ``sequences`` answers, each of ``context`` tokens
+    at most. ``unified``: they share one store, so that a prompt's beginning can be shared, and all
+    go through in one batch. Raises ModelFileError where there is no memory for it.
+    """
+
+    def __init__(
+        self, model: Any, *, context: int, sequences: int, threads: int, unified: bool
+    ) -> None:
+        params = llama.llama_context_default_params()
+        params.kv_unified = unified
+        params.n_ctx = context * sequences
+        params.n_seq_max = sequences
+        params.n_batch = BATCH
+        params.n_ubatch = BATCH
+        params.n_outputs_max = sequences
+        params.n_threads = threads
+        params.n_threads_batch = threads
+        params.no_perf = True
+        self.handle = llama.llama_init_from_model(model, params)
+        self._vocabulary = int(llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model)))
+        if not self.handle:
+            raise ModelFileError(
+                f"llama.cpp cannot make a context of {sequences} slots of {context} tokens; "
+                "there may be too little memory: lower `context` or `slots`"
+            )
+        self._memory = llama.llama_get_memory(self.handle)
+        self._tokens = llama.llama_batch_init(BATCH, 0, 1)
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """The logits of output ``row`` of the last decode, where llama.cpp has them."""
+        pointer = llama.llama_get_logits_ith(self.handle, row)
+        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary,))
+
+    def decode(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Compute all chunks in one batch; the output row of each, -1 where none was wanted.
+
+        Raises NoRoom where the chunks were not computed and nothing else has changed, DecodeFailed
+        where the state is lost.
+        """
+        batch = self._tokens
+        rows: list[int] = []
+        at = 0
+        for chunk in chunks:
+            for offset, token in enumerate(chunk.tokens):
+                batch.token[at] = token
+                batch.pos[at] = chunk.start + offset
+                batch.n_seq_id[at] = 1
+                batch.seq_id[at][0] = chunk.slot
+                batch.logits[at] = 0
+                at += 1
+            batch.logits[at - 1] = chunk.output
+            rows.append(at - 1 if chunk.output else -1)
+        batch.n_tokens = at
+        code = int(llama.llama_decode(self.handle, batch))
+        if code == 1:
+            raise NoRoom
+        if code != 0:
+            raise DecodeFailed(f"llama_decode returned {code}")
+        return rows
+
+    def keep(self, slot: int, count: int) -> bool:
+        """Drop all but the first ``count`` tokens of a sequence. False where the model cannot: one
+        with a state instead of keys and values, or with a window that has moved on. Then nothing of
+        the sequence is left.
+        """
+        cut = llama.llama_memory_seq_rm
+        if count and self._whole(slot) and cut(self._memory, slot, count, -1):
+            return True
+        cut(self._memory, slot, -1, -1)
+        return count == 0
+
+    def share(self, source: int, slot: int, count: int) -> bool:
+        """Let an empty slot begin with the first ``count`` tokens of another: the memory is the
+        same, nothing is copied. False where the model cannot, as for ``keep``.
+        """
+        if not self._whole(source):
+            return False
+        llama.llama_memory_seq_cp(self._memory, source, slot, 0, count)
+        return True
+
+    def _whole(self, slot: int) -> bool:
+        """Whether a sequence can be looked at from its first token on."""
+        return int(llama.llama_memory_seq_pos_min(self._memory, slot)) == 0
+
+    def close(self) -> None:
+        llama.llama_batch_free(self._tokens)
+        llama.llama_free(self.handle)
