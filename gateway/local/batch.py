@@ -192,20 +192,24 @@ class Batcher:
             self._waiting.remove(key)
 
     def step(self) -> list[Event]:
-        """Fill free slots, compute one batch and a piece of each lane, and say what came of it."""
-        events = self._admit()
+        """``admit`` and ``compute``."""
+        return [*self.admit(), *self.compute()]
+
+    def compute(self) -> list[Event]:
+        """Compute one batch and a piece of each lane, and say what came of it."""
+        events: list[Event] = []
         started = self._clock()
         plan = self._plan()
         lanes = self._plan_lanes()
-        generated = self._compute(plan, events) if plan.chunks else 0
+        generated = self._batch(plan, events) if plan.chunks else 0
         for lane in lanes:
-            generated += self._compute(lane, events)
+            generated += self._batch(lane, events)
             plan.prefilled += lane.prefilled
         if plan.chunks or lanes:
             self._pace.step(self._clock() - started, plan.prefilled, generated)
         return events
 
-    def _compute(self, plan: _Plan, events: list[Event]) -> int:
+    def _batch(self, plan: _Plan, events: list[Event]) -> int:
         """One batch; how many tokens of answers came of it."""
         try:
             rows = self._model.decode(plan.chunks)
@@ -224,7 +228,8 @@ class Batcher:
                 events.extend(self._advance(sequence, sequence.sampler.sample(row)))
         return generated
 
-    def _admit(self) -> list[Event]:
+    def admit(self) -> list[Event]:
+        """Give free slots to those who wait, and say to whom."""
         events: list[Event] = []
         if not self._waiting:
             return events
