@@ -9,8 +9,8 @@ prompt a slot still holds is not computed again (``gateway.local.slots``), and w
 with one beginning arrive together, the others wait until the first has computed it.
 
 Rounding depends on what else is in a batch, and an answer's words on rounding. So an answer that is
-to be repeatable (it has a seed) is computed by itself, in a lane: a slot apart, which shares
-nothing with others, and whose prompt is cut at the same places each time.
+to be repeatable (it has a seed) is computed alone: in a batch of its own, sharing nothing with
+others, and its prompt is cut at the same places each time.
 
 The batcher belongs to one thread and does no I/O: what it has to say is handed back by ``step`` and
 ``submit`` as events. The model is reached by the protocol below, and by nothing else.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,8 +37,10 @@ from gateway.local.waiting import Waiting
 
 PREFILL_SHARE = 64
 """Tokens of prompts in a step in which others generate."""
-LANE_PIECE = 64
-"""Tokens of a prompt in each step of a lane: always the same, or its answers would differ."""
+ALONE = 2
+"""Answers that are computed alone at one time: each step of theirs holds up all others."""
+ALONE_PIECE = 64
+"""Tokens of a prompt in each step of theirs: always the same, or the answers would differ."""
 WORTH_WAITING = 64
 """Tokens of a beginning that another is computing, for which a prompt waits."""
 
@@ -46,15 +48,13 @@ WORTH_WAITING = 64
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive tokens of the sequence in ``slot``, the first at position ``start``; ``output``:
-    whether the last one's successor is wanted. With ``lane`` the slot is a lane, and the chunk is
-    the only one of its batch.
+    whether the last one's successor is wanted.
     """
 
     slot: int
     start: int
     tokens: Sequence[int]
     output: bool
-    lane: bool = False
 
 
 class NoRoom(Exception):
@@ -72,13 +72,12 @@ class SamplerLike(Protocol):
 
 
 class ModelLike(Memory, Protocol):
-    """What the batcher needs of a model. ``context`` is in tokens for each slot and lane, ``batch``
-    tokens of one decode.
+    """What the batcher needs of a model. ``context`` is in tokens for each slot, ``batch`` tokens
+    of one decode. Chunks of one decode stand in the order of their slots.
     """
 
     context: int
     slots: int
-    lanes: int
     batch: int
 
     def piece(self, token: int) -> bytes: ...
@@ -89,17 +88,14 @@ class ModelLike(Memory, Protocol):
         seed: int,
         guide: Guide | None,
         likely: int | None,
-        *,
-        lane: bool,
     ) -> SamplerLike: ...
     def decode(self, chunks: Sequence[Chunk]) -> list[int]: ...
-    def clear(self, lane: int) -> None: ...
 
 
 @dataclass(slots=True)
 class _Sequence:
-    """A request in a slot, or in a lane where it is repeatable. ``done`` tokens of its prompt are
-    computed, ``cached`` of them by somebody before it.
+    """A request in a slot. ``done`` tokens of its prompt are computed, ``cached`` of them by
+    somebody before it.
     """
 
     job: Job
@@ -141,7 +137,6 @@ class Batcher:
         self._waiting: Waiting[Job] = Waiting()
         self._active: dict[Hashable, _Sequence] = {}
         self._slots = Slots(model, model.slots)
-        self._lanes = list(range(model.lanes))
 
     @property
     def idle(self) -> bool:
@@ -196,17 +191,15 @@ class Batcher:
         return [*self.admit(), *self.compute()]
 
     def compute(self) -> list[Event]:
-        """Compute one batch and a piece of each lane, and say what came of it."""
+        """Compute one batch, and one of each answer that is computed alone; say what came of it."""
         events: list[Event] = []
         started = self._clock()
-        plan = self._plan()
-        lanes = self._plan_lanes()
-        generated = self._batch(plan, events) if plan.chunks else 0
-        for lane in lanes:
-            generated += self._batch(lane, events)
-            plan.prefilled += lane.prefilled
-        if plan.chunks or lanes:
-            self._pace.step(self._clock() - started, plan.prefilled, generated)
+        self._gather()
+        plans = [self._plan(), *self._plan_alone()]
+        generated = sum(self._batch(plan, events) for plan in plans if plan.chunks)
+        prefilled = sum(plan.prefilled for plan in plans)
+        if generated or prefilled:
+            self._pace.step(self._clock() - started, prefilled, generated)
         return events
 
     def _batch(self, plan: _Plan, events: list[Event]) -> int:
@@ -214,12 +207,11 @@ class Batcher:
         try:
             rows = self._model.decode(plan.chunks)
         except NoRoom:
-            if not self._slots.empty_one():
-                events.append(self._evict())
+            events.append(self._evict(plan.who))
             return 0
         generated = 0
         for sequence, chunk, row in zip(plan.who, plan.chunks, rows, strict=True):
-            if not chunk.lane:
+            if not sequence.job.repeatable:
                 self._slots.extend(chunk.slot, chunk.tokens)
             if sequence.next is None:
                 sequence.done += len(chunk.tokens)
@@ -245,10 +237,9 @@ class Batcher:
                 secrets.randbits(32) if seed is None else seed,
                 job.guide,
                 job.likely,
-                lane=job.repeatable,
             )
             if job.repeatable:
-                slot, cached = self._lanes.pop(), 0
+                slot, cached = self._slots.take_alone(), 0
             else:
                 slot, cached = self._slots.take(job.prompt)
             text = TextStream(job.stop, job.reader)
@@ -260,55 +251,44 @@ class Batcher:
 
     def _may_begin(self, job: Job) -> bool:
         """Not without a place, nor while another computes a long beginning of the same prompt."""
+        if not self._slots.free:
+            return False
         if job.repeatable:
-            return bool(self._lanes)
-        return self._slots.free > 0 and not any(
+            return sum(s.job.repeatable for s in self._active.values()) < ALONE
+        return not any(
             sequence.done < (shared := common(sequence.job.prompt, job.prompt))
             and shared - sequence.cached >= WORTH_WAITING
             for sequence in self._active.values()
             if sequence.next is None and not sequence.job.repeatable
         )
 
+    def _gather(self) -> None:
+        """Those that are computed together are to be neighbours."""
+        moved = self._slots.gather()
+        for sequence in self._active.values():
+            if moved is not None and sequence.slot == moved[0]:
+                sequence.slot = moved[1]
+
     def _plan(self) -> _Plan:
-        plan = _Plan()
         shared = [sequence for sequence in self._active.values() if not sequence.job.repeatable]
-        for sequence in shared:
-            if sequence.next is not None:
-                plan.chunks.append(Chunk(sequence.slot, sequence.at, (sequence.next,), True))
-                plan.who.append(sequence)
-        room = self._model.batch - len(plan.chunks)
-        budget = min(PREFILL_SHARE, room) if plan.chunks else room
+        counts = {s.slot: 1 for s in shared if s.next is not None}
+        room = self._model.batch - len(counts)
+        budget = min(PREFILL_SHARE, room) if counts else room
         # The least that is left comes first, so what it does not use of its share is not lost.
         prompts = sorted((s for s in shared if s.next is None), key=lambda s: s.remaining)
         for index, sequence in enumerate(prompts):
             share = max(budget // (len(prompts) - index), 1)
-            count = min(share, sequence.remaining, budget)
-            if count == 0:
-                break
-            budget -= count
-            piece = sequence.job.prompt[sequence.done : sequence.done + count]
-            last = count == sequence.remaining
-            plan.chunks.append(Chunk(sequence.slot, sequence.done, piece, last))
-            plan.who.append(sequence)
-            plan.prefilled += count
-        return plan
+            counts[sequence.slot] = min(share, sequence.remaining, budget)
+            budget -= counts[sequence.slot]
+        return _planned((s for s in shared if counts[s.slot]), counts)
 
-    def _plan_lanes(self) -> list[_Plan]:
-        """A batch for each lane: what is in it depends on its own answer and nothing else."""
-        plans = []
-        for sequence in self._active.values():
-            if not sequence.job.repeatable:
-                continue
-            if sequence.next is not None:
-                chunk = Chunk(sequence.slot, sequence.at, (sequence.next,), True, lane=True)
-                plans.append(_Plan([chunk], [sequence]))
-            else:
-                done = sequence.done
-                piece = sequence.job.prompt[done : done + LANE_PIECE]
-                last = len(piece) == sequence.remaining
-                chunk = Chunk(sequence.slot, done, piece, last, lane=True)
-                plans.append(_Plan([chunk], [sequence], len(piece)))
-        return plans
+    def _plan_alone(self) -> list[_Plan]:
+        """A batch for each: what is in it depends on its own answer and nothing else."""
+        return [
+            _planned([sequence], {sequence.slot: min(sequence.remaining, ALONE_PIECE) or 1})
+            for sequence in self._active.values()
+            if sequence.job.repeatable
+        ]
 
     def _advance(self, sequence: _Sequence, token: int) -> list[Event]:
         """One more token of an answer."""
@@ -335,9 +315,9 @@ class Batcher:
         size = len(sequence.job.prompt)
         return [*events, Ended(key, reason, size, sequence.completion, sequence.cached)]
 
-    def _evict(self) -> Event:
+    def _evict(self, who: Sequence[_Sequence]) -> Event:
         """The newest gives way, so that the others can go on."""
-        sequence = [one for one in self._active.values() if not one.job.repeatable][-1]
+        sequence = [one for one in self._active.values() if one in who][-1]
         self._release(sequence)
         message = "the local model's memory has no room left"
         return Declined(sequence.job.key, RefusalKind.BUSY, message, self._wait())
@@ -345,11 +325,7 @@ class Batcher:
     def _release(self, sequence: _Sequence) -> None:
         del self._active[sequence.job.key]
         sequence.sampler.close()
-        if sequence.job.repeatable:
-            self._model.clear(sequence.slot)
-            self._lanes.append(sequence.slot)
-        else:
-            self._slots.give_back(sequence.slot)
+        self._slots.give_back(sequence.slot)
 
     def _wait(self) -> float:
         """Seconds until all that is here now will have been answered, as far as is known."""
@@ -358,6 +334,22 @@ class Batcher:
         answers = [(s.limit, s.completion) for s in self._active.values()]
         answers += [(job.max_tokens or self._model.context, 0) for job in self._waiting]
         return self._pace.seconds(prompt, answers)
+
+
+def _planned(sequences: Iterable[_Sequence], counts: Mapping[int, int]) -> _Plan:
+    """The next of each: the token that it has said last, or so many of its prompt."""
+    plan = _Plan()
+    for sequence in sorted(sequences, key=lambda sequence: sequence.slot):
+        if sequence.next is not None:
+            chunk = Chunk(sequence.slot, sequence.at, (sequence.next,), True)
+        else:
+            count = counts[sequence.slot]
+            piece = sequence.job.prompt[sequence.done : sequence.done + count]
+            chunk = Chunk(sequence.slot, sequence.done, piece, count == sequence.remaining)
+            plan.prefilled += count
+        plan.chunks.append(chunk)
+        plan.who.append(sequence)
+    return plan
 
 
 def _said(sequence: _Sequence, pieces: Sequence[Piece]) -> list[Event]:

@@ -16,9 +16,6 @@ from gateway.local.sampler import Candidates, Sampler, make_chain
 from gateway.local.shield import Segment
 from gateway.local.store import BATCH, Store
 
-LANES = 2
-"""Answers with a seed that are generated at once."""
-
 
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
@@ -45,12 +42,7 @@ class LlamaModel:
         self.context = context
         self.slots = slots
         self.batch = BATCH
-        self.lanes = LANES
-        self._threads = threads
-        self._store = Store(
-            self._model, context=context, sequences=slots, threads=threads, unified=True
-        )
-        self._lanes: Store | None = None
+        self._store = Store(self._model, context=context, sequences=slots, threads=threads)
         self._vocab = llama.llama_model_get_vocab(self._model)
         size = int(llama.llama_vocab_n_tokens(self._vocab))
         self._vocabulary = size
@@ -137,47 +129,25 @@ class LlamaModel:
         seed: int,
         guide: Guide | None = None,
         likely: int | None = None,
-        *,
-        lane: bool = False,
     ) -> Sampler:
         """How one answer's tokens are chosen."""
         chain = make_chain(
             sampling, seed, vocabulary=self._vocabulary, context=self.context, ends=self.ends
         )
-        store = self._lanes_store() if lane else self._store
-        return Sampler(store, chain, self._candidates, self.name, guide, likely)
+        return Sampler(self._store, chain, self._candidates, self.name, guide, likely)
 
     def decode(self, chunks: Sequence[Chunk]) -> list[int]:
-        """As ``Store.decode``; a chunk of a lane goes to the lanes' store."""
-        return (self._lanes_store() if chunks[0].lane else self._store).decode(chunks)
+        """As ``Store.decode``."""
+        return self._store.decode(chunks)
 
     def keep(self, slot: int, count: int) -> bool:
         return self._store.keep(slot, count)
 
-    def share(self, source: int, slot: int, count: int) -> bool:
-        return self._store.share(source, slot, count)
-
-    def clear(self, lane: int) -> None:
-        """Nothing of the sequence in a lane is left."""
-        if self._lanes is not None:
-            self._lanes.keep(lane, 0)
-
-    def _lanes_store(self) -> Store:
-        # Made when it is first needed: most apps give no seed, and it takes memory.
-        if self._lanes is None:
-            self._lanes = Store(
-                self._model,
-                context=self.context,
-                sequences=self.lanes,
-                threads=self._threads,
-                unified=False,
-            )
-        return self._lanes
+    def copy(self, source: int, slot: int) -> None:
+        self._store.copy(source, slot)
 
     def close(self) -> None:
-        for store in (self._store, self._lanes):
-            if store is not None:
-                store.close()
+        self._store.close()
         llama.llama_model_free(self._model)
 
     def _token_text(self, token: int) -> str:

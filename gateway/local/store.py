@@ -18,15 +18,13 @@ BATCH = 512
 
 class Store:
     """llama.cpp's context: the keys and values of ``sequences`` answers, each of ``context`` tokens
-    at most. ``unified``: they share one store, so that a prompt's beginning can be shared, and all
-    go through in one batch. Raises ModelFileError where there is no memory for it.
+    at most and with room of its own: in a room that all share, each token of one would be held
+    against the tokens of all. Raises ModelFileError where there is no memory for it.
     """
 
-    def __init__(
-        self, model: Any, *, context: int, sequences: int, threads: int, unified: bool
-    ) -> None:
+    def __init__(self, model: Any, *, context: int, sequences: int, threads: int) -> None:
         params = llama.llama_context_default_params()
-        params.kv_unified = unified
+        params.kv_unified = False
         params.n_ctx = context * sequences
         params.n_seq_max = sequences
         params.n_batch = BATCH
@@ -88,14 +86,11 @@ class Store:
         cut(self._memory, slot, -1, -1)
         return count == 0
 
-    def share(self, source: int, slot: int, count: int) -> bool:
-        """Let an empty slot begin with the first ``count`` tokens of another: the memory is the
-        same, nothing is copied. False where the model cannot, as for ``keep``.
+    def copy(self, source: int, slot: int) -> None:
+        """Let a slot hold what another does, and nothing of its own. All of the slot's memory is
+        copied, before the next batch is computed.
         """
-        if not self._whole(source):
-            return False
-        llama.llama_memory_seq_cp(self._memory, source, slot, 0, count)
-        return True
+        llama.llama_memory_seq_cp(self._memory, source, slot, -1, -1)
 
     def _whole(self, slot: int) -> bool:
         """Whether a sequence can be looked at from its first token on."""

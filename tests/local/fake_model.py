@@ -43,7 +43,7 @@ class FakeModel:
         cuts: bool = True,
     ) -> None:
         self.cuts = cuts
-        self.context, self.slots, self.lanes, self.batch = context, slots, 2, batch
+        self.context, self.slots, self.batch = context, slots, batch
         self.decoded: list[list[Chunk]] = []
         self.outputs: list[int] = []
         self.samplers: list[FakeSampler] = []
@@ -70,8 +70,6 @@ class FakeModel:
         seed: int,
         guide: Guide | None,
         likely: int | None,
-        *,
-        lane: bool,
     ) -> FakeSampler:
         self.seeds.append(seed)
         self.samplers.append(FakeSampler(self))
@@ -85,10 +83,10 @@ class FakeModel:
         self.decoded.append(list(chunks))
         self.outputs = []
         rows: list[int] = []
+        assert [chunk.slot for chunk in chunks] == sorted({chunk.slot for chunk in chunks})
         for chunk in chunks:
             assert chunk.tokens
-            assert not chunk.lane or len(chunks) == 1
-            slot = chunk.slot + 1000 * chunk.lane
+            slot = chunk.slot
             assert chunk.start == self._fed.get(slot, 0)
             if chunk.output and chunk.tokens[-1] in self._scripts:
                 self._left[slot] = list(self._scripts[chunk.tokens[-1]])
@@ -103,11 +101,8 @@ class FakeModel:
         self._fed[slot] = count if self.cuts else 0
         return self.cuts or count == 0
 
-    def share(self, source: int, slot: int, count: int) -> bool:
-        assert self._fed.get(slot, 0) == 0
-        assert count <= self._fed[source]
-        self._fed[slot] = count if self.cuts else 0
-        return self.cuts
-
-    def clear(self, lane: int) -> None:
-        self._fed[1000 + lane] = 0
+    def copy(self, source: int, slot: int) -> None:
+        assert source != slot
+        self._fed[slot] = self._fed.get(source, 0)
+        if source in self._left:
+            self._left[slot] = list(self._left[source])

@@ -133,7 +133,7 @@ def test_short_prompt_overtakes_a_long_one() -> None:
     batcher.submit(Job("long", [A] * 400))
     batcher.submit(Job("short", [B] * 20))
     events = drain(batcher)
-    assert [len(c.tokens) for c in model.decoded[0]] == [20, 80]
+    assert [len(c.tokens) for c in model.decoded[0]] == [80, 20]
     assert [e.key for e in events if isinstance(e, Ended)] == ["short", "long"]
 
 
@@ -205,7 +205,7 @@ def test_seed_is_handed_on() -> None:
 
 
 def test_what_has_a_seed_is_computed_by_itself() -> None:
-    """In a lane, its prompt cut at the same places whoever else is there; the others go on."""
+    """In batches of its own, its prompt cut at the same places each time; the others go on."""
     model = FakeModel({A: [b"x"] * 3, B: [b"y"] * 3})
     batcher = Batcher(model, 0, clock())
     batcher.submit(Job("b", [B]))
@@ -213,13 +213,20 @@ def test_what_has_a_seed_is_computed_by_itself() -> None:
     events = drain(batcher)
     assert said(events, "a") == "xxx"
     assert said(events, "b") == "yyy"
-    lanes = [chunks[0] for chunks in model.decoded if chunks[0].lane]
-    assert [len(chunk.tokens) for chunk in lanes] == [64, 36, 1, 1, 1]
+    slot = next(chunks[0].slot for chunks in model.decoded if len(chunks[0].tokens) == 64)
+    alone = [chunks for chunks in model.decoded if slot in {chunk.slot for chunk in chunks}]
+    assert [[len(chunk.tokens) for chunk in chunks] for chunks in alone] == [
+        [64],
+        [36],
+        [1],
+        [1],
+        [1],
+    ]
     assert Admitted("a", 100, 0) in events
 
 
-def test_a_lane_is_waited_for_and_given_back() -> None:
-    """There are two; the third answer with a seed comes when one is free, though slots are."""
+def test_two_with_a_seed_are_computed_at_one_time() -> None:
+    """The third comes when one of them has ended, though slots are free."""
     model = FakeModel({A: [b"x"]}, slots=4)
     batcher = Batcher(model, 0, clock())
     for key in "abc":
