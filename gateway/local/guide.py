@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from gateway.local.grammar import Grammar, GrammarFault
 
+_LISTING = re.compile(r"^ *\d+ \| ", re.MULTILINE)
+"""How the lines of a grammar begin that stand behind an error's reason."""
 KEPT = 64
 """Compiled grammars that are kept: an app mostly asks with the same one again."""
 
@@ -106,12 +108,15 @@ def _whole(grammar: Grammar, param: str) -> str:
         return grammar.lark
     try:
         given = any_to_lark(grammar.given)
-    except ValueError as error:
+    except Exception as error:  # what a grammar lacks has no narrower type there
         raise GrammarFault(_readable(str(error)), param) from error
     parts = [("main", grammar.lark), ("given", given)]
     return json.dumps({"grammars": [{"name": n, "lark_grammar": text} for n, text in parts]})
 
 
 def _readable(error: str) -> str:
-    """What an error says to whoever wrote the schema or grammar, in one line."""
-    return re.sub(r"^at \d+\(\d+\): ", "", " ".join(error.split()))[:500]
+    """What an error says to whoever wrote the schema or grammar, in one line: without the place,
+    which is one in the whole grammar, of which most is ours.
+    """
+    reason = _LISTING.split(error, maxsplit=1)[0]
+    return re.sub(r"^at \d+\(\d+\): ", "", " ".join(reason.split()))[:500]

@@ -151,6 +151,7 @@ def test_shapes(loaded: LlamaModel, guides: Guides, shape: Shape, fits: str, doe
     [
         (Shape(ShapeKind.REGEX, "("), "unclosed group"),
         (Shape(ShapeKind.GRAMMAR, "start: ("), "Expected token"),
+        (Shape(ShapeKind.GRAMMAR, 'root ::= "a" b'), "Rule 'b' not found"),
         (Shape(ShapeKind.JSON_SCHEMA, '{"not": {}}'), 'Unimplemented keys: ["not"]'),
         (Shape(ShapeKind.JSON_SCHEMA, '{"type": "sometimes"}'), "sometimes"),
         (Shape(ShapeKind.JSON_SCHEMA, "[]"), "must be a JSON object"),
@@ -159,10 +160,11 @@ def test_shapes(loaded: LlamaModel, guides: Guides, shape: Shape, fits: str, doe
     ],
 )
 def test_what_is_no_grammar_is_an_error(guides: Guides, shape: Shape, says: str) -> None:
-    """In words that say what is wrong; never an end of the process."""
+    """In words that say what is wrong, and quote nothing of ours; never an end of the process."""
     with pytest.raises(GrammarFault) as caught:
         compiled(guides, shape)
     assert says in str(caught.value)
+    assert "guidance" not in str(caught.value)
     assert caught.value.param == "response_format"
 
 
