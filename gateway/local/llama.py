@@ -12,7 +12,7 @@ from gateway.local.batch import Chunk
 from gateway.local.formats import literals
 from gateway.local.guide import Guide
 from gateway.local.native import CONTROL, DecodeFailed, llama, silence
-from gateway.local.sampler import Candidates, Sampler, make_chain
+from gateway.local.sampler import Candidates, Sampler, make_bias, make_chain
 from gateway.local.shield import Segment
 from gateway.local.store import BATCH, Store
 
@@ -131,10 +131,10 @@ class LlamaModel:
         likely: int | None = None,
     ) -> Sampler:
         """How one answer's tokens are chosen."""
-        chain = make_chain(
-            sampling, seed, vocabulary=self._vocabulary, context=self.context, ends=self.ends
-        )
-        return Sampler(self._store, chain, self._candidates, self.name, guide, likely)
+        size = self._vocabulary
+        chain = make_chain(sampling, seed, vocabulary=size, context=self.context)
+        bias = make_bias(sampling, size, self.ends)
+        return Sampler(self._store, chain, self._candidates, bias, self.name, guide, likely)
 
     def decode(self, chunks: Sequence[Chunk]) -> list[int]:
         """As ``Store.decode``."""

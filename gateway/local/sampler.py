@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ RANDOM_SEED = 0xFFFFFFFF
 """What llama.cpp takes for: choose a seed yourself."""
 CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
 """``llama_token_data``."""
+
+
+Bias: TypeAlias = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 class Candidates:
@@ -55,15 +58,18 @@ class Candidates:
 
 
 class Sampler:
-    """One answer's chain of samplers. With a ``guide`` only what it allows is chosen; with
-    ``likely`` so many of the likeliest tokens are told beside each chosen one, by their ``name``.
+    """One answer's way of choosing. Without a ``chain`` of llama.cpp's samplers it is the likeliest
+    token; ``bias`` has token ids, and what is added to the logits of each. With a ``guide`` only
+    what it allows is chosen; with ``likely`` so many of the likeliest tokens are told beside each
+    chosen one, by their ``name``.
     """
 
     def __init__(
         self,
         store: Store,
-        chain: Any,
+        chain: Any | None,
         candidates: Candidates,
+        bias: Bias | None,
         name: Callable[[int], bytes],
         guide: Guide | None,
         likely: int | None,
@@ -71,6 +77,7 @@ class Sampler:
         self._store = store
         self._chain = chain
         self._candidates = candidates
+        self._bias = bias
         self._name = name
         self._guide = guide
         self._likely = likely
@@ -81,68 +88,77 @@ class Sampler:
         """The token chosen from output ``row`` of the last decode; remembered for penalties. Sets
         ``complete`` where nothing more may come behind it, and ``scored``.
         """
-        if self._guide is None and self._likely is None:
-            return int(llama.llama_sampler_sample(self._chain, self._store.handle, row))
         logits = self._store.logits(row)
-        token = self._candidates.choose(self._chain, logits)
+        told = logits if self._likely is None or self._bias is None else logits.copy()
+        if self._bias is not None:
+            # In llama.cpp's own room, which the next decode fills anew: its samplers see it, too.
+            tokens, added = self._bias
+            logits[tokens] += added
+        if self._guide is None and self._likely is None and self._chain is not None:
+            return int(llama.llama_sampler_sample(self._chain, self._store.handle, row))
+        token = self._choose(logits)
         if self._guide is not None and not self._guide.allows(token):
             # Choosing again among what is allowed comes to the same probabilities as choosing
             # there at once, and is seldom needed.
             allowed = np.where(self._guide.allowed()[: len(logits)], logits, -np.inf)
-            token = self._candidates.choose(self._chain, allowed)
-        llama.llama_sampler_accept(self._chain, token)
+            token = self._choose(allowed)
+        if self._chain is not None:
+            llama.llama_sampler_accept(self._chain, token)
         if self._likely is not None:
-            self.scored = scored(logits, token, self._likely, self._name)
+            self.scored = scored(told, token, self._likely, self._name)
         if self._guide is not None:
             self.complete = self._guide.take(token)
         return token
 
     def close(self) -> None:
-        llama.llama_sampler_free(self._chain)
+        if self._chain is not None:
+            llama.llama_sampler_free(self._chain)
+
+    def _choose(self, logits: NDArray[np.float32]) -> int:
+        if self._chain is None:
+            return int(logits.argmax())
+        return self._candidates.choose(self._chain, logits)
 
 
-def make_chain(
-    sampling: Sampling, seed: int, *, vocabulary: int, context: int, ends: Iterable[int]
-) -> Any:
-    """llama.cpp's samplers for one answer. ``temperature`` of 0 takes the likeliest token always.
-    ``vocabulary`` is its size, ``ends`` the tokens that end an answer.
+def make_chain(sampling: Sampling, seed: int, *, vocabulary: int, context: int) -> Any | None:
+    """llama.cpp's samplers for one answer; ``None`` where the likeliest token is taken as it is
+    (``temperature`` of 0), since they would first write out the whole vocabulary, of ``vocabulary``
+    tokens.
     """
+    samplers = list(_samplers(sampling, seed, vocabulary, context))
+    if not samplers:
+        return None
     chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-    for sampler in _samplers(sampling, seed, vocabulary, context, ends):
+    for sampler in samplers:
         llama.llama_sampler_chain_add(chain, sampler)
     return chain
 
 
-def _samplers(
-    sampling: Sampling, seed: int, vocabulary: int, context: int, ends: Iterable[int]
-) -> Iterator[Any]:
-    if bias := _bias(sampling, vocabulary, ends):
-        array = (llama.llama_logit_bias * len(bias))(*bias)
-        yield llama.llama_sampler_init_logit_bias(vocabulary, len(bias), array)
-    if sampling.presence_penalty or sampling.frequency_penalty or sampling.repeat_penalty != 1.0:
-        yield llama.llama_sampler_init_penalties(
-            vocabulary,
-            context,
-            sampling.repeat_penalty,
-            sampling.frequency_penalty,
-            sampling.presence_penalty,
-        )
+def _samplers(sampling: Sampling, seed: int, vocabulary: int, context: int) -> Iterator[Any]:
     heat = TEMPERATURE if sampling.temperature is None else sampling.temperature
-    if heat <= 0:
-        yield llama.llama_sampler_init_greedy()
-        return
-    yield llama.llama_sampler_init_top_k(TOP_K if sampling.top_k is None else sampling.top_k)
-    yield llama.llama_sampler_init_top_p(TOP_P if sampling.top_p is None else sampling.top_p, 1)
-    yield llama.llama_sampler_init_min_p(MIN_P if sampling.min_p is None else sampling.min_p, 1)
-    yield llama.llama_sampler_init_temp(heat)
-    yield llama.llama_sampler_init_dist(seed % RANDOM_SEED)
+    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+    if penalties != (1.0, 0.0, 0.0):
+        yield llama.llama_sampler_init_penalties(vocabulary, context, *penalties)
+        if heat <= 0:
+            yield llama.llama_sampler_init_greedy()
+    if heat > 0:
+        top_k = TOP_K if sampling.top_k is None else sampling.top_k
+        top_p = TOP_P if sampling.top_p is None else sampling.top_p
+        min_p = MIN_P if sampling.min_p is None else sampling.min_p
+        yield llama.llama_sampler_init_top_k(top_k)
+        yield llama.llama_sampler_init_top_p(top_p, 1)
+        yield llama.llama_sampler_init_min_p(min_p, 1)
+        yield llama.llama_sampler_init_temp(heat)
+        yield llama.llama_sampler_init_dist(seed % RANDOM_SEED)
 
 
-def _bias(sampling: Sampling, vocabulary: int, ends: Iterable[int]) -> list[tuple[int, float]]:
-    """What is added to logits. Tokens that the vocabulary does not have are not there to be
-    favoured or avoided.
+def make_bias(sampling: Sampling, vocabulary: int, ends: Iterable[int]) -> Bias | None:
+    """What is added to logits, if anything. Tokens that the vocabulary does not have are not there
+    to be favoured or avoided.
     """
-    bias = [(token, add) for token, add in sampling.logit_bias if token < vocabulary]
+    added = {token: add for token, add in sampling.logit_bias if token < vocabulary}
     if sampling.ignore_end:
-        bias += [(token, -math.inf) for token in ends]
-    return bias
+        added |= dict.fromkeys(ends, -math.inf)
+    if not added:
+        return None
+    return np.array(list(added), np.int32), np.array(list(added.values()), np.float32)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-WORTH_COPYING = 32
+WORTH_COPYING = 16
 """Tokens of a beginning, from which on it is copied from another slot rather than computed."""
 
 
