@@ -36,7 +36,9 @@ MOST_ATTEMPTS = 4
 
 
 class Engine:
-    """Serves calls. ``policy`` gives the policy in force at this instant."""
+    """Serves calls. ``policy`` gives the policy in force at this instant; ``listed`` says whether a
+    target's server has its model, as far as it tells.
+    """
 
     def __init__(
         self,
@@ -45,11 +47,13 @@ class Engine:
         policy: Callable[[], Policy],
         backends: Mapping[str, Backend],
         audit: AuditSink,
+        listed: Callable[[Target], bool] = lambda _: True,
     ) -> None:
         self.routes = routes
         self._policy = policy
         self._backends = backends
         self._audit = audit
+        self._listed = listed
         self._health: dict[str, Health] = {}
         self._running: set[Attempt] = set()
 
@@ -206,6 +210,7 @@ class Engine:
             drained=drained,
             credentials=target.channel not in self.routes.without_credentials,
             ready=self._backends[target.channel].ready(target),
+            listed=self._listed(target),
         )
 
     def _shortest_wait(self, plan: Plan) -> float:

@@ -242,6 +242,19 @@ async def test_a_capability_that_is_missing_everywhere_is_named() -> None:
     assert caught.value.param == "tools"
 
 
+async def test_a_model_that_its_server_does_not_list_is_left_out() -> None:
+    """With a reason of its own, which an error names where nothing is left."""
+    house = House(Scripted())
+    house.engine._listed = lambda target: target.channel != "openai"
+    serving = (await house.ask())[0]
+    assert isinstance(serving, Serving)
+    assert serving.failover == "not_listed"
+    house.engine._listed = lambda target: False
+    with pytest.raises(Unavailable, match=r"openai/m: not_listed \(its server does not list m\)"):
+        await house.ask()
+    assert house.backend.asked == ["mistral"]
+
+
 async def test_a_wrong_key_is_not_tried_twice() -> None:
     """The target is left out as misconfigured from the next request on."""
     house = House(Scripted(openai=failed(FailureKind.UNAUTHORIZED, status=401)))
