@@ -109,7 +109,7 @@ class Inventory:
                 targets = tuple(map(_without_bias, targets))
             else:
                 targets = (targets[0], *map(_without_bias, targets[1:]))
-            route = Route(targets, model.risky_last_resort)
+            route = Route(targets, model.risky_last_resort, name)
             if is_pattern(name):
                 patterns.append((name, route))
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -28,6 +29,7 @@ from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
 from gateway.policy.rules import InFlight
 from gateway.routing.failover import TABLE, Move, Progress
+from gateway.routing.gaps import gap
 from gateway.routing.health import Health
 from gateway.routing.outcome import after_failures, nothing_planned
 from gateway.routing.plan import Candidate, make_plan
@@ -56,6 +58,9 @@ class Engine:
         self._listed = listed
         self._health: dict[str, Health] = {}
         self._running: set[Attempt] = set()
+        self._lacking = {route.name: gap(route.targets).capabilities for route in routes.all()}
+        self.unmet: Counter[tuple[str, Capability]] = Counter()
+        """How many requests needed what no local target of their route can do."""
 
     def plan(
         self,
@@ -108,6 +113,8 @@ class Engine:
                 request_id=call.id,
                 at=record.at,
             )
+            if call.needs:
+                self._count_unmet(call)
             record.targets = tuple(_judged(plan))
             record.policy = plan.revision
             if not plan.steps:
@@ -212,6 +219,10 @@ class Engine:
             ready=self._backends[target.channel].ready(target),
             listed=self._listed(target),
         )
+
+    def _count_unmet(self, call: Call) -> None:
+        route = self.routes.find(call.model)
+        self.unmet.update((route.name, word) for word in call.needs & self._lacking[route.name])
 
     def _shortest_wait(self, plan: Plan) -> float:
         """Seconds until one of the targets that policy leaves may be tried again."""

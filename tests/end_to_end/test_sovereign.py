@@ -1,4 +1,4 @@
-"""Servers of our own behind a running gateway: they come, go, are banned, and tell what they have."""
+"""Servers of our own behind a running gateway: they come, go, are banned, tell what they have."""
 
 from __future__ import annotations
 
