@@ -58,9 +58,10 @@ class Engine:
         self._listed = listed
         self._health: dict[str, Health] = {}
         self._running: set[Attempt] = set()
-        self._lacking = {route.name: gap(route.targets).capabilities for route in routes.all()}
+        self.lacking = {route.name: gap(route.targets).capabilities for route in routes.all()}
+        """What no local target of a configured model can do, and another can."""
         self.unmet: Counter[tuple[str, Capability]] = Counter()
-        """How many requests needed what no local target of their route can do."""
+        """How many requests needed it."""
 
     def plan(
         self,
@@ -95,6 +96,15 @@ class Engine:
 
     def health(self, target: str) -> Health:
         return self._health.get(target) or Health()
+
+    def ready(self, target: Target) -> bool:
+        """Whether a request could be sent to a target now, if policy lets it."""
+        return (
+            target.channel not in self.routes.without_credentials
+            and self.health(target.id).obstacle(time.monotonic()) is None
+            and self._backends[target.channel].ready(target)
+            and self._listed(target)
+        )
 
     async def run(self, call: Call) -> AsyncGenerator[Serving | Event, None]:
         """Serve one call. Raises ``GatewayError`` where no answer has begun."""
@@ -222,7 +232,7 @@ class Engine:
 
     def _count_unmet(self, call: Call) -> None:
         route = self.routes.find(call.model)
-        self.unmet.update((route.name, word) for word in call.needs & self._lacking[route.name])
+        self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
 
     def _shortest_wait(self, plan: Plan) -> float:
         """Seconds until one of the targets that policy leaves may be tried again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ def server(gateway: RunningGateway, channel: str = "lab") -> dict[str, Any]:
 
 def standing(gateway: RunningGateway, wanted: str) -> Callable[[], bool]:
     return lambda: bool(server(gateway)["standing"] == wanted)
+
+
+def metric(gateway: RunningGateway, name: str) -> float:
+    """A sample by its name and labels, as it is written."""
+    with urllib.request.urlopen(f"{gateway.url}/metrics", timeout=10) as answer:
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        lines = answer.read().decode().splitlines()
+    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +107,28 @@ def test_what_a_server_serves_is_shown_with_who_is_behind_it(gateway: RunningGat
     told = json.loads(gateway.run("status", "--format", "json").stdout)["sovereign"]
     assert [row["channel"] for row in told] == ["lab", "spare"]
     assert told[0]["models"] == server(gateway)["models"]
+
+
+def test_what_is_known_of_it_is_a_metric(gateway: RunningGateway, lab: VendorSimulator) -> None:
+    """The server and its targets, and what a request needed that the local model lacks."""
+    until(standing(gateway, "up"))
+    assert metric(gateway, 'gateway_sovereign_up{channel="lab"}') == 1
+    assert metric(gateway, 'gateway_target_ready{target="lab/qwen3-32b"}') == 1
+    assert metric(gateway, 'gateway_target_ready{target="lab/llama3.2"}') == 0
+    assert metric(gateway, 'gateway_local_model_ready{model="smollm2"}') == 1
+    assert metric(gateway, 'gateway_route_gap{capability="images",model="qwen"}') == 1
+    assert metric(gateway, "gateway_policy_degraded") == 0
+    unmet = 'gateway_unmet_needs_total{capability="images",model="qwen"}'
+    assert metric(gateway, unmet) == 0
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    gateway.ask("qwen", messages=[{"role": "user", "content": [picture]}])
+    assert metric(gateway, unmet) == 1
+    lab.kill()
+    try:
+        until(lambda: metric(gateway, 'gateway_sovereign_up{channel="lab"}') == 0)
+        assert metric(gateway, 'gateway_target_ready{target="lab/qwen3-32b"}') == 0
+    finally:
+        lab.revive()
 
 
 def test_a_channel_without_targets_is_asked_too(gateway: RunningGateway) -> None:
