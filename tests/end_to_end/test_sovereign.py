@@ -14,8 +14,10 @@ import pytest
 from tests.end_to_end.running import RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
 
-SOON = 0.5
-"""Seconds between two checks."""
+INTERVAL = 3.0
+"""Seconds between two checks, ±20 %; every second of a server that is down."""
+AT_ONCE = 1.5
+"""Seconds: what takes no longer did not wait for the next check."""
 MODELS = """\
   qwen: {targets: [lab/qwen3-32b, local/smollm2]}
   llama: {targets: [lab/llama3.2, local/smollm2]}
@@ -30,7 +32,7 @@ def sovereign(models: str, **servers: str) -> str:
         for name, url in servers.items()
     )
     text = text.replace("channels:\n", f"channels:\n{lines}")
-    return text.replace("idle_timeout: 2}", f"idle_timeout: 2, health_interval: {SOON}}}")
+    return text.replace("idle_timeout: 2}", f"idle_timeout: 2, health_interval: {INTERVAL}}}")
 
 
 def until(true: Callable[[], bool], seconds: float = 10) -> None:
@@ -155,16 +157,16 @@ def test_a_banned_server_gets_no_connection_until_the_ban_is_lifted(
     rule = "{id: no-lab, match: {channel: [lab, spare]}, verdict: deny, reason: drill}"
     extra = gateway.policies / "20-lab.yaml"
     extra.write_text(f"version: 1\nrules:\n  - {rule}\n")
-    until(lambda: "policy" in server(gateway)["detail"])
+    until(lambda: "policy" in server(gateway)["detail"], AT_ONCE)
     until(lambda: lab.open == 0)
     seen = (len(lab.connections), len(lab.listed), len(lab.requests))
     _, _, headers = gateway.ask("qwen")
     assert headers["x-gateway-failover"] == "policy"
-    time.sleep(4 * SOON)
+    time.sleep(1.3 * INTERVAL)
     assert (len(lab.connections), len(lab.listed), len(lab.requests)) == seen
     assert (server(gateway)["standing"], server(gateway)["models"]) == ("unknown", None)
     extra.unlink()
-    until(standing(gateway, "up"))
+    until(standing(gateway, "up"), AT_ONCE)
     assert len(lab.connections) > seen[0]
     assert gateway.ask("qwen")[2]["x-gateway-served-by"] == "lab/qwen3-32b"
 
@@ -184,7 +186,7 @@ def test_a_ban_of_all_weights_that_a_server_is_configured_for_ends_its_checks(
     seen, before = len(lab.connections), len(lab.listed)
     gateway.start()
     until(lambda: bool(server(gateway, "spare")["standing"] == "up"))
-    time.sleep(2 * SOON)
+    time.sleep(1.3 * INTERVAL)
     assert server(gateway)["standing"] == "unknown"
     # Only the channel that has no target of theirs.
     assert len(lab.connections) == seen + 1

@@ -18,7 +18,7 @@ from gateway.upstream.discovery import MOST_LIST, Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import RelayBackend
 from gateway.upstream.servers import Server, Servers, Standing
-from tests.simulators.model_lists import answer
+from tests.simulators.model_lists import answer, listing
 from tests.simulators.vendor import VendorSimulator
 from tests.upstream import channels
 from tests.upstream.conftest import NoDeepSeek
@@ -34,7 +34,6 @@ SOON = 0.05
 class Lab:
     """A server of our own, watched every ``SOON`` seconds."""
 
-    vendor: VendorSimulator
     servers: Servers
     backend: RelayBackend
     denied: set[str]
@@ -65,14 +64,14 @@ class Lab:
 
 @asynccontextmanager
 async def lab(
-    vendor: VendorSimulator,
+    vendor: VendorSimulator | int,
     *,
     host: str = "127.0.0.1",
     interval: float = SOON,
     denied: Sequence[str] = (),
 ) -> AsyncIterator[Lab]:
     channel = channels.channel(
-        f"http://{host}:{vendor.port}/v1",
+        f"http://{host}:{vendor if isinstance(vendor, int) else vendor.port}/v1",
         name="lab",
         api_key=KEY,
         locality="sovereign",
@@ -90,7 +89,7 @@ async def lab(
         Discovery([channel], backend.pool, servers, interval=interval).run()
     )
     try:
-        yield Lab(vendor, servers, backend, banned, looked_up)
+        yield Lab(servers, backend, banned, looked_up)
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):
@@ -211,8 +210,10 @@ async def test_a_server_that_dies_is_left_out_and_comes_back_by_itself(
         assert house.backend.ready(TARGET)
 
 
-async def test_a_request_tells_sooner_than_the_next_check(vendor: VendorSimulator) -> None:
-    """One that finds nobody has the server asked at once; one that is answered brings it back."""
+async def test_a_request_that_finds_nobody_tells_sooner_than_the_next_check(
+    vendor: VendorSimulator,
+) -> None:
+    """The server is asked at once, and then often, until it is there."""
     vendor.list_models("vllm", "qwen3")
     async with lab(vendor, interval=600) as house:
         await house.known(Standing.UP)
@@ -220,8 +221,44 @@ async def test_a_request_tells_sooner_than_the_next_check(vendor: VendorSimulato
         assert not await house.ask()
         assert not house.backend.ready(TARGET)
         vendor.revive()
-        assert await house.ask()
-        assert house.backend.ready(TARGET)
+        await house.known(Standing.UP)
+
+
+@pytest.mark.parametrize(("behaviour", "up"), [("answer", True), ("404", True), ("503", False)])
+async def test_a_request_that_is_answered_brings_a_server_back(
+    vendor: VendorSimulator, behaviour: str, up: bool
+) -> None:
+    """At once, but for one that says that the server cannot serve."""
+    vendor.list_raw(answer(b"", 503)).behave(behaviour)
+    async with lab(vendor) as house:
+        await house.known(Standing.DOWN)
+        vendor.list_raw(b"")
+        await asyncio.sleep(2 * SOON)
+        await house.ask()
+        assert house.backend.ready(TARGET) is up
+
+
+async def test_a_kept_connection_that_is_closed_when_it_is_used_says_nothing() -> None:
+    """llama-server closes some without a word: the server is asked once more, on a new one."""
+    whole = listing("vllm", ("qwen3",))
+    served: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(whole)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with lab(port) as house:
+            await house.until(lambda: len(served) > 3 or house.server.standing is Standing.DOWN)
+            assert house.server.standing is Standing.UP
+        for writer in served:
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def test_a_server_that_was_not_asked_yet_is_ready(vendor: VendorSimulator) -> None:
