@@ -14,7 +14,7 @@ from gateway.config.settings import Settings, is_pattern
 from gateway.config.shipped import load_catalog
 from gateway.config.signing import PublicKey
 from gateway.config.sources import Sources
-from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity
+from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.local_model import LocalModel
 from gateway.domain.target import Capability, Target
 from gateway.engine.routes import Route, Routes
@@ -86,6 +86,19 @@ class Inventory:
         """Who is behind any target id, configured or not: for a policy's own tests."""
         return self.target(target_id).identity
 
+    @property
+    def sovereign(self) -> tuple[str, ...]:
+        """The channels that are servers of our own."""
+        return tuple(n for n, facts in self.facts.items() if facts.locality is Locality.SOVEREIGN)
+
+    def server(self, channel: str) -> Target:
+        """A sovereign channel by itself, whatever it serves: what policy is asked about where no
+        target of it is configured.
+        """
+        target = self.target(f"{channel}/")
+        parties = tuple(p for p in target.identity.parties if p.role is Role.CHANNEL)
+        return replace(target, identity=replace(target.identity, parties=parties))
+
     def routes(self, keys: Mapping[str, str]) -> Routes:
         """``keys`` are the channels' secrets that are set."""
         exact: dict[str, Route] = {}
@@ -96,7 +109,7 @@ class Inventory:
                 targets = tuple(map(_without_bias, targets))
             else:
                 targets = (targets[0], *map(_without_bias, targets[1:]))
-            route = Route(targets, model.risky_last_resort)
+            route = Route(targets, model.risky_last_resort, name)
             if is_pattern(name):
                 patterns.append((name, route))
             else:

@@ -28,7 +28,7 @@ from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
 from gateway.errors import InternalFault, StateError
 from gateway.http.app import GatewayApp, create_app
-from gateway.http.state import LocalState, PolicyState, State
+from gateway.http.state import DiscoveredModel, LocalState, PolicyState, SovereignState, State
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
 from gateway.local.supervisor import Supervisor
@@ -36,8 +36,11 @@ from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
 from gateway.readiness.capacity import Capacity, measure
 from gateway.telemetry.logs import configure_logs
+from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
+from gateway.upstream.servers import Server, Servers
+from gateway.wire.openai_models import same_model
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
@@ -80,16 +83,30 @@ class Gateway:
             inventory.catalog,
             load_routers(inventory.catalog),
         )
-        self._relay = RelayBackend(channels(settings, keys), EgressGuard(self._may_dial), judge)
+        dialled = channels(settings, keys)
+        self._servers = Servers(inventory.sovereign)
+        self._relay = RelayBackend(
+            dialled, EgressGuard(self._may_dial), judge, servers=self._servers
+        )
+        self._discovery = Discovery(
+            [dialled[name] for name in inventory.sovereign],
+            self._relay.pool,
+            self._servers,
+            interval=float(settings.upstream.health_interval),
+        )
         backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
         backends[LOCAL] = self._local
         routes = inventory.routes(keys)
-        self._targets = by_channel(routes)
+        self._targets = {
+            **{name: (inventory.server(name),) for name in inventory.sovereign},
+            **by_channel(routes),
+        }
         self.engine = Engine(
             routes=routes,
             policy=lambda: self._store.current,
             backends=backends,
             audit=self._audit,
+            listed=self._servers.lists,
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)
@@ -102,6 +119,7 @@ class Gateway:
         following = [
             asyncio.create_task(self._store.watch(self._on_policy, stop)),
             asyncio.create_task(self._follow_dates()),
+            asyncio.create_task(self._discovery.run()),
         ]
         await self._local.start()
         try:
@@ -139,7 +157,28 @@ class Gateway:
                 problem=self._store.problem,
             ),
             local_models=local,
+            sovereign=[self._sovereign(*row) for row in self._servers.all().items()],
             without_credentials=sorted(self.engine.routes.without_credentials),
+        )
+
+    def _sovereign(self, channel: str, server: Server) -> SovereignState:
+        listed = server.models.names if server.models is not None else None
+        return SovereignState(
+            channel=channel,
+            standing=server.standing.value,
+            detail=server.detail,
+            models=None if listed is None else [self._discovered(channel, m) for m in listed],
+            seen=server.seen,
+        )
+
+    def _discovered(self, channel: str, model: str) -> DiscoveredModel:
+        target = self._inventory.target(f"{channel}/{model}")
+        return DiscoveredModel(
+            target=target.id,
+            developer=target.identity.developer,
+            lineage=list(target.identity.lineage),
+            locality=target.locality,
+            configured=any(same_model(model, known.model) for known in self._targets[channel]),
         )
 
     def _on_policy(self, policy: Policy | None) -> None:
@@ -152,6 +191,7 @@ class Gateway:
         for name in self._inventory.facts:
             if not self._may_dial(name):
                 self._relay.sweep(name)
+        self._servers.hurry()
 
     async def _follow_dates(self) -> None:
         """Enforce policy whenever one of its dates passes. Wakes up often enough that a new policy

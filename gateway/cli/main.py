@@ -7,6 +7,7 @@ import sys
 import click
 
 from gateway import __version__
+from gateway.cli.doctor import doctor
 from gateway.cli.models import models
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
@@ -26,7 +27,7 @@ def root() -> None:
     """
 
 
-for command in (serve, ban, unban, status, policy, vendors, models):
+for command in (serve, ban, unban, status, doctor, policy, vendors, models):
     root.add_command(command)
 
 

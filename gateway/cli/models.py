@@ -214,7 +214,7 @@ def fit(
     Exit code 1 where one does not fit. Example: gateway models fit --ram 16 --gpu 8
     """
     inventory = Inventory(settings_of(config))
-    free = int(ram * GB) if ram is not None else _free_memory()
+    free = int(ram * GB) if ram is not None else free_memory()
     devices = [int(each * GB) for each in gpu]
     found = [_fitted(model, free, devices) for model in _chosen(inventory, names)]
     if format_ == "json":
@@ -287,7 +287,7 @@ def _path(inventory: Inventory, what: str) -> Path:
     return load_manifest(inventory.settings.local.manifests, what).path
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes that new processes can have without swapping."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -21,7 +21,8 @@ from gateway.wiring import run_dir
 @policy_option
 @format_option
 def status(config: Path, policy_dir: Path | None, format_: str) -> None:
-    """Show the serving processes, the policy in force and the local models.
+    """Show the serving processes, the policy in force, the local models and our own servers with
+    what they serve.
 
     Example: gateway status --format json
     """
@@ -44,8 +45,25 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
     for model in shared["local_models"]:
         missing = "loaded on demand" if model["on_demand"] else "not ready"
         click.echo(f"local/{model['name']}: {'ready' if model['ready'] else missing}")
+    for server in shared["sovereign"]:
+        _print_server(server)
     for channel in shared["without_credentials"]:
         click.echo(f"channel {channel}: no credentials")
+
+
+def _print_server(server: dict[str, Any]) -> None:
+    """A sovereign channel, and a line for each model: its target id, and who is behind it."""
+    colour = {"up": "green", "down": "red"}.get(server["standing"])
+    detail = f", {server['detail']}" if server["detail"] else ""
+    seen = f"; seen {server['seen']}" if server["seen"] and server["standing"] != "up" else ""
+    click.echo(f"channel {server['channel']}: ", nl=False)
+    click.echo(f"{click.style(server['standing'], fg=colour)}{detail}{seen}")
+    for model in server["models"] or ():
+        lineage = f" (derived from {', '.join(model['lineage'])})" if model["lineage"] else ""
+        configured = "" if model["configured"] else ", not configured under models"
+        click.echo(
+            f"  {model['target']}: {model['developer']}{lineage}, {model['locality']}{configured}"
+        )
 
 
 def _ask(presence: Presence) -> dict[str, Any]:

@@ -149,10 +149,11 @@ def _locate(file: _FileSection, manifest: Path) -> Path:
 
 def local_models(settings: Settings) -> tuple[LocalModel, ...]:
     """Every configured local model, in the order of the configuration."""
-    return tuple(_local_model(settings, name) for name in settings.local.models)
+    return tuple(local_model(settings, name) for name in settings.local.models)
 
 
-def _local_model(settings: Settings, name: str) -> LocalModel:
+def local_model(settings: Settings, name: str) -> LocalModel:
+    """The local model of that name. Raises as ``load_manifest`` does."""
     section = settings.local.models[name]
     manifest = load_manifest(settings.local.manifests, section.manifest)
     if section.context > manifest.context:

@@ -203,13 +203,15 @@ class LocalSection(Closed):
 
 class UpstreamSection(Closed):
     """How long to wait for a target, in seconds. ``first_token_timeout`` is for streams;
-    ``answer_timeout`` for plain answers, which begin when they are complete.
+    ``answer_timeout`` for plain answers, which begin when they are complete. Every
+    ``health_interval`` a sovereign channel's server is asked whether it is there.
     """
 
     connect_timeout: Seconds = 5
     first_token_timeout: Seconds = 30
     answer_timeout: Seconds = 120
     idle_timeout: Seconds = 30
+    health_interval: Seconds = 10
 
 
 class StateSection(Closed):

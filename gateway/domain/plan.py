@@ -21,6 +21,8 @@ class LeftOut(StrEnum):
     MISCONFIGURED = "misconfigured"
     VENDOR_BLOCKED = "vendor_blocked"
     NOT_READY = "not_ready"
+    NOT_LISTED = "not_listed"
+    """Its server is there, and does not list the model."""
 
 
 @dataclass(frozen=True, slots=True)

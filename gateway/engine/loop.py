@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -28,6 +29,7 @@ from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
 from gateway.policy.rules import InFlight
 from gateway.routing.failover import TABLE, Move, Progress
+from gateway.routing.gaps import gap
 from gateway.routing.health import Health
 from gateway.routing.outcome import after_failures, nothing_planned
 from gateway.routing.plan import Candidate, make_plan
@@ -36,7 +38,9 @@ MOST_ATTEMPTS = 4
 
 
 class Engine:
-    """Serves calls. ``policy`` gives the policy in force at this instant."""
+    """Serves calls. ``policy`` gives the policy in force at this instant; ``listed`` says whether a
+    target's server has its model, as far as it tells.
+    """
 
     def __init__(
         self,
@@ -45,13 +49,19 @@ class Engine:
         policy: Callable[[], Policy],
         backends: Mapping[str, Backend],
         audit: AuditSink,
+        listed: Callable[[Target], bool] = lambda _: True,
     ) -> None:
         self.routes = routes
         self._policy = policy
         self._backends = backends
         self._audit = audit
+        self._listed = listed
         self._health: dict[str, Health] = {}
         self._running: set[Attempt] = set()
+        self.lacking = {route.name: gap(route.targets).capabilities for route in routes.all()}
+        """What no local target of a configured model can do, and another can."""
+        self.unmet: Counter[tuple[str, Capability]] = Counter()
+        """How many requests needed it."""
 
     def plan(
         self,
@@ -87,6 +97,15 @@ class Engine:
     def health(self, target: str) -> Health:
         return self._health.get(target) or Health()
 
+    def ready(self, target: Target) -> bool:
+        """Whether a request could be sent to a target now, if policy lets it."""
+        return (
+            target.channel not in self.routes.without_credentials
+            and self.health(target.id).obstacle(time.monotonic()) is None
+            and self._backends[target.channel].ready(target)
+            and self._listed(target)
+        )
+
     async def run(self, call: Call) -> AsyncGenerator[Serving | Event, None]:
         """Serve one call. Raises ``GatewayError`` where no answer has begun."""
         record = Record(
@@ -104,6 +123,8 @@ class Engine:
                 request_id=call.id,
                 at=record.at,
             )
+            if call.needs:
+                self._count_unmet(call)
             record.targets = tuple(_judged(plan))
             record.policy = plan.revision
             if not plan.steps:
@@ -206,7 +227,12 @@ class Engine:
             drained=drained,
             credentials=target.channel not in self.routes.without_credentials,
             ready=self._backends[target.channel].ready(target),
+            listed=self._listed(target),
         )
+
+    def _count_unmet(self, call: Call) -> None:
+        route = self.routes.find(call.model)
+        self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
 
     def _shortest_wait(self, plan: Plan) -> float:
         """Seconds until one of the targets that policy leaves may be tried again."""

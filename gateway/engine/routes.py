@@ -12,10 +12,11 @@ from gateway.errors import ModelNotFound
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a configured model name leads to."""
+    """What a configured model name, or a pattern of names, leads to."""
 
     targets: tuple[Target, ...]
     risky_last_resort: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

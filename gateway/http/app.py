@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import __version__
 from gateway.engine.loop import Engine
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, RouteNotFound
-from gateway.http import models, operators, probes
+from gateway.http import metrics, models, operators, probes
 from gateway.http.chat import ChatCompletions
 from gateway.http.exchange import send_error
 from gateway.http.state import State
@@ -85,6 +85,7 @@ def create_app(services: Services) -> GatewayApp:
         }
     }
     app.include_router(probes.router(services.state))
+    app.include_router(metrics.router(services.engine, services.state))
     app.include_router(operators.router(services.engine, services.state))
     app.include_router(models.router(services.engine))
     app.add_exception_handler(GatewayError, _on_gateway_error)

@@ -17,7 +17,8 @@ def router(state: Callable[[], State]) -> APIRouter:
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
-    @routes.get("/readyz", responses={503: {"model": State}})
+    # What servers of our own serve is the operators' to know.
+    @routes.get("/readyz", responses={503: {"model": State}}, response_model_exclude={"sovereign"})
     async def readyz(response: Response) -> State:
         now = state()
         if now.status == "starting":

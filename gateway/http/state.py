@@ -27,6 +27,30 @@ class LocalState(BaseModel):
     on_demand: bool
 
 
+class DiscoveredModel(BaseModel):
+    """A model that a server lists. ``target`` is what ``models:`` of the configuration would call
+    it, and ``configured`` says that it does; nothing is sent there before.
+    """
+
+    target: str
+    developer: str
+    lineage: list[str]
+    locality: str
+    configured: bool
+
+
+class SovereignState(BaseModel):
+    """One of our own model servers. ``detail`` says why it is down, or tells no models (``None``);
+    ``seen`` is when it answered last.
+    """
+
+    channel: str
+    standing: Literal["up", "down", "unknown"]
+    detail: str
+    models: list[DiscoveredModel] | None
+    seen: datetime | None
+
+
 class State(BaseModel):
     """``degraded`` serves, but something an operator must look at is wrong."""
 
@@ -35,4 +59,5 @@ class State(BaseModel):
     pid: int
     policy: PolicyState
     local_models: list[LocalState]
+    sovereign: list[SovereignState]
     without_credentials: list[str]

@@ -16,7 +16,8 @@ class Candidate:
     """A configured target with all that the plan depends on.
 
     ``drained`` says that this request falls into the share that a drain still sends there;
-    ``credentials`` that the channel has its key; ``ready`` that the backend can take it.
+    ``credentials`` that the channel has its key; ``ready`` that the backend can take it; ``listed``
+    that its server has the model, as far as it tells.
     """
 
     target: Target
@@ -25,6 +26,7 @@ class Candidate:
     drained: bool = False
     credentials: bool = True
     ready: bool = True
+    listed: bool = True
 
 
 def make_plan(
@@ -81,4 +83,6 @@ def _obstacle(
         return obstacle, ""
     if not candidate.ready:
         return LeftOut.NOT_READY, ""
+    if not candidate.listed:
+        return LeftOut.NOT_LISTED, f"its server does not list {candidate.target.model}"
     return None

@@ -15,7 +15,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 @dataclass(frozen=True, slots=True)
 class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
-    seconds; ``head`` is the request's head up to the value of ``content-length``.
+    seconds; ``head`` is the head of a chat completion's request up to the value of
+    ``content-length``, ``listing`` the whole request for the list of models.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Channel:
     idle_timeout: float
     api_key: str | None = field(repr=False)
     head: bytes = field(repr=False)
+    listing: bytes = field(repr=False)
 
     @classmethod
     def parse(
@@ -58,6 +60,8 @@ class Channel:
         host = url.hostname if literal else url.hostname.encode("idna").decode("ascii")
         bracketed = f"[{host}]" if ":" in host else host
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
+        path = url.path.rstrip("/")
+        lines = _lines(authority, api_key, organization)
         return cls(
             name=name,
             host=host,
@@ -71,7 +75,16 @@ class Channel:
             answer_timeout=answer_timeout,
             idle_timeout=idle_timeout,
             api_key=api_key,
-            head=_head(name, authority, url.path.rstrip("/"), api_key, organization),
+            head=_head(
+                name,
+                f"POST {path}/chat/completions HTTP/1.1",
+                *lines,
+                "Accept: application/json, text/event-stream",
+                "Content-Type: application/json",
+            )
+            + b"Content-Length: ",
+            listing=_head(name, f"GET {path}/models HTTP/1.1", *lines, "Accept: application/json")
+            + b"\r\n",
         )
 
 
@@ -82,25 +95,26 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _head(
-    name: str, authority: str, path: str, api_key: str | None, organization: str | None
-) -> bytes:
+def _lines(authority: str, api_key: str | None, organization: str | None) -> list[str]:
+    """The header lines of every request."""
     lines = [
-        f"POST {path}/chat/completions HTTP/1.1",
         f"Host: {authority}",
         f"User-Agent: sovereign-gateway/{__version__}",
-        "Accept: application/json, text/event-stream",
         "Accept-Encoding: identity",
-        "Content-Type: application/json",
     ]
     if api_key is not None:
         lines.append(f"Authorization: Bearer {api_key}")
     if organization is not None:
         lines.append(f"OpenAI-Organization: {organization}")
-    for line in lines:
+    return lines
+
+
+def _head(name: str, request: str, *lines: str) -> bytes:
+    """A request's line and its headers, each with its end."""
+    if request.count(" ") != 2:
+        raise ValueError(f"channel {name}: base_url holds a space")
+    for line in (request, *lines):
         if not (line.isascii() and line.isprintable()):
             # Which line is said by its first word only: the rest may be the key.
             raise ValueError(f"channel {name}: {line.split()[0]} cannot stand in a header")
-    if " " in path:
-        raise ValueError(f"channel {name}: base_url holds a space")
-    return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
+    return "".join(f"{line}\r\n" for line in (request, *lines)).encode("ascii")

@@ -92,11 +92,14 @@ class Connection(asyncio.Protocol):
         )
 
     def send(self, head: bytes, body: bytes) -> None:
-        """Send a request. Raises ``StaleConnection`` where the peer has closed already."""
-        if self._transport is None or self._transport.is_closing():
-            raise StaleConnection("the connection was closed while it was idle")
-        self._begin(Phase.HEAD)
-        self._transport.writelines((b"%b%d\r\n\r\n" % (head, len(body)), body))
+        """Send a request whose ``head`` ends where the body's length is to stand. Raises
+        ``StaleConnection`` where the peer has closed already.
+        """
+        self._write((b"%b%d\r\n\r\n" % (head, len(body)), body))
+
+    def ask(self, request: bytes) -> None:
+        """Send a whole request without a body. Raises as ``send`` does."""
+        self._write((request,))
 
     async def head(self, until: float) -> int:
         """Wait for the answer's head; its status. Raises ``AttemptFault`` or ``TimeoutError``."""
@@ -236,6 +239,12 @@ class Connection(asyncio.Protocol):
             self._phase = Phase.DONE
 
     # Inside.
+
+    def _write(self, pieces: tuple[bytes, ...]) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise StaleConnection("the connection was closed while it was idle")
+        self._begin(Phase.HEAD)
+        self._transport.writelines(pieces)
 
     def _after_data(self) -> None:
         drained = self._drained

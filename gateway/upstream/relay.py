@@ -27,6 +27,7 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
+from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
 from gateway.wire.openai_relay import read_answer, read_error, request_body
 from gateway.wire.routed import tell
@@ -35,6 +36,8 @@ __all__ = ["Channel", "RelayBackend"]
 
 MOST_BODY = 64 * 1024 * 1024
 MOST_ERROR = 64 * 1024
+ABSENT = frozenset({FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT})
+"""Failures after which there may be nobody at the other end."""
 ERROR_BODY_WAIT = 5.0
 """Seconds that the body of an error is waited for: its status already says most."""
 
@@ -61,7 +64,8 @@ class RelayBackend:
     """Implements ``Backend`` for OpenAI-compatible endpoints.
 
     ``judge`` says which answers may be delivered, and what a channel that routes by itself is told.
-    ``tls`` checks certificates; by default the system's trust store does.
+    ``servers`` are those that are watched; they are told how attempts on them went. ``tls`` checks
+    certificates; by default the system's trust store does. ``pool`` has all connections.
     """
 
     def __init__(
@@ -70,21 +74,23 @@ class RelayBackend:
         guard: EgressGuard,
         judge: Answerable,
         *,
+        servers: Servers | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._channels = channels
         self._judge = judge
-        self._pool = Pool(guard, tls or ssl.create_default_context())
+        self._servers = servers or Servers()
+        self.pool = Pool(guard, tls or ssl.create_default_context())
 
     def ready(self, target: Target) -> bool:
-        return True
+        return self._servers.ready(target.channel)
 
     def sweep(self, channel: str) -> None:
         """Close a channel's unused connections at once."""
-        self._pool.sweep(channel)
+        self.pool.sweep(channel)
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self.pool.close()
 
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """The events of one attempt. Closing the generator closes the connection."""
@@ -95,6 +101,8 @@ class RelayBackend:
             clock = _Clock(channel, call)
             body = self._told(target, call, request_body(call.body, call.model, target.model))
             connection, status = await self._send(channel, clock, body)
+            if status < 500:
+                self._servers.answered(channel.name)
             named = _named(connection)
             why = self._judge.provider(target, named, call.labels) if named else None
             if why is not None:
@@ -117,10 +125,12 @@ class RelayBackend:
                         finished = stream.finished
                         yield event
         except AttemptFault as fault:
+            if fault.kind in ABSENT:
+                self._servers.lost(channel.name, fault.message)
             yield fault.failed()
         finally:
             if connection is not None:
-                self._pool.give_back(connection, finished=finished)
+                self.pool.give_back(connection, finished=finished)
 
     def _told(self, target: Target, call: Call, body: bytes) -> bytes:
         """The body with what a router must be told; as it is for a channel that does not route."""
@@ -144,7 +154,7 @@ class RelayBackend:
     async def _exchange(
         self, channel: Channel, clock: _Clock, body: bytes, *, fresh: bool
     ) -> tuple[Connection, int]:
-        connection = await self._pool.take(channel, clock.left(), fresh=fresh)
+        connection = await self.pool.take(channel, clock.left(), fresh=fresh)
         answered = False
         try:
             connection.send(channel.head, body)
@@ -153,7 +163,7 @@ class RelayBackend:
             answered = True
         finally:
             if not answered:
-                self._pool.give_back(connection, finished=False)
+                self.pool.give_back(connection, finished=False)
         return connection, status
 
     async def _refusal(self, connection: Connection, clock: _Clock, status: int) -> Failed:

@@ -122,6 +122,12 @@ class RunningGateway:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=30)
 
+    def kill(self) -> None:
+        """End it as the kernel would, with no word to anybody."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=30)
+
     def run(self, *arguments: str, policy: bool = True) -> subprocess.CompletedProcess[str]:
         """Another command of the command line, on the same files; without ``policy`` it is not
         told the policy folder.

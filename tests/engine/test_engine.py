@@ -100,7 +100,10 @@ class House:
         self.backend = backend
         self.policy = in_force
         self.audit = Kept()
-        routes = Routes({"gpt": Route(targets or (FIRST, SECOND))}, (("g*", Route((SECOND,))),))
+        routes = Routes(
+            {"gpt": Route(targets or (FIRST, SECOND), name="gpt")},
+            (("g*", Route((SECOND,), name="g*")),),
+        )
         self.engine = Engine(
             routes=routes,
             policy=lambda: self.policy,
@@ -240,6 +243,46 @@ async def test_a_capability_that_is_missing_everywhere_is_named() -> None:
     with pytest.raises(CapabilityMissing) as caught:
         await house.ask(needs=frozenset({Capability.TOOLS}))
     assert caught.value.param == "tools"
+
+
+async def test_needs_that_no_local_target_meets_are_counted() -> None:
+    """By the configured name or pattern, whoever served; what local can do is not counted."""
+    us = Party(Role.CHANNEL, "self")
+    home = Identity("self", "huggingface", "m", (), Locality.LOCAL, (us,))
+    local = Target("openai", "own", home, frozenset({Capability.TOOLS}))
+    house = House(Scripted(), FIRST, local)
+    needs = frozenset({Capability.TOOLS, Capability.IMAGES, Capability.AUDIO})
+    for _ in range(2):
+        await house.ask(needs=needs)
+    await house.ask()
+    await house.ask(model="gemini", needs=needs)
+    assert house.engine.unmet == {("gpt", Capability.IMAGES): 2, ("gpt", Capability.AUDIO): 2}
+    assert house.engine.lacking["g*"] == frozenset()
+
+
+async def test_a_target_is_ready_until_something_speaks_against_it() -> None:
+    """A wrong key does, and a model that is not listed; policy is not asked."""
+    house = House(Scripted(openai=failed(FailureKind.UNAUTHORIZED, status=401)))
+    assert house.engine.ready(FIRST)
+    await house.ask()
+    assert not house.engine.ready(FIRST)
+    house.policy = policy()
+    assert house.engine.ready(SECOND)
+    house.engine._listed = lambda target: False
+    assert not house.engine.ready(SECOND)
+
+
+async def test_a_model_that_its_server_does_not_list_is_left_out() -> None:
+    """With a reason of its own, which an error names where nothing is left."""
+    house = House(Scripted())
+    house.engine._listed = lambda target: target.channel != "openai"
+    serving = (await house.ask())[0]
+    assert isinstance(serving, Serving)
+    assert serving.failover == "not_listed"
+    house.engine._listed = lambda target: False
+    with pytest.raises(Unavailable, match=r"openai/m: not_listed \(its server does not list m\)"):
+        await house.ask()
+    assert house.backend.asked == ["mistral"]
 
 
 async def test_a_wrong_key_is_not_tried_twice() -> None:

@@ -53,7 +53,12 @@ def gguf(entries: Sequence[bytes], tensors: Mapping[str, tuple[int, ...]]) -> by
     return head + bytes(-len(head) % 32) + bytes(at)
 
 
-def small_model(*, name: str = "qwen3-tiny", layers: int = 3) -> bytes:
+def small_model(
+    *,
+    name: str = "qwen3-tiny",
+    layers: int = 3,
+    template: str = "{{ tools }}<tool_call><think>",
+) -> bytes:
     """The header of a model as converters write it, with next to no weights."""
     entries = [
         text("general.architecture", "qwen3"),
@@ -66,7 +71,7 @@ def small_model(*, name: str = "qwen3-tiny", layers: int = 3) -> bytes:
         numbers("qwen3.attention.head_count_kv", [2] * (layers - 1) + [0]),
         number("qwen3.attention.key_length", 16),
         number("qwen3.attention.value_length", 16),
-        text("tokenizer.chat_template", "{{ tools }}<tool_call><think>"),
+        text("tokenizer.chat_template", template),
     ]
     tensors: dict[str, tuple[int, ...]] = {"token_embd.weight": (64, 100)}
     for layer in range(layers):

@@ -19,6 +19,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
+from tests.simulators.model_lists import MISSING, listing
 from tests.simulators.seen import SeenConnection, SeenRequest
 
 MODEL = "gpt-4o-2024-08-06"
@@ -54,7 +55,8 @@ class VendorSimulator:
     """The server lives in a thread and loop of its own, so that tests may block or use asyncio.
 
     ``connections`` holds each connection ever accepted (with ``tls``: whose handshake was done);
-    ``requests`` each request; ``open`` is how many connections are open now.
+    ``requests`` each request for an answer, ``listed`` each for the list of models; ``open`` is how
+    many connections are open now.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class VendorSimulator:
     ) -> None:
         self.connections: list[SeenConnection] = []
         self.requests: list[SeenRequest] = []
+        self.listed: list[SeenRequest] = []
         self._port = port
         self._log = log
         self._tls = tls
         self._behaviour = "answer"
         self._options: dict[str, Any] = {}
+        self._listing = MISSING
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -104,6 +108,15 @@ class VendorSimulator:
             self.kill()
         elif before == "refuse":
             self.revive()
+        return self
+
+    def list_models(self, shape: str, *models: str) -> Self:
+        """Answer ``GET /models`` as such a server does (``tests.simulators.model_lists``)."""
+        return self.list_raw(listing(shape, models))
+
+    def list_raw(self, answer: bytes) -> Self:
+        """Answer ``GET /models`` with these bytes, with none not at all; it begins with a 404."""
+        self._listing = answer
         return self
 
     def kill(self) -> None:
@@ -192,6 +205,11 @@ class VendorSimulator:
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         request = SeenRequest(number, first.split()[1], headers, body)
+        if first.startswith("GET "):
+            self.listed.append(request)
+            self._say(f"list {len(self.listed)} on connection {number}: {first}")
+            writer.write(self._listing)
+            return bool(self._listing or await reader.read())
         self.requests.append(request)
         self._say(f"request {len(self.requests)} on connection {number}: {first}")
         exchange = _Exchange(reader, writer, request.json, self._options)

@@ -128,5 +128,5 @@ async def test_a_consumer_that_lags_stops_the_sender(bench: Bench) -> None:
     async with aclosing(bench.attempt(stream=True)) as events:
         await anext(events)
         await asyncio.sleep(0.2)
-        connection = next(iter(bench.backend._pool._busy))
+        connection = next(iter(bench.backend.pool._busy))
         assert connection._buffered < 2_000_000
