@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from benchmarks.local.client import HttpPeer, WorkerPeer
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN = 120.0
 MODEL = "smollm2"
+PR_SET_PDEATHSIG = 1
 TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 
 CONFIG = """\
@@ -92,7 +95,11 @@ def running(
     """
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the operator's own command
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            preexec_fn=_end_with_parent,
         )
     try:
         until = time.monotonic() + READY_WITHIN
@@ -162,6 +169,11 @@ def xllamacpp(
     url = f"http://127.0.0.1:{port}/health"
     with running(command, url, folder / "xllamacpp.log", size.environment) as server:
         yield server, HttpPeer("xllamacpp", port, MODEL)
+
+
+def _end_with_parent() -> None:
+    """Whoever kills the benchmark is not to leave a server that spoils the next one."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def machine_busy() -> float:
