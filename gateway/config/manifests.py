@@ -16,7 +16,7 @@ from gateway.config.schema import Closed, Finding, Text, Whole, nearest, validat
 from gateway.config.sections import Name
 from gateway.config.settings import Settings, vendor_findings
 from gateway.config.shipped import load_catalog
-from gateway.domain.local_model import LocalModel, Manifest
+from gateway.domain.local_model import LocalModel, Manifest, Pooling
 from gateway.errors import DocumentError, GatewayError, ModelFileError
 
 
@@ -38,6 +38,7 @@ class _ManifestDocument(Closed):
     context: Annotated[Whole, Field(ge=128)]
     lineage: tuple[Text, ...] = ()
     source: str = ""
+    pooling: Pooling | None = None
 
 
 def load_manifest(folder: Path, id: str) -> Manifest:
@@ -70,6 +71,7 @@ def load_manifest(folder: Path, id: str) -> Manifest:
         context=written.context,
         lineage=written.lineage,
         source=written.source,
+        pooling=written.pooling,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.domain.decision import Labels
 from gateway.domain.events import Event
@@ -127,6 +127,43 @@ class Chat:
     template: str = "{}"
 
 
+Prompt: TypeAlias = str | tuple[int, ...]
+"""Plain text, or token ids of the target's own vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Texts to go on with, as they are and without any template. ``choices`` is how many answers
+    each of the ``prompts`` gets, and those of one prompt are counted before those of the next.
+    ``suffix`` is what comes behind the answer; with ``echo`` an answer begins with its prompt. The
+    rest as in ``Chat``.
+    """
+
+    prompts: tuple[Prompt, ...]
+    suffix: str | None = None
+    echo: bool = False
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    shape: Shape | None = None
+    logprobs: int | None = None
+    choices: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Texts whose vectors are wanted, each of ``dimensions`` numbers, or of as many as the model
+    has.
+    """
+
+    inputs: tuple[Prompt, ...]
+    dimensions: int | None = None
+
+
+Task: TypeAlias = Chat | Completion | Embedding
+"""What is to be done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request as it goes through the house.
@@ -141,7 +178,7 @@ class Call:
     model: str
     stream: bool
     body: bytes
-    chat: Chat
+    task: Task
     received: float
     deadline: float
     include_usage: bool = False

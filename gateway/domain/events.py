@@ -1,9 +1,9 @@
 """Events of an answer: what every backend yields, whatever is behind it.
 
 An attempt is ``Started``, then any number of ``Delta``, ``Reasoned`` and ``Called``, or of
-``Relayed``, at most one ``Usage``, and ends in exactly one of ``Finished`` and ``Failed``.
-``Failed`` may come at any time, first included. Where several answers were asked for, ``choice``
-counts them from 0.
+``Embedded``, or of ``Relayed``, at most one ``Usage``, and ends in exactly one of ``Finished`` and
+``Failed``. ``Failed`` may come at any time, first included. Where several answers were asked for,
+``choice`` counts them from 0.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class FailureKind(StrEnum):
     """400, 404, 413, 422: the request itself is at fault."""
     CONTEXT_OVERFLOW = "context_overflow"
     """The prompt is too long for this target; one with a longer context may do."""
+    INCAPABLE = "incapable"
+    """This target's model cannot do such a thing; another may."""
     STALE_CONNECTION = "stale_connection"
     """A kept-alive connection turned out to be closed before a byte of the answer came."""
     EGRESS_REFUSED = "egress_refused"
@@ -131,6 +133,15 @@ class Relayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of the next inputs, in their order. Each is of length 1 and stands as 32-bit
+    floats, little endian.
+    """
+
+    vectors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts. ``cached`` are those of the prompt that were not computed again."""
 
@@ -165,4 +176,6 @@ class Failed:
     param: str | None = None
 
 
-Event: TypeAlias = Started | Delta | Reasoned | Called | Relayed | Usage | Finished | Failed
+Event: TypeAlias = (
+    Started | Delta | Reasoned | Called | Relayed | Embedded | Usage | Finished | Failed
+)

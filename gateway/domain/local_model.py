@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+
+class Pooling(StrEnum):
+    """How the vectors of a text's tokens become one: their mean, the first one, or the last."""
+
+    MEAN = "mean"
+    CLS = "cls"
+    LAST = "last"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What is known of one GGUF file. ``sha256`` is lower-case hex and pinned; ``developer`` and
     ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` is an
-    SPDX id.
+    SPDX id; ``pooling`` is that of embeddings, ``None`` for what the file says.
     """
 
     id: str
@@ -22,6 +31,7 @@ class Manifest:
     context: int
     lineage: tuple[str, ...] = ()
     source: str = ""
+    pooling: Pooling | None = None
 
 
 @dataclass(frozen=True, slots=True)

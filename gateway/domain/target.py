@@ -22,6 +22,8 @@ class Capability(StrEnum):
     LOGIT_BIAS = "logit_bias"
     SEVERAL_CHOICES = "n"
     WEB_SEARCH = "web_search_options"
+    EMBEDDINGS = "embeddings"
+    INFILL = "suffix"
 
 
 @dataclass(frozen=True, slots=True)

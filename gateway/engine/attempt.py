@@ -15,6 +15,7 @@ from gateway.domain.decision import Decision, Handling, Labels, Verdict
 from gateway.domain.events import (
     Called,
     Delta,
+    Embedded,
     Event,
     Failed,
     FailureKind,
@@ -150,7 +151,7 @@ class Attempt:
                 self._record.completion_tokens = completion
             case Started():
                 self._started = event
-            case Finished() | Failed():
+            case Embedded() | Finished() | Failed():
                 pass
 
     def _count_text(self, characters: int) -> None:

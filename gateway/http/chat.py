@@ -11,7 +11,7 @@ from contextlib import aclosing
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from gateway.domain.call import Call, Dialect
+from gateway.domain.call import Call, Chat, Dialect
 from gateway.domain.events import (
     Called,
     Delta,
@@ -89,7 +89,7 @@ class ChatCompletions:
             model=request.model,
             stream=request.stream,
             body=body,
-            chat=request.chat,
+            task=request.chat,
             received=received,
             deadline=received + self._deadline,
             include_usage=request.include_usage,
@@ -141,7 +141,7 @@ class _Reply:
             created=int(time.time()),
             include_usage=call.include_usage,
             functions=call.functions,
-            scores=call.chat.logprobs is not None,
+            scores=isinstance(call.task, Chat) and call.task.logprobs is not None,
         )
         headers: list[Header] = []
         relayed: list[bytes] = []

@@ -30,7 +30,7 @@ from gateway.local.guide import Guide
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said, overflow
 from gateway.local.pace import Pace
 from gateway.local.protocol import Reason, RefusalKind
-from gateway.local.reader import Piece
+from gateway.local.reader import Piece, PieceKind
 from gateway.local.slots import Memory, Slots, common
 from gateway.local.text import TextStream
 from gateway.local.waiting import Waiting
@@ -160,6 +160,9 @@ class Batcher:
         size = len(job.prompt)
         if size >= self._model.context:
             return [overflow(job.key, str(size), self._model.context)]
+        if job.max_tokens == 0:
+            said = [Said(job.key, Piece(PieceKind.CONTENT, job.echo))] if job.echo else []
+            return [Admitted(job.key, size), *said, Ended(job.key, Reason.LENGTH, size, 0)]
         if len(self._waiting) + len(self._active) >= self._model.slots + self._queue:
             # Places are not a matter of who is here but of the work that stands before a newcomer.
             message = (
@@ -247,6 +250,8 @@ class Batcher:
                 job, slot, sampler, text, max(limit, 1), cached, done=cached
             )
             events.append(Admitted(job.key, size, cached))
+            if job.echo:
+                events.append(Said(job.key, Piece(PieceKind.CONTENT, job.echo)))
         return events
 
     def _may_begin(self, job: Job) -> bool:

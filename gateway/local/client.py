@@ -13,10 +13,11 @@ from typing import TypeAlias
 
 import structlog
 
-from gateway.domain.call import Call
+from gateway.domain.call import Call, Chat, Task
 from gateway.domain.events import (
     Called,
     Delta,
+    Embedded,
     Event,
     Failed,
     FailureKind,
@@ -27,11 +28,13 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.domain.target import Capability, Target
+from gateway.errors import CapabilityMissing, ContextOverflow, InvalidRequest, Unavailable
 from gateway.local.protocol import (
     Accepted,
     Cancel,
+    Count,
+    Counted,
     Done,
-    Generate,
     Hello,
     Pong,
     ProtocolError,
@@ -40,8 +43,11 @@ from gateway.local.protocol import (
     Refused,
     Reply,
     Text,
+    Vectors,
+    Work,
     encode,
     reply_decoder,
+    work,
 )
 from gateway.local.reader import PieceKind
 
@@ -74,10 +80,11 @@ FAILURES: Mapping[RefusalKind, FailureKind] = {
     RefusalKind.BUSY: FailureKind.BUSY,
     RefusalKind.CONTEXT_OVERFLOW: FailureKind.CONTEXT_OVERFLOW,
     RefusalKind.REQUEST: FailureKind.REQUEST_FAULT,
+    RefusalKind.INCAPABLE: FailureKind.INCAPABLE,
     RefusalKind.FAULT: FailureKind.SERVER_ERROR,
 }
 
-Answer: TypeAlias = Accepted | Text | Done | Refused
+Answer: TypeAlias = Accepted | Text | Vectors | Counted | Done | Refused
 LOST = Failed(FailureKind.WORKER_LOST, "the local model's worker is not up", retry_after=BACK_SOON)
 
 
@@ -99,7 +106,7 @@ class _Link:
         self.up = asyncio.Event()
         self.expected = on_demand
 
-    def open(self, request: Generate) -> asyncio.Queue[Answer | None] | None:
+    def open(self, request: Work | Count) -> asyncio.Queue[Answer | None] | None:
         """Send a request; ``None`` where there is no worker. Raises ProtocolError if too large."""
         if self._writer is None or self.hello is None or self._writer.is_closing():
             return None
@@ -166,7 +173,7 @@ class _Link:
                 self.up.set()
             case Pong():
                 pass
-            case Done() | Refused():
+            case Done() | Refused() | Counted():
                 # At its end: nothing is left that could be cancelled.
                 answers = self._answers.pop(reply.id, None)
                 if answers is not None:
@@ -238,6 +245,37 @@ class LocalBackend:
         link = self._links.get(name)
         return link is not None and link.hello is not None
 
+    async def count(self, name: str, task: Task) -> int:
+        """How many tokens the prompts of a task have for the model ``name``, all together. Of one
+        that is too long for it, it is only known that it has no fewer.
+
+        Raises Unavailable where its worker is not there, RequestError where the task is not one
+        for that model.
+        """
+        link = self._links.get(name)
+        if link is None:
+            raise Unavailable(LOST.message)
+        request = Count(work(link.next_id(), task))
+        try:
+            answers = link.open(request)
+        except ProtocolError as error:
+            raise ContextOverflow(str(error)) from error
+        if answers is None:
+            raise Unavailable(LOST.message, retry_after=BACK_SOON)
+        try:
+            answer = await answers.get()
+        finally:
+            link.close(request.id)
+        match answer:
+            case Counted():
+                return answer.tokens
+            case Refused(kind=RefusalKind.INCAPABLE):
+                raise CapabilityMissing(answer.message, param=answer.param)
+            case Refused(kind=RefusalKind.REQUEST):
+                raise InvalidRequest(answer.message, param=answer.param)
+            case _:
+                raise Unavailable(LOST.message, retry_after=BACK_SOON)
+
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """Yield the events of one attempt. Closing the generator frees the slot at once. Where a
         worker is lost before it has said anything, the next one is asked, as soon as it is there.
@@ -267,7 +305,7 @@ class LocalBackend:
             yield LOST
             return
         app = f"{call.labels.team}/{call.labels.app}"
-        request = Generate(link.next_id(), call.chat, app, call.deadline - time.monotonic())
+        request = work(link.next_id(), call.task, app, call.deadline - time.monotonic())
         answer = _Answer(target.model, call)
         try:
             answers = link.open(request)
@@ -301,7 +339,7 @@ class _Answer:
     def __init__(self, model: str, call: Call) -> None:
         self._model = model
         # An app that named the function that must be called is told that its answer simply ended.
-        tools = call.chat.tools
+        tools = call.task.tools if isinstance(call.task, Chat) else None
         self._named = tools is not None and tools.named is not None
         self._calls: Counter[int] = Counter()
 
@@ -319,6 +357,10 @@ class _Answer:
                     yield Started(self._model)
                 case Text():
                     texts.append(answer)
+                case Vectors():
+                    yield Embedded(answer.vectors)
+                case Counted():
+                    pass
                 case Done():
                     yield Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached)
                     yield Finished(tuple(self._reason(reason) for reason in answer.reasons))

@@ -18,8 +18,8 @@ from gateway.local.reader import Piece, PlainReader, Reader
 class Job:
     """One answer that is wanted, its prompt in tokens. ``key`` is the caller's and comes back in
     every event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is
-    how many likely tokens are told beside each. ``app`` is who asks; by ``until`` (monotonic
-    seconds) the answer is of no more use.
+    how many likely tokens are told beside each. What is said begins with ``echo``. ``app`` is who
+    asks; by ``until`` (monotonic seconds) the answer is of no more use.
     """
 
     key: Hashable
@@ -30,12 +30,26 @@ class Job:
     guide: Guide | None = None
     reader: Reader = field(default_factory=PlainReader)
     likely: int | None = None
+    echo: str = ""
     app: str = ""
     until: float = math.inf
 
     @property
     def repeatable(self) -> bool:
         return self.sampling.seed is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedJob:
+    """Vectors that are wanted, of texts in tokens: none is empty, none too long for the model.
+    The rest as in ``Job`` and ``Embedding``.
+    """
+
+    key: Hashable
+    inputs: tuple[Sequence[int], ...]
+    dimensions: int | None = None
+    app: str = ""
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,14 @@ class Said:
     key: Hashable
     piece: Piece
     scores: tuple[Scored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Vectors of the next inputs, as in ``Embedded``."""
+
+    key: Hashable
+    vectors: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +98,13 @@ class Declined:
     param: str | None = None
 
 
-Event: TypeAlias = Admitted | Said | Ended | Declined
+Event: TypeAlias = Admitted | Said | Found | Ended | Declined
 
 
-def overflow(key: Hashable, size: str, context: int) -> Declined:
+def overflow(key: Hashable, size: str, context: int, param: str | None = None) -> Declined:
     """``size`` says how many tokens the prompt has."""
     message = (
         f"the prompt has {size} tokens, but this model's context is {context} tokens and must "
         "hold the answer too"
     )
-    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, message)
+    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, message, param=param)

@@ -7,20 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.domain.call import Sampling
+from gateway.domain.local_model import Pooling
 from gateway.errors import ModelFileError
 from gateway.local.batch import Chunk
+from gateway.local.complete import Infill
 from gateway.local.formats import literals
 from gateway.local.guide import Guide
 from gateway.local.native import CONTROL, DecodeFailed, llama, silence
 from gateway.local.sampler import Candidates, Sampler, make_bias, make_chain
 from gateway.local.shield import Segment
 from gateway.local.store import BATCH, Store
+from gateway.local.vectors import VectorStore
 
 
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
 
-    ``gpu_layers`` of ``None`` means all. Raises ModelFileError where llama.cpp does not load it.
+    ``gpu_layers`` of ``None`` means all; ``pooling`` of ``None`` what the file says. Raises
+    ModelFileError where llama.cpp does not load it.
+
+    ``generates`` says whether it does, or only gives vectors. A vector has ``width`` numbers, and
+    is that of a text of ``longest_text`` tokens at most.
     """
 
     def __init__(
@@ -31,6 +38,7 @@ class LlamaModel:
         slots: int,
         threads: int,
         gpu_layers: int | None,
+        pooling: Pooling | None = None,
     ) -> None:
         self._log = silence()
         llama.llama_backend_init()
@@ -43,7 +51,14 @@ class LlamaModel:
         self.slots = slots
         self.batch = BATCH
         self._store = Store(self._model, context=context, sequences=slots, threads=threads)
+        self._threads = threads
+        self._vectors: VectorStore | None = None
+        self.generates = self._store.causal and bool(llama.llama_model_has_decoder(self._model))
+        self.pooling = pooling or self._store.pooling
+        self.width = int(llama.llama_model_n_embd_out(self._model))
+        self.longest_text = min(context, int(llama.llama_model_n_ctx_train(self._model)))
         self._vocab = llama.llama_model_get_vocab(self._model)
+        self.infill = self._infill()
         size = int(llama.llama_vocab_n_tokens(self._vocab))
         self._vocabulary = size
         self._candidates = Candidates(size)
@@ -64,6 +79,15 @@ class LlamaModel:
                 piece = control if control and control.decode("utf-8", "replace") in marks else b""
             pieces.append(piece)
         return tuple(pieces)
+
+    def _infill(self) -> Infill | None:
+        """The marks of a text to be filled in, of a model that has all of them."""
+        marks = Infill(
+            int(llama.llama_vocab_fim_pre(self._vocab)),
+            int(llama.llama_vocab_fim_suf(self._vocab)),
+            int(llama.llama_vocab_fim_mid(self._vocab)),
+        )
+        return marks if min(marks) >= 0 else None
 
     def _chat_template(self) -> str | None:
         """The Jinja source in the file."""
@@ -146,7 +170,24 @@ class LlamaModel:
     def copy(self, source: int, slot: int) -> None:
         self._store.copy(source, slot)
 
+    def encoder(self) -> VectorStore:
+        """What computes vectors; ``pooling`` must be known."""
+        # Made when it is first needed: it takes memory, and most apps want none.
+        if self._vectors is None:
+            if self.pooling is None:
+                raise DecodeFailed("vectors are wanted of a model without a pooling")
+            self._vectors = VectorStore(
+                self._model,
+                context=self.longest_text,
+                threads=self._threads,
+                pooling=self.pooling,
+                whole=not self.generates,
+            )
+        return self._vectors
+
     def close(self) -> None:
+        if self._vectors is not None:
+            self._vectors.close()
         self._store.close()
         llama.llama_model_free(self._model)
 

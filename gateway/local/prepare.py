@@ -7,11 +7,10 @@ generates.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.domain.call import Chat, Sampling, ShapeKind, ToolChoice
+from gateway.domain.call import Chat, Sampling, Shape, ShapeKind, ToolChoice
 from gateway.local.formats import HARMONY, HERMES, Thinking, ToolFormat, thinking, tool_format
 from gateway.local.grammar import Frame, GrammarFault, grammar
 from gateway.local.guide import Guide, Guides, Vocabulary
@@ -37,6 +36,11 @@ class Tokens(Vocabulary, Protocol):
     def tokenize(self, prompt: list[Segment]) -> list[int]: ...
 
 
+def least(model: Tokens, text: str) -> int:
+    """A text cannot be fewer tokens than this; tokenizing a long one exactly could take minutes."""
+    return len(text.encode("utf-8", "surrogatepass")) // model.longest_piece
+
+
 class Preparer:
     """For one model with ``context`` tokens for each answer. Raises TemplateFault where the model's
     template does not parse.
@@ -52,7 +56,7 @@ class Preparer:
             model.template, bos=model.bos, eos=model.eos, native=self._format
         )
         self._shield = Shield(model.marks)
-        self._guides = Guides(model)
+        self.guides = Guides(model)
 
     def jobs(
         self, key: tuple[int, int], chat: Chat, *, app: str = "", until: float = math.inf
@@ -65,9 +69,9 @@ class Preparer:
             return Declined(key, RefusalKind.REQUEST, str(fault), param="messages")
         except GrammarFault as fault:
             return Declined(key, RefusalKind.REQUEST, str(fault), param=fault.param)
-        prompt = self._tokens(key, rendered)
-        if isinstance(prompt, Declined):
-            return prompt
+        if (size := least(self._model, rendered)) >= self._context:
+            return overflow(key, f"at least {size}", self._context)
+        prompt = self._tokens(rendered)
         return [
             Job(
                 key=(*key, choice),
@@ -85,15 +89,14 @@ class Preparer:
         ]
 
     def count(self, chat: Chat) -> int:
-        """How many tokens a prompt has. Raises TemplateFault where ``jobs`` would decline."""
+        """How many tokens a prompt has. Raises TemplateFault where ``jobs`` would decline. What is
+        too long for the model is not counted exactly.
+        """
         rendered, _ = self._rendered(chat)
-        return len(self._model.tokenize(self._shield.segments(rendered)))
+        size = least(self._model, rendered)
+        return size if size >= self._context else len(self._tokens(rendered))
 
-    def _tokens(self, key: Hashable, rendered: str) -> list[int] | Declined:
-        # So much text cannot be fewer tokens than this; tokenizing it exactly could take minutes.
-        least = len(rendered.encode("utf-8", "surrogatepass")) // self._model.longest_piece
-        if least >= self._context:
-            return overflow(key, f"at least {least}", self._context)
+    def _tokens(self, rendered: str) -> list[int]:
         return self._model.tokenize(self._shield.segments(rendered))
 
     def _rendered(self, chat: Chat) -> tuple[str, Frame]:
@@ -123,7 +126,7 @@ class Preparer:
         found = grammar(frame, chat.shape, tools)
         if found is None:
             return None
-        guide = self._guides.compile(found, _param(chat))
+        guide = self.guides.compile(found, shape_param(chat.shape))
         for token in self._model.encode(chat.prefill):
             if not guide.allows(token):
                 raise GrammarFault(
@@ -148,9 +151,9 @@ def _seeded(chat: Chat, choice: int) -> Sampling:
     return chat.sampling if seed is None else replace(chat.sampling, seed=seed + choice)
 
 
-def _param(chat: Chat) -> str:
+def shape_param(shape: Shape | None) -> str:
     """What an app would have to correct where a grammar is not taken."""
-    if chat.shape is None:
+    if shape is None:
         return "tools"
     kinds = (ShapeKind.JSON_OBJECT, ShapeKind.JSON_SCHEMA)
-    return "response_format" if chat.shape.kind in kinds else "structured_outputs"
+    return "response_format" if shape.kind in kinds else "structured_outputs"

@@ -2,9 +2,10 @@
 
 A frame is a 4-byte big-endian length and that many bytes of msgpack: one tagged struct. A worker
 sends ``Hello`` first on every connection, once its model is loaded and warmed. Each ``Generate``
-then gets ``Accepted`` (it has a slot), any number of ``Text``, and ``Done``; or ``Refused``, which
-may come at any time. ``id`` is the client's, unique on its connection; after ``Cancel`` an answer
-may still be on its way and is to be ignored.
+and ``Complete`` then gets ``Accepted`` (it has a slot), any number of ``Text``, and ``Done``;
+``Embed`` the same with ``Vectors`` instead of ``Text``; ``Count`` gets ``Counted``. ``Refused`` may
+come instead, and at any time. ``id`` is the client's, unique on its connection; after ``Cancel`` an
+answer may still be on its way and is to be ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from gateway.domain.call import Chat
+from gateway.domain.call import Chat, Completion, Embedding, Task
 from gateway.domain.events import Scored
 from gateway.domain.target import Capability
 from gateway.local.reader import PieceKind
@@ -33,6 +34,8 @@ class RefusalKind(StrEnum):
     CONTEXT_OVERFLOW = "context_overflow"
     REQUEST = "request"
     """What was asked for cannot be done, whoever asks."""
+    INCAPABLE = "incapable"
+    """This model cannot do it."""
     FAULT = "fault"
 
 
@@ -48,9 +51,41 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     """
 
     id: int
-    chat: Chat
+    task: Chat
     app: str = ""
     within: float | None = None
+
+
+class Complete(msgspec.Struct, frozen=True, tag="complete"):
+    """As ``Generate``."""
+
+    id: int
+    task: Completion
+    app: str = ""
+    within: float | None = None
+
+
+class Embed(msgspec.Struct, frozen=True, tag="embed"):
+    """As ``Generate``."""
+
+    id: int
+    task: Embedding
+    app: str = ""
+    within: float | None = None
+
+
+Work: TypeAlias = Generate | Complete | Embed
+"""What a model is to do."""
+
+
+class Count(msgspec.Struct, frozen=True, tag="count"):
+    """Asks how many tokens a request's prompts have. It needs no slot, and nothing is computed."""
+
+    work: Work
+
+    @property
+    def id(self) -> int:
+        return self.work.id
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -62,7 +97,9 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """``context`` is in tokens for each slot."""
+    """``context`` is in tokens for each slot; ``capabilities`` are those that not every model
+    has.
+    """
 
     model: str
     context: int
@@ -87,6 +124,18 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
     kind: PieceKind = PieceKind.CONTENT
     choice: int = 0
     scores: tuple[Scored, ...] = ()
+
+
+class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
+    """Those of the next inputs, as in ``Embedded``."""
+
+    id: int
+    vectors: tuple[bytes, ...]
+
+
+class Counted(msgspec.Struct, frozen=True, tag="counted"):
+    id: int
+    tokens: int
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -125,9 +174,20 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     asked: int = 0
 
 
-Request: TypeAlias = Generate | Cancel | Ping | Retire
-Reply: TypeAlias = Hello | Accepted | Text | Done | Refused | Pong
+Request: TypeAlias = Work | Count | Cancel | Ping | Retire
+Reply: TypeAlias = Hello | Accepted | Text | Vectors | Counted | Done | Refused | Pong
 T = TypeVar("T")
+
+
+def work(id: int, task: Task, app: str = "", within: float | None = None) -> Work:
+    """The message that asks for a task."""
+    match task:
+        case Chat():
+            return Generate(id, task, app, within)
+        case Completion():
+            return Complete(id, task, app, within)
+        case Embedding():
+            return Embed(id, task, app, within)
 
 
 def encode(message: Request | Reply) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.local.jobs import Admitted, Declined, Ended, Event, Said
-from gateway.local.protocol import Accepted, Done, Reason, Refused, Reply, Text
+from gateway.local.jobs import Admitted, Declined, Ended, Event, Found, Said
+from gateway.local.protocol import Accepted, Done, Reason, Refused, Reply, Text, Vectors
 
 Key: TypeAlias = tuple[int, int]
 """Connection and the client's id of the request. The batcher's keys have the choice behind them."""
@@ -15,10 +15,13 @@ Key: TypeAlias = tuple[int, int]
 
 @dataclass(slots=True)
 class _Open:
-    """A request whose choices are not all at their ends."""
+    """A request whose choices are not all at their ends; ``each`` of them have a prompt in common,
+    and ``counted`` are the numbers of the prompts that have a slot.
+    """
 
     reasons: list[Reason | None]
-    accepted: bool = False
+    each: int
+    counted: set[int] = field(default_factory=set)
     prompt: int = 0
     completion: int = 0
     cached: int = 0
@@ -35,8 +38,9 @@ class Requests:
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def open(self, key: Key, choices: int) -> None:
-        self._open[key] = _Open([None] * choices)
+    def open(self, key: Key, choices: int, prompts: int) -> None:
+        """``prompts`` have so many choices between them, each as many as any other."""
+        self._open[key] = _Open([None] * choices, choices // prompts)
 
     def close(self, key: Key) -> list[Hashable]:
         """Forget a request; the batcher's keys of it, none where it is at its end already."""
@@ -53,15 +57,18 @@ class Requests:
             return None
         match event:
             case Admitted():
-                # The choices of a request share its prompt: it counts once.
-                first = not found.accepted
-                found.accepted = True
-                if first:
-                    found.prompt, found.cached = event.prompt_tokens, event.cached
+                first = not found.counted
+                if choice // found.each not in found.counted:
+                    # The choices of a prompt share it: it counts once.
+                    found.counted.add(choice // found.each)
+                    found.prompt += event.prompt_tokens
+                    found.cached += event.cached
                 return Accepted(key[1], event.prompt_tokens, event.cached) if first else None
             case Said():
                 piece = event.piece
                 return Text(key[1], piece.text, piece.kind, choice, event.scores)
+            case Found():
+                return Vectors(key[1], event.vectors)
             case Ended():
                 found.reasons[choice] = event.reason
                 found.completion += event.completion_tokens

@@ -8,18 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.domain.local_model import Pooling
 from gateway.errors import ModelFileError
 from gateway.local.batch import Chunk, NoRoom
 from gateway.local.native import DecodeFailed, llama
 
 BATCH = 512
 """Tokens of one ``llama_decode`` at most."""
+POOLINGS = {
+    llama.LLAMA_POOLING_TYPE_MEAN: Pooling.MEAN,
+    llama.LLAMA_POOLING_TYPE_CLS: Pooling.CLS,
+    llama.LLAMA_POOLING_TYPE_LAST: Pooling.LAST,
+}
 
 
 class Store:
     """llama.cpp's context: the keys and values of ``sequences`` answers, each of ``context`` tokens
     at most and with room of its own: in a room that all share, each token of one would be held
-    against the tokens of all. Raises ModelFileError where there is no memory for it.
+    against the tokens of all. ``causal`` says that a token sees only what stands before it,
+    ``pooling`` how the file wants embeddings. Raises ModelFileError where there is no memory for
+    it.
     """
 
     def __init__(self, model: Any, *, context: int, sequences: int, threads: int) -> None:
@@ -41,6 +49,8 @@ class Store:
                 "there may be too little memory: lower `context` or `slots`"
             )
         self._memory = llama.llama_get_memory(self.handle)
+        self.causal = bool(self._memory) and bool(llama.llama_get_causal_attn(self.handle))
+        self.pooling = POOLINGS.get(int(llama.llama_pooling_type(self.handle)))
         self._tokens = llama.llama_batch_init(BATCH, 0, 1)
 
     def logits(self, row: int) -> NDArray[np.float32]:

@@ -337,6 +337,7 @@ class Supervisor:
             queue=model.queue,
             threads=model.threads or len(os.sched_getaffinity(0)),
             gpu_layers=model.gpu_layers,
+            pooling=model.manifest.pooling,
             listener=keeper.listener.fileno(),
             parent=os.getpid(),
             memory=LENIENCE * keeper.size + SPARE,

@@ -19,21 +19,24 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import structlog
 
-from gateway.domain.call import Chat, Message, Sampling
 from gateway.errors import StartupError
 from gateway.local.batch import Batcher
 from gateway.local.decoding import Decoding, in_thread
+from gateway.local.embed import Embedder
 from gateway.local.isolation import drop_network, limit, refuse_calls, stand_back
-from gateway.local.jobs import Declined, Event, Job
+from gateway.local.jobs import Declined, Event
 from gateway.local.outlet import Outlet, call
-from gateway.local.prepare import Preparer
 from gateway.local.protocol import (
     Cancel,
+    Complete,
+    Count,
+    Counted,
+    Embed,
     Generate,
     Hello,
     Ping,
@@ -42,10 +45,12 @@ from gateway.local.protocol import (
     Reply,
     Request,
     Retire,
+    Work,
     encode,
     request_decoder,
 )
 from gateway.local.requests import Key, Requests, refused
+from gateway.local.tasks import Prepared, Tasks
 from gateway.local.template import TemplateFault
 from gateway.local.worker_config import WorkerConfig
 
@@ -55,13 +60,16 @@ if TYPE_CHECKING:
 READ = 1 << 16
 NICENESS = 5
 
+Outcome: TypeAlias = Prepared | int | Declined
+"""What preparing a request has come to: work, a number of tokens, or a refusal."""
+
 
 class Worker:
     """The sockets' side: connections, their requests, and the way of events back to them."""
 
     def __init__(self, config: WorkerConfig, model: LlamaModel) -> None:
         self._config = config
-        self._preparer = Preparer(model, config.context)
+        self._tasks = Tasks(model, config.context)
         self._outlets: dict[int, Outlet] = {}
         self._requests = Requests()
         self._connections = 0
@@ -70,19 +78,23 @@ class Worker:
         self._prepare = ThreadPoolExecutor(1, thread_name_prefix="prepare")
         self._loop = asyncio.get_running_loop()
         self._clients: set[asyncio.Task[None]] = set()
-        self._decoding = Decoding(Batcher(model, config.queue, time.monotonic), self._deliver)
+        self._decoding = Decoding(
+            Batcher(model, config.queue, time.monotonic),
+            Embedder(model.encoder, config.queue, time.monotonic),
+            self._deliver,
+        )
 
     async def run(self, listener: socket.socket, warm: Callable[[], None]) -> None:
-        """Generate a token, so that the first request does not pay for what is done once; call
+        """Do something small, so that the first request does not pay for what is done once; call
         ``warm``; then serve until the process ends. Raises what ended the decoding.
         """
-        hello = Chat((Message("user", "Hello"),), Sampling(temperature=0.0), max_tokens=1)
-        first = self._preparer.jobs((0, 0), hello)
-        if isinstance(first, Declined):
-            raise StartupError(first.message)
+        prepared = self._tasks.first()
+        if isinstance(prepared, Declined):
+            raise StartupError(prepared.message)
+        first = prepared.jobs[0]
         warmed = asyncio.Event()
         decoding = asyncio.create_task(
-            in_thread(lambda: self._decoding.run(first[0], lambda: call(self._loop, warmed.set)))
+            in_thread(lambda: self._decoding.run(first, lambda: call(self._loop, warmed.set)))
         )
         waiting = asyncio.create_task(warmed.wait())
         await asyncio.wait((decoding, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -110,7 +122,8 @@ class Worker:
         connection = self._connections
         outlet = self._outlets[connection] = Outlet(client, self._loop)
         config = self._config
-        self._send(connection, Hello(config.name, config.context, config.slots, os.getpid()))
+        able = tuple(sorted(self._tasks.capabilities))
+        self._send(connection, Hello(config.name, config.context, config.slots, os.getpid(), able))
         decoder = request_decoder()
         try:
             while data := await self._loop.sock_recv(client, READ):
@@ -127,11 +140,11 @@ class Worker:
 
     def _handle(self, connection: int, request: Request) -> None:
         match request:
-            case Generate():
+            case Generate() | Complete() | Embed() | Count():
                 self._asked += 1
                 key = (connection, request.id)
                 self._preparing.add(key)
-                self._prepare.submit(self._jobs, key, request).add_done_callback(
+                self._prepare.submit(self._look_at, key, request).add_done_callback(
                     lambda done: call(self._loop, self._prepared, key, _outcome(key, done))
                 )
             case Cancel():
@@ -147,23 +160,28 @@ class Worker:
         for one in self._requests.close(key):
             self._decoding.cancel(one)
 
-    def _jobs(self, key: Key, request: Generate) -> list[Job] | Declined:
+    def _look_at(self, key: Key, request: Work | Count) -> Outcome:
         """In the thread for prompts: a long one must not stall those who generate."""
         if key not in self._preparing:
             return Declined(key, RefusalKind.FAULT, "cancelled")
+        if isinstance(request, Count):
+            return self._tasks.count(key, request.work.task)
         until = math.inf if request.within is None else time.monotonic() + request.within
-        return self._preparer.jobs(key, request.chat, app=request.app, until=until)
+        return self._tasks.prepare(key, request.task, app=request.app, until=until)
 
-    def _prepared(self, key: Key, outcome: list[Job] | Declined) -> None:
+    def _prepared(self, key: Key, outcome: Outcome) -> None:
         if key not in self._preparing:
             return
         self._preparing.discard(key)
-        if isinstance(outcome, Declined):
-            self._send(key[0], refused(key[1], outcome))
-            return
-        self._requests.open(key, len(outcome))
-        for job in outcome:
-            self._decoding.submit(job)
+        match outcome:
+            case Declined():
+                self._send(key[0], refused(key[1], outcome))
+            case int():
+                self._send(key[0], Counted(key[1], outcome))
+            case Prepared():
+                self._requests.open(key, len(outcome.jobs), outcome.prompts)
+                for job in outcome.jobs:
+                    self._decoding.submit(job)
 
     def _deliver(self, events: list[Event]) -> None:
         """In the thread that computes: all that a client is told of one step goes out at once."""
@@ -185,7 +203,7 @@ class Worker:
             outlet.send(encode(reply))
 
 
-def _outcome(key: Key, done: Future[list[Job] | Declined]) -> list[Job] | Declined:
+def _outcome(key: Key, done: Future[Outcome]) -> Outcome:
     """Whatever preparing came to: an exception there must not leave its client waiting."""
     error = done.exception()
     if error is None:
@@ -216,6 +234,7 @@ async def _work(config: WorkerConfig) -> None:
         slots=config.slots,
         threads=config.threads,
         gpu_layers=config.gpu_layers,
+        pooling=config.pooling,
     )
     worker = Worker(config, model)
     await worker.run(

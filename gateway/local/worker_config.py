@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.domain.local_model import Pooling
+
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """``listener`` is a descriptor, ``parent`` a process id, ``memory`` the bytes that the process
-    may have beside its mapped file. The rest as in ``LocalModel``.
+    may have beside its mapped file. The rest as in ``LocalModel`` and ``Manifest``.
     """
 
     name: str
@@ -17,6 +19,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     queue: int
     threads: int
     gpu_layers: int | None
+    pooling: Pooling | None
     listener: int
     parent: int
     memory: int

@@ -105,7 +105,7 @@ async def _one(backend: Backend, target: Target, id: str, prompt: int, answer: i
         model=target.model,
         stream=True,
         body=body,
-        chat=chat,
+        task=chat,
         received=now,
         deadline=now + 600,
     )

@@ -75,6 +75,7 @@ _BEFORE: dict[FailureKind, Reaction] = {
     FailureKind.VENDOR_BLOCKED: Reaction(Move.NEXT, Mark.BLOCKED),
     FailureKind.REQUEST_FAULT: Reaction(Move.HAND_BACK, Mark.NOTHING),
     FailureKind.CONTEXT_OVERFLOW: Reaction(Move.NEXT_OR_FAULT, Mark.NOTHING),
+    FailureKind.INCAPABLE: Reaction(Move.NEXT_OR_FAULT, Mark.NOTHING),
     FailureKind.STALE_CONNECTION: _UNCOUNTED,
     FailureKind.EGRESS_REFUSED: _UNCOUNTED,
     FailureKind.ANSWERED_BY_DENIED: _COUNTED,

@@ -50,7 +50,9 @@ def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float) -> Gate
             last.message, status=last.status or 400, code=last.code, param=last.param
         )
     if reaction.move is Move.NEXT_OR_FAULT:
-        return ContextOverflow(last.message, param="messages")
+        if last.kind is FailureKind.INCAPABLE:
+            return CapabilityMissing(last.message, param=last.param)
+        return ContextOverflow(last.message, param=last.param or "messages")
     listing = "; ".join(f"{s.target.id}: {f.kind}" for s, f in failures)
     if last.kind is FailureKind.BUSY:
         return Unavailable(

@@ -119,7 +119,7 @@ class House:
             "model": "gpt",
             "stream": stream,
             "body": b"",
-            "chat": Chat(()),
+            "task": Chat(()),
             "received": now,
             "deadline": now + 60,
         }
@@ -211,6 +211,15 @@ ERRORS = [
         {},
         Unavailable,
     ),
+    (
+        {
+            "openai": failed(FailureKind.INCAPABLE, param="suffix"),
+            "mistral": failed(FailureKind.INCAPABLE, param="suffix"),
+        },
+        ALLOW_ALL,
+        {},
+        CapabilityMissing,
+    ),
 ]
 
 
@@ -226,6 +235,14 @@ async def test_where_nothing_serves_the_error_says_why(
     with pytest.raises(error) as caught:
         await house.ask(**fields)
     assert house.audit.records[0].outcome == (caught.value.code or caught.value.type)
+
+
+async def test_what_one_model_cannot_do_another_may() -> None:
+    """It says nothing of the request: the next target is asked, and serves."""
+    house = House(Scripted(openai=failed(FailureKind.INCAPABLE)))
+    serving = (await house.ask())[0]
+    assert isinstance(serving, Serving)
+    assert (serving.target, serving.failover) == (SECOND, "incapable")
 
 
 async def test_a_vendors_own_verdict_is_not_tried_elsewhere() -> None:

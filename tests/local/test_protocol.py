@@ -6,6 +6,8 @@ import pytest
 
 from gateway.domain.call import (
     Chat,
+    Completion,
+    Embedding,
     Message,
     Sampling,
     Shape,
@@ -15,11 +17,16 @@ from gateway.domain.call import (
     Tools,
 )
 from gateway.domain.events import Likely, Scored
+from gateway.domain.target import Capability
 from gateway.local.protocol import (
     MAX_FRAME,
     Accepted,
     Cancel,
+    Complete,
+    Count,
+    Counted,
     Done,
+    Embed,
     Generate,
     Hello,
     Ping,
@@ -31,6 +38,7 @@ from gateway.local.protocol import (
     Reply,
     Request,
     Text,
+    Vectors,
     encode,
     reply_decoder,
     request_decoder,
@@ -51,16 +59,24 @@ REQUESTS: list[Request] = [
         app="t/a",
         within=2.5,
     ),
+    Complete(
+        2, Completion(("a", (1, 2)), "b", echo=True, shape=Shape(ShapeKind.CHOICE, "[]"), choices=2)
+    ),
+    Embed(3, Embedding(("a", (1, 2)), 64), "t/a", 2.5),
+    Count(Generate(4, Chat((Message("user", "a"),)))),
+    Count(Complete(5, Completion(((7,),)))),
     Cancel(1),
     Ping(),
 ]
 REPLIES: list[Reply] = [
-    Hello("smollm2", 4096, 8, 77),
+    Hello("smollm2", 4096, 8, 77, (Capability.EMBEDDINGS,)),
     Accepted(1, 30),
     Text(1, "é"),
     Text(1, "f", PieceKind.CALL, 2),
     Text(1, "x", scores=(Scored(b"x", -0.5, (Likely(b"x", -0.5),)),)),
     Done(1, (Reason.LENGTH, Reason.STOP), 30, 5),
+    Vectors(3, (b"\x00\x01", b"\xff")),
+    Counted(4, 17),
     Refused(2, RefusalKind.BUSY, "full", 2.5),
     Pong(3, 8, 120.5),
 ]

@@ -27,6 +27,7 @@ ROWS = [
     (FailureKind.VENDOR_BLOCKED, Move.NEXT, Mark.BLOCKED),
     (FailureKind.REQUEST_FAULT, Move.HAND_BACK, Mark.NOTHING),
     (FailureKind.CONTEXT_OVERFLOW, Move.NEXT_OR_FAULT, Mark.NOTHING),
+    (FailureKind.INCAPABLE, Move.NEXT_OR_FAULT, Mark.NOTHING),
     (FailureKind.STALE_CONNECTION, Move.NEXT, Mark.NOTHING),
     (FailureKind.BUSY, Move.NEXT, Mark.NOTHING),
 ]

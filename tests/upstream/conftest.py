@@ -48,7 +48,7 @@ class Bench:
             model="gpt-4o",
             stream=stream,
             body=json.dumps(body).encode(),
-            chat=Chat(()),
+            task=Chat(()),
             received=now,
             deadline=now + 30,
         )

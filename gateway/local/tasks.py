@@ -1,0 +1,151 @@
+"""From any request to what is computed for it. Belongs to the thread that prepares prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.call import Chat, Completion, Embedding, Message, Sampling, Task
+from gateway.domain.local_model import Pooling
+from gateway.domain.target import Capability
+from gateway.local.complete import Completions, PlainTokens, PromptFault, at_least, plain
+from gateway.local.jobs import Declined, EmbedJob, Job
+from gateway.local.prepare import Preparer
+from gateway.local.protocol import RefusalKind
+from gateway.local.template import TemplateFault
+
+HELLO = Chat((Message("user", "Hello"),), Sampling(temperature=0.0), max_tokens=1)
+
+
+class ModelTokens(PlainTokens, Protocol):
+    """What must be known of a model beside. ``pooling`` is ``None`` for one that has no vectors;
+    what is ``longest_text`` and ``width`` is with ``LlamaModel``.
+    """
+
+    generates: bool
+    pooling: Pooling | None
+    width: int
+    longest_text: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be computed for a request; its jobs have so many prompts between them."""
+
+    jobs: Sequence[Job | EmbedJob]
+    prompts: int = 1
+
+
+class Tasks:
+    """For one model with ``context`` tokens for each answer. Raises TemplateFault where the model's
+    template does not parse.
+    """
+
+    def __init__(self, model: ModelTokens, context: int) -> None:
+        self._model = model
+        self._chats: Preparer | None = None
+        self._completions: Completions | None = None
+        if model.generates:
+            self._chats = Preparer(model, context)
+            self._completions = Completions(model, context, self._chats.guides)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What not every model can do, and this one can."""
+        found = set()
+        if self._model.pooling is not None:
+            found.add(Capability.EMBEDDINGS)
+        if self._model.generates and self._model.infill is not None:
+            found.add(Capability.INFILL)
+        return frozenset(found)
+
+    def first(self) -> Prepared | Declined:
+        """Something small to do, for a model that has done nothing yet."""
+        return self.prepare((0, 0), HELLO if self._model.generates else Embedding(("Hello",)))
+
+    def prepare(
+        self, key: tuple[int, int], task: Task, *, app: str = "", until: float = math.inf
+    ) -> Prepared | Declined:
+        """The jobs of a task; their keys have a number behind ``key``. Or why there are none."""
+        prompts = 1
+        jobs: Sequence[Job | EmbedJob] | Declined
+        match task:
+            case Chat() if self._chats is not None:
+                jobs = self._chats.jobs(key, task, app=app, until=until)
+            case Completion() if self._completions is not None:
+                jobs = self._completions.jobs(key, task, app=app, until=until)
+                prompts = len(task.prompts)
+            case Embedding():
+                jobs = self._embedding(key, task, app, until)
+            case _:
+                return _generates_nothing(key)
+        return jobs if isinstance(jobs, Declined) else Prepared(jobs, prompts)
+
+    def count(self, key: tuple[int, int], task: Task) -> int | Declined:
+        """How many tokens a task's prompts have together; or why nobody can say. Of a prompt that
+        is too long for the model it is known that it has no fewer.
+        """
+        try:
+            match task:
+                case Chat() if self._chats is not None:
+                    return self._chats.count(task)
+                case Completion() if self._completions is not None:
+                    return self._completions.count(task)
+                case Embedding():
+                    return sum(self._size(index, task) for index in range(len(task.inputs)))
+                case _:
+                    return _generates_nothing(key)
+        except TemplateFault as fault:
+            return Declined(key, RefusalKind.REQUEST, str(fault), param="messages")
+        except PromptFault as fault:
+            return fault.declined(key)
+
+    def _size(self, index: int, task: Embedding) -> int:
+        size = at_least(self._model, task.inputs[index])
+        if size > self._model.longest_text:
+            return size
+        return len(plain(self._model, task.inputs[index], "input"))
+
+    def _embedding(
+        self, key: tuple[int, int], task: Embedding, app: str, until: float
+    ) -> list[EmbedJob] | Declined:
+        model = self._model
+        if model.pooling is None:
+            message = (
+                "this model has no embeddings: its file does not say how the vectors of tokens "
+                "become one. `pooling` in its manifest would"
+            )
+            return Declined(key, RefusalKind.INCAPABLE, message, param=Capability.EMBEDDINGS)
+        wanted = task.dimensions
+        if wanted is not None and not 0 < wanted <= model.width:
+            message = f"this model's vectors have {model.width} dimensions, {wanted} were asked for"
+            return Declined(key, RefusalKind.REQUEST, message, param="dimensions")
+        try:
+            inputs = tuple(self._input(index, task) for index in range(len(task.inputs)))
+        except PromptFault as fault:
+            return fault.declined(key)
+        return [EmbedJob((*key, 0), inputs, wanted, app, until)]
+
+    def _input(self, index: int, task: Embedding) -> list[int]:
+        """Raises PromptFault where there is no vector of it."""
+        longest = self._model.longest_text
+        size = at_least(self._model, task.inputs[index])
+        said = f"at least {size}"
+        tokens: list[int] = []
+        if size <= longest:
+            tokens = plain(self._model, task.inputs[index], "input")
+            size = len(tokens)
+            said = str(size)
+        if size > longest:
+            message = f"input {index} has {said} tokens, but this model takes {longest} at most"
+            raise PromptFault(RefusalKind.CONTEXT_OVERFLOW, message, "input")
+        if not tokens:
+            raise PromptFault(RefusalKind.REQUEST, f"input {index} is empty", "input")
+        return tokens
+
+
+def _generates_nothing(key: tuple[int, int]) -> Declined:
+    message = "this model generates no text: it is one for embeddings"
+    return Declined(key, RefusalKind.INCAPABLE, message, param="model")
