@@ -40,7 +40,7 @@ class LlamaModel:
         gpu_layers: int | None,
         pooling: Pooling | None = None,
     ) -> None:
-        self._log = silence()
+        silence()
         llama.llama_backend_init()
         params = llama.llama_model_default_params()
         params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers

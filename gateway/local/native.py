@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import cache
 
 import llama_cpp.llama_cpp as llama
 
@@ -22,9 +23,10 @@ class DecodeFailed(Exception):
     """llama.cpp's state is no longer known; the process must go."""
 
 
+@cache
 def silence() -> object:
-    """Let llama.cpp log nothing but errors, to standard error. Keep what is returned alive for as
-    long as the library is used.
+    """Let llama.cpp log nothing but errors, to standard error. What is returned must live for as
+    long as the library is used, so it is made once.
     """
     loud = False
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.call import Chat, Completion, Embedding, Message, Sampling, Task
+from gateway.domain.call import Chat, Completion, Embedding, Message, Prompt, Sampling, Task
 from gateway.domain.local_model import Pooling
 from gateway.domain.target import Capability
 from gateway.local.complete import Completions, PlainTokens, PromptFault, at_least, plain
@@ -94,7 +94,7 @@ class Tasks:
                 case Completion() if self._completions is not None:
                     return self._completions.count(task)
                 case Embedding():
-                    return sum(self._size(index, task) for index in range(len(task.inputs)))
+                    return sum(map(self._size, task.inputs))
                 case _:
                     return _generates_nothing(key)
         except TemplateFault as fault:
@@ -102,11 +102,15 @@ class Tasks:
         except PromptFault as fault:
             return fault.declined(key)
 
-    def _size(self, index: int, task: Embedding) -> int:
-        size = at_least(self._model, task.inputs[index])
-        if size > self._model.longest_text:
-            return size
-        return len(plain(self._model, task.inputs[index], "input"))
+    def _size(self, input: Prompt) -> int:
+        size = self._at_least(input)
+        return size if size > self._model.longest_text else len(plain(self._model, input, "input"))
+
+    def _at_least(self, input: Prompt) -> int:
+        # The vocabularies of encoders drop blanks, and make one token of a word that they do not
+        # know, however long it is; and they are fast.
+        bounded = self._model.generates or not isinstance(input, str)
+        return at_least(self._model, input) if bounded else 0
 
     def _embedding(
         self, key: tuple[int, int], task: Embedding, app: str, until: float
@@ -123,27 +127,27 @@ class Tasks:
             message = f"this model's vectors have {model.width} dimensions, {wanted} were asked for"
             return Declined(key, RefusalKind.REQUEST, message, param="dimensions")
         try:
-            inputs = tuple(self._input(index, task) for index in range(len(task.inputs)))
+            inputs = tuple(self._input(*numbered) for numbered in enumerate(task.inputs))
         except PromptFault as fault:
             return fault.declined(key)
         return [EmbedJob((*key, 0), inputs, wanted, app, until)]
 
-    def _input(self, index: int, task: Embedding) -> list[int]:
+    def _input(self, number: int, input: Prompt) -> list[int]:
         """Raises PromptFault where there is no vector of it."""
         longest = self._model.longest_text
-        size = at_least(self._model, task.inputs[index])
-        said = f"at least {size}"
-        tokens: list[int] = []
-        if size <= longest:
-            tokens = plain(self._model, task.inputs[index], "input")
-            size = len(tokens)
-            said = str(size)
-        if size > longest:
-            message = f"input {index} has {said} tokens, but this model takes {longest} at most"
-            raise PromptFault(RefusalKind.CONTEXT_OVERFLOW, message, "input")
+        if (size := self._at_least(input)) > longest:
+            raise _too_long(number, f"at least {size}", longest)
+        tokens = plain(self._model, input, "input")
+        if len(tokens) > longest:
+            raise _too_long(number, str(len(tokens)), longest)
         if not tokens:
-            raise PromptFault(RefusalKind.REQUEST, f"input {index} is empty", "input")
+            raise PromptFault(RefusalKind.REQUEST, f"input {number} is empty", "input")
         return tokens
+
+
+def _too_long(number: int, size: str, longest: int) -> PromptFault:
+    message = f"input {number} has {size} tokens, but this model takes {longest} at most"
+    return PromptFault(RefusalKind.CONTEXT_OVERFLOW, message, "input")
 
 
 def _generates_nothing(key: tuple[int, int]) -> Declined:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.call import Call, Chat, Dialect, Message, Sampling
-from gateway.domain.local_model import LocalModel, Manifest
+from gateway.domain.local_model import LocalModel, Manifest, Pooling
 from gateway.local.client import LocalBackend
 from tests.local.gguf_files import real_model
 from tests.local.running import SHA256, MakeCall, Running
@@ -37,6 +37,7 @@ def model(gguf: Path) -> LocalModel:
         model="smollm2-135m-instruct",
         licence="Apache-2.0",
         context=8192,
+        pooling=Pooling.MEAN,
     )
     return LocalModel("smollm2", manifest, context=512, slots=8, queue=16, gpu_layers=0, threads=2)
 

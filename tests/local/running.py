@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.domain.call import Call
+from gateway.domain.call import Call, Dialect, Task
+from gateway.domain.decision import Labels
 from gateway.domain.events import Event
 from gateway.domain.identity import Identity, Locality
 from gateway.domain.local_model import LocalModel
@@ -52,6 +54,13 @@ class Running:
 
     def _do(self, work: Coroutine[None, None, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(90)
+
+
+def asking(task: Task, app: str = "app") -> Call:
+    """A call for any task."""
+    now = time.monotonic()
+    labels = Labels(app=app)
+    return Call("r", Dialect.OPENAI, "m", False, b"", task, now, now + 60, labels=labels)
 
 
 async def collect(backend: LocalBackend, call: Call) -> list[Event]:
