@@ -11,7 +11,7 @@ from gateway.domain.target import Capability
 from gateway.local.formats import HERMES
 from gateway.local.grammar import Frame, GrammarFault, grammar
 from gateway.local.guide import Guide, Guides
-from gateway.local.jobs import Declined, Job, overflow
+from gateway.local.jobs import Declined, Job, too_long
 from gateway.local.prepare import Tokens, least, shape_param
 from gateway.local.protocol import RefusalKind
 from gateway.local.shield import Segment
@@ -85,11 +85,7 @@ class Completions:
             return Declined(key, RefusalKind.INCAPABLE, message, param="echo")
         try:
             guide = self._guide(task)
-            prompts = []
-            for prompt in task.prompts:
-                if (size := self._least(task, prompt)) >= self._context:
-                    return overflow(key, f"at least {size}", self._context, "prompt")
-                prompts.append(self._tokens(task, prompt))
+            prompts = [self._fitting(task, prompt) for prompt in task.prompts]
         except GrammarFault as fault:
             return Declined(key, RefusalKind.REQUEST, str(fault), param=fault.param)
         except PromptFault as fault:
@@ -123,6 +119,19 @@ class Completions:
             size if size >= self._context else len(self._tokens(task, prompt))
             for prompt, size in zip(task.prompts, sizes, strict=True)
         )
+
+    def _fitting(self, task: Completion, prompt: Prompt) -> list[int]:
+        """The tokens of a prompt. Raises PromptFault where there is no room for an answer to it."""
+        if (size := self._least(task, prompt)) >= self._context:
+            raise self._too_long(f"at least {size}")
+        tokens = self._tokens(task, prompt)
+        if len(tokens) >= self._context:
+            raise self._too_long(str(len(tokens)))
+        return tokens
+
+    def _too_long(self, size: str) -> PromptFault:
+        message = too_long(size, self._context)
+        return PromptFault(RefusalKind.CONTEXT_OVERFLOW, message, "prompt")
 
     def _least(self, task: Completion, prompt: Prompt) -> int:
         return at_least(self._model, prompt) + least(self._model, task.suffix or "")

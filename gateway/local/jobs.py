@@ -101,10 +101,14 @@ class Declined:
 Event: TypeAlias = Admitted | Said | Found | Ended | Declined
 
 
-def overflow(key: Hashable, size: str, context: int, param: str | None = None) -> Declined:
+def overflow(key: Hashable, size: str, context: int) -> Declined:
     """``size`` says how many tokens the prompt has."""
-    message = (
+    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, too_long(size, context))
+
+
+def too_long(size: str, context: int) -> str:
+    """What is said of a prompt of that size."""
+    return (
         f"the prompt has {size} tokens, but this model's context is {context} tokens and must "
         "hold the answer too"
     )
-    return Declined(key, RefusalKind.CONTEXT_OVERFLOW, message, param=param)
