@@ -160,7 +160,14 @@ class Completions:
         return b"".join(map(self._model.name, prompt)).decode("utf-8", "replace")
 
 
-def fill_in(model: Tokens, marks: Infill, prefix: list[int], suffix: str) -> list[int]:
+class Tokenizer(Protocol):
+    """How a model makes tokens of texts."""
+
+    def tokenize(self, prompt: list[Segment]) -> list[int]: ...
+    def encode(self, text: str) -> list[int]: ...
+
+
+def fill_in(model: Tokenizer, marks: Infill, prefix: list[int], suffix: str) -> list[int]:
     """A text's beginning and its end, then the mark behind which the model writes the middle. What
     marks the beginning of all texts stays in front of everything.
     """

@@ -85,6 +85,10 @@ def needs(header: GgufHeader, context: int, slots: int) -> Needs:
     working = (
         4 * (UBATCH * (8 * embedding + 3 * forward) + slots * vocabulary) + 2 * tokens * UBATCH
     )
+    if header.metadata.get(f"{header.architecture}.attention.causal") is False:
+        # An encoder keeps nothing, and takes a text whole: llama.cpp has room for logits of it all.
+        stores = [0] * count
+        working += 4 * context * vocabulary
     return Needs(tuple(layers), tuple(stores), rest, working)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config.manifests import load_manifest, local_models
 from gateway.config.settings import load_settings
+from gateway.domain.local_model import Pooling
 from gateway.errors import DocumentError, ModelFileError
 
 ROOT = Path(__file__).parents[2]
@@ -105,3 +106,11 @@ def test_a_manifest_that_is_not_there_gets_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(MANIFEST)
     with pytest.raises(ModelFileError, match=r"no manifest .*tinny\.yaml; did you mean 'tiny'"):
         load_manifest(tmp_path, "tinny")
+
+
+def test_a_manifest_may_say_how_a_model_pools(tmp_path: Path) -> None:
+    """One of three words, and nothing where the file is to say it."""
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    for line, pooling in (("", None), ("pooling: cls\n", Pooling.CLS)):
+        (tmp_path / "tiny.yaml").write_text(MANIFEST + line)
+        assert load_manifest(tmp_path, "tiny").pooling is pooling

@@ -19,10 +19,11 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.local.client import LocalBackend
-from gateway.local.complete import Infill
+from gateway.local.complete import Infill, fill_in
 from gateway.local.jobs import Declined, Job
 from gateway.local.llama import LlamaModel
 from gateway.local.protocol import RefusalKind
+from gateway.local.shield import Segment
 from gateway.local.tasks import Tasks
 from tests.local.running import asking, collect
 
@@ -157,6 +158,30 @@ def test_a_number_that_is_no_token_is_refused(
     assert isinstance(declined, Declined)
     assert (declined.kind, declined.param) == (RefusalKind.REQUEST, "prompt")
     assert f"{wrong} is no token of this model: its vocabulary has 49152" in declined.message
+
+
+class Letters:
+    """A vocabulary whose tokens are characters, and 1 the mark of a beginning."""
+
+    def tokenize(self, prompt: list[Segment]) -> list[int]:
+        return [1, *(ord(letter) for segment in prompt for letter in segment.text)]
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+@pytest.mark.parametrize("begins", [[1], []])
+def test_the_mark_of_a_beginning_stays_in_front(begins: list[int]) -> None:
+    """Of a text that has one; token ids are taken as they are."""
+    prompt = [*begins, ord("a")]
+    assert fill_in(Letters(), Infill(2, 3, 4), prompt, "b") == [
+        *begins,
+        2,
+        ord("a"),
+        3,
+        ord("b"),
+        4,
+    ]
 
 
 def test_a_text_to_be_filled_in(loaded: LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.local.fit import BASE, Needs, largest, needs, place
 from gateway.local.gguf import read_header
+from tests.local import tiny_bert
 from tests.local.gguf_files import small_model
 
 MB = 1 << 20
@@ -32,6 +33,15 @@ def test_layers_may_differ(tmp_path: Path) -> None:
     assert wanted.stores == (200 * 2 * 32 * 2, 200 * 2 * 32 * 2, 0)
     assert wanted.layers == (64 * 32 * 4,) * 3
     assert wanted.rest == 64 * 100 * 4
+
+
+def test_an_encoder_keeps_nothing_and_takes_a_text_whole(tmp_path: Path) -> None:
+    """More slots are nothing to it, and a longer context is."""
+    (tmp_path / "m.gguf").write_bytes(tiny_bert.tiny_bert())
+    header = read_header(tmp_path / "m.gguf")
+    short, long = needs(header, 64, 1), needs(header, 512, 1)
+    assert short.stores == long.stores == (0, 0)
+    assert long.working - short.working >= 4 * (512 - 64) * len(tiny_bert.vocabulary())
 
 
 NEEDS = Needs(layers=(10 * MB,) * 4, stores=(5 * MB,) * 4, rest=20 * MB, working=8 * MB)
