@@ -256,7 +256,7 @@ class Batcher:
 
     def _may_begin(self, job: Job) -> bool:
         """Not without a place, nor while another computes a long beginning of the same prompt."""
-        if not self._slots.free:
+        if not self._slots.free or (job.suspect and self._tries_suspect()):
             return False
         if job.repeatable:
             return sum(s.job.repeatable for s in self._active.values()) < ALONE
@@ -266,6 +266,10 @@ class Batcher:
             for sequence in self._active.values()
             if sequence.next is None and not sequence.job.repeatable
         )
+
+    def _tries_suspect(self) -> bool:
+        """Whether one is at work of which it is not known yet that it ends no worker."""
+        return any(s.job.suspect and s.next is None for s in self._active.values())
 
     def _gather(self) -> None:
         """Those that are computed together are to be neighbours."""

@@ -9,9 +9,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TypeAlias
-
-import structlog
 
 from gateway.domain.call import Call, Chat, Task
 from gateway.domain.events import (
@@ -29,40 +26,31 @@ from gateway.domain.events import (
 )
 from gateway.domain.target import Capability, Target
 from gateway.errors import CapabilityMissing, ContextOverflow, InvalidRequest, Unavailable
+from gateway.local.link import Answer, Link
 from gateway.local.protocol import (
     Accepted,
-    Cancel,
     Count,
     Counted,
     Done,
-    Hello,
-    Pong,
     ProtocolError,
     Reason,
     RefusalKind,
     Refused,
-    Reply,
     Text,
     Vectors,
-    Work,
-    encode,
-    reply_decoder,
     work,
 )
 from gateway.local.reader import PieceKind
+from gateway.local.suspects import REMEMBERED
 
-READ = 1 << 16
-FIRST_DELAY = 0.05
-LONGEST_DELAY = 1.0
-"""Seconds between attempts to connect."""
 BACK_SOON = 2.0
 """Seconds: within this a lost worker of a small model is back."""
 PATIENCE = 10.0
 """Seconds that a request waits for a worker that was lost."""
 LOADING = 120.0
 """Seconds that one waits for a model that is loaded on demand, room being made for it."""
-MOST_TRIES = 2
-"""Workers that get a request: what ends one worker may well end the next."""
+MOST_TRIES = 3
+"""Workers that get a request: by then it is known whether it ends them."""
 
 CAPABILITIES = frozenset(
     {
@@ -84,114 +72,12 @@ FAILURES: Mapping[RefusalKind, FailureKind] = {
     RefusalKind.FAULT: FailureKind.SERVER_ERROR,
 }
 
-Answer: TypeAlias = Accepted | Text | Vectors | Counted | Done | Refused
 LOST = Failed(FailureKind.WORKER_LOST, "the local model's worker is not up", retry_after=BACK_SOON)
-
-
-class _Link:
-    """One model's connection, kept open; answers go to their requests' queues, ``None`` when the
-    connection is lost. ``expected`` says that a worker that is not there will be back.
-    """
-
-    def __init__(self, name: str, path: Path, *, on_demand: bool) -> None:
-        self._name = name
-        self._path = path
-        # A connection has a model loaded, so where that is done on demand there is none before.
-        self._wanted = asyncio.Event()
-        self._on_demand = on_demand
-        self._writer: asyncio.StreamWriter | None = None
-        self._answers: dict[int, asyncio.Queue[Answer | None]] = {}
-        self._last = 0
-        self.hello: Hello | None = None
-        self.up = asyncio.Event()
-        self.expected = on_demand
-
-    def open(self, request: Work | Count) -> asyncio.Queue[Answer | None] | None:
-        """Send a request; ``None`` where there is no worker. Raises ProtocolError if too large."""
-        if self._writer is None or self.hello is None or self._writer.is_closing():
-            return None
-        frame = encode(request)
-        answers: asyncio.Queue[Answer | None] = asyncio.Queue()
-        self._answers[request.id] = answers
-        self._writer.write(frame)
-        return answers
-
-    async def wait(self, seconds: float) -> bool:
-        """Whether there is a worker, at last: one that was lost is waited for."""
-        if self.expected and self.hello is None:
-            self._wanted.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self.up.wait()
-        return self.hello is not None
-
-    def next_id(self) -> int:
-        self._last += 1
-        return self._last
-
-    def close(self, id: int) -> None:
-        """The answer is of no more interest; the worker is told where it is not at its end."""
-        if self._answers.pop(id, None) is not None and self._writer is not None:
-            self._writer.write(encode(Cancel(id)))
-
-    async def keep(self) -> None:
-        """Connect, and connect again, until cancelled."""
-        delay = FIRST_DELAY
-        while True:
-            if self._on_demand:
-                await self._wanted.wait()
-            try:
-                reader, self._writer = await asyncio.open_unix_connection(self._path)
-                await self._read(reader)
-            except (OSError, ProtocolError) as error:
-                # The supervisor has taken the socket away: it has given the model up, or ends.
-                if isinstance(error, FileNotFoundError):
-                    self.expected = False
-                    self.up.set()  # nobody is to wait for it any longer
-                structlog.get_logger().debug(
-                    "local_connection_failed", model=self._name, reason=str(error)
-                )
-            finally:
-                if self.hello is not None:
-                    delay = FIRST_DELAY
-                    self._wanted.clear()
-                self._lose()
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_DELAY)
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        decoder = reply_decoder()
-        while data := await reader.read(READ):
-            for reply in decoder.feed(data):
-                self._take(reply)
-
-    def _take(self, reply: Reply) -> None:
-        match reply:
-            case Hello():
-                self.hello = reply
-                self.expected = True
-                self.up.set()
-            case Pong():
-                pass
-            case Done() | Refused() | Counted():
-                # At its end: nothing is left that could be cancelled.
-                answers = self._answers.pop(reply.id, None)
-                if answers is not None:
-                    answers.put_nowait(reply)
-            case _:
-                answers = self._answers.get(reply.id)
-                if answers is not None:
-                    answers.put_nowait(reply)
-
-    def _lose(self) -> None:
-        self.hello = None
-        self.up.clear()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        for answers in self._answers.values():
-            answers.put_nowait(None)
-        self._answers.clear()
+CONVICTED = Failed(
+    FailureKind.INCAPABLE,
+    "two workers of the local model ended while they computed this request: it is not tried again "
+    f"for {REMEMBERED / 60:.0f} minutes",
+)
 
 
 class LocalBackend:
@@ -204,13 +90,13 @@ class LocalBackend:
     ) -> None:
         self._sockets = dict(sockets)
         self._on_demand = frozenset(on_demand)
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, Link] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to connect; does not wait for any worker."""
         self._links = {
-            name: _Link(name, path, on_demand=name in self._on_demand)
+            name: Link(name, path, on_demand=name in self._on_demand)
             for name, path in self._sockets.items()
         }
         self._tasks = [asyncio.create_task(link.keep()) for link in self._links.values()]
@@ -297,15 +183,24 @@ class LocalBackend:
             if not retry:
                 return
 
-    async def _try(self, link: _Link, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    async def _try(self, link: Link, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """Ask one worker."""
         within = call.deadline - time.monotonic()
         patience = LOADING if target.model in self._on_demand else PATIENCE
         if not await link.wait(min(patience, within)):
             yield LOST
             return
-        app = f"{call.labels.team}/{call.labels.app}"
-        request = work(link.next_id(), call.task, app, call.deadline - time.monotonic())
+        now = time.monotonic()
+        if link.suspects.convicted(call.task, now):
+            yield CONVICTED
+            return
+        request = work(
+            link.next_id(),
+            call.task,
+            app=f"{call.labels.team}/{call.labels.app}",
+            within=call.deadline - now,
+            suspect=link.suspects.suspected(call.task, now),
+        )
         answer = _Answer(target.model, call)
         try:
             answers = link.open(request)

@@ -19,7 +19,8 @@ class Job:
     """One answer that is wanted, its prompt in tokens. ``key`` is the caller's and comes back in
     every event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is
     how many likely tokens are told beside each. What is said begins with ``echo``. ``app`` is who
-    asks; by ``until`` (monotonic seconds) the answer is of no more use.
+    asks; by ``until`` (monotonic seconds) the answer is of no more use; ``suspect`` as in
+    ``Generate``.
     """
 
     key: Hashable
@@ -33,6 +34,7 @@ class Job:
     echo: str = ""
     app: str = ""
     until: float = math.inf
+    suspect: bool = False
 
     @property
     def repeatable(self) -> bool:

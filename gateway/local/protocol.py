@@ -46,14 +46,15 @@ class Reason(StrEnum):
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
-    """``app`` is who asks, for a fair turn; ``within`` the seconds in which the answer is of
-    use.
+    """``app`` is who asks, for a fair turn; ``within`` the seconds in which the answer is of use.
+    Of those with ``suspect`` one at a time is begun, until it has said something.
     """
 
     id: int
     task: Chat
     app: str = ""
     within: float | None = None
+    suspect: bool = False
 
 
 class Complete(msgspec.Struct, frozen=True, tag="complete"):
@@ -63,6 +64,7 @@ class Complete(msgspec.Struct, frozen=True, tag="complete"):
     task: Completion
     app: str = ""
     within: float | None = None
+    suspect: bool = False
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
@@ -179,13 +181,15 @@ Reply: TypeAlias = Hello | Accepted | Text | Vectors | Counted | Done | Refused 
 T = TypeVar("T")
 
 
-def work(id: int, task: Task, app: str = "", within: float | None = None) -> Work:
+def work(
+    id: int, task: Task, app: str = "", within: float | None = None, *, suspect: bool = False
+) -> Work:
     """The message that asks for a task."""
     match task:
         case Chat():
-            return Generate(id, task, app, within)
+            return Generate(id, task, app, within, suspect)
         case Completion():
-            return Complete(id, task, app, within)
+            return Complete(id, task, app, within, suspect)
         case Embedding():
             return Embed(id, task, app, within)
 

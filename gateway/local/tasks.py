@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway.domain.call import Chat, Completion, Embedding, Message, Prompt, Sampling, Task
@@ -36,6 +36,11 @@ class Prepared:
 
     jobs: Sequence[Job | EmbedJob]
     prompts: int = 1
+
+    def suspected(self) -> Prepared:
+        """The same, to be begun only when no other suspect is."""
+        jobs = [replace(job, suspect=True) if isinstance(job, Job) else job for job in self.jobs]
+        return replace(self, jobs=jobs)
 
 
 class Tasks:

@@ -167,7 +167,9 @@ class Worker:
         if isinstance(request, Count):
             return self._tasks.count(key, request.work.task)
         until = math.inf if request.within is None else time.monotonic() + request.within
-        return self._tasks.prepare(key, request.task, app=request.app, until=until)
+        outcome = self._tasks.prepare(key, request.task, app=request.app, until=until)
+        suspect = isinstance(request, Generate | Complete) and request.suspect
+        return outcome.suspected() if suspect and isinstance(outcome, Prepared) else outcome
 
     def _prepared(self, key: Key, outcome: Outcome) -> None:
         if key not in self._preparing:
