@@ -26,10 +26,20 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a turn, before its character ``at``. ``url`` is a base64 data URL, as the app
+    wrote it: only who looks at the picture pays for decoding it.
+    """
+
+    url: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``. An assistant's turn
     may hold ``calls`` and the ``reasoning`` before its content; a tool's has the id of the call
-    that it answers.
+    that it answers. ``images`` are in their order in the turn.
     """
 
     role: str
@@ -38,6 +48,7 @@ class Message:
     call_id: str | None = None
     name: str | None = None
     reasoning: str | None = None
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,60 +2,31 @@
 
 Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completions``. ``top_k``,
 ``min_p``, ``repetition_penalty``, ``ignore_eos``, ``structured_outputs``, ``chat_template_kwargs``
-and ``continue_final_message`` are as in vLLM's server, ``reasoning_content`` of messages as in
-DeepSeek's API.
+and ``continue_final_message`` are as in vLLM's server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from gateway.domain.call import (
     Chat,
-    Message,
     Sampling,
     Shape,
     ShapeKind,
     Tool,
-    ToolCall,
     ToolChoice,
     Tools,
 )
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
+from gateway.wire.openai_messages import WrittenMessage, message_needs, typed_message
 
 _NULL = msgspec.Raw(b"null")
-
-
-class _Part(msgspec.Struct):
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-
-
-class _CalledFunction(msgspec.Struct):
-    name: str = ""
-    arguments: str = ""
-
-
-class _ToolCall(msgspec.Struct):
-    id: str = ""
-    type: str = "function"
-    function: _CalledFunction | None = None
-
-
-class _Message(msgspec.Struct):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[_Part] | None = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _CalledFunction | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-    reasoning_content: str | None = None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -105,7 +76,7 @@ class _Body(msgspec.Struct):
     """What the gateway must know of a request. Other parameters pass through untouched."""
 
     model: str
-    messages: list[_Message]
+    messages: list[WrittenMessage]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
@@ -234,9 +205,7 @@ def _needs(body: _Body) -> frozenset[Capability]:
 
 def _each_need(body: _Body) -> Iterator[Capability]:
     wanted = (body.tools or body.functions) and body.tool_choice != "none"
-    if wanted or any(
-        m.tool_calls or m.function_call or m.role in ("tool", "function") for m in body.messages
-    ):
+    if wanted:
         yield Capability.TOOLS
     if any(tool.type != "function" for tool in body.tools or ()) or (
         isinstance(body.tool_choice, _NamedTool) and body.tool_choice.type != "function"
@@ -258,19 +227,18 @@ def _each_need(body: _Body) -> Iterator[Capability]:
     if body.modalities and "audio" in body.modalities:
         yield Capability.AUDIO
     for message in body.messages:
-        if isinstance(message.content, list):
-            for part in message.content:
-                if part.type in ("image_url", "file"):
-                    yield Capability.IMAGES
-                elif part.type == "input_audio":
-                    yield Capability.AUDIO
+        yield from message_needs(message)
 
 
 def _chat(body: _Body) -> Chat:
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    messages = tuple(_message(message) for message in body.messages)
+    messages = tuple(map(typed_message, body.messages))
     prefill = ""
     if body.continue_final_message and messages[-1].role == "assistant":
+        if messages[-1].images:
+            raise InvalidRequest(
+                "An answer that is to be continued cannot hold images.", param="messages"
+            )
         messages, prefill = messages[:-1], messages[-1].content
     return Chat(
         messages=messages,
@@ -376,25 +344,3 @@ def _template(body: _Body) -> str:
         if body.reasoning_effort in ("none", "minimal"):
             variables.setdefault("enable_thinking", False)
     return msgspec.json.encode(variables).decode() if variables else "{}"
-
-
-def _message(message: _Message) -> Message:
-    role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
-    content = message.content
-    if isinstance(content, list):
-        content = "".join(part.text or part.refusal or "" for part in content)
-    calls = [
-        ToolCall(call.id, call.function.name, call.function.arguments)
-        for call in message.tool_calls or ()
-        if call.function is not None
-    ]
-    if message.function_call is not None:
-        calls.append(ToolCall("", message.function_call.name, message.function_call.arguments))
-    return Message(
-        role=role,
-        content=content or "",
-        calls=tuple(calls),
-        call_id=message.tool_call_id,
-        name=message.name,
-        reasoning=message.reasoning_content,
-    )

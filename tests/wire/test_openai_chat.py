@@ -70,8 +70,8 @@ NEEDS = [
     ({"logit_bias": {"1": 2}}, Capability.LOGIT_BIAS),
     ({"n": 2}, Capability.SEVERAL_CHOICES),
     (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-        Capability.IMAGES,
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]},
+        Capability.FILES,
     ),
     ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, Capability.TOOLS),
 ]

@@ -1,0 +1,128 @@
+"""The messages of a chat completion of the OpenAI dialect: their texts, calls and images.
+
+Sources as for ``gateway.wire.openai_chat``; ``reasoning_content`` is as in DeepSeek's API. An image
+by URL is not fetched, here or anywhere: only a target that does so itself can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from gateway.domain.call import Image, Message, ToolCall
+from gateway.domain.target import Capability
+from gateway.errors import InvalidRequest
+
+MEDIA_TYPES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "jpg", "gif", "bmp"))
+"""Of data URLs that any target with images takes."""
+LONGEST_HEAD = 128
+"""Characters of a data URL before its data."""
+
+
+class _ImageUrl(msgspec.Struct):
+    url: str
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: _ImageUrl | str | None = None
+
+    @property
+    def url(self) -> str:
+        """Of an image; raises InvalidRequest where there is none."""
+        url = self.image_url.url if isinstance(self.image_url, _ImageUrl) else self.image_url
+        if not url:
+            raise InvalidRequest(
+                "A part of type image_url needs 'image_url.url'.",
+                param="messages",
+                code="missing_required_parameter",
+            )
+        return url
+
+
+class _CalledFunction(msgspec.Struct):
+    name: str = ""
+    arguments: str = ""
+
+
+class _ToolCall(msgspec.Struct):
+    id: str = ""
+    type: str = "function"
+    function: _CalledFunction | None = None
+
+
+class WrittenMessage(msgspec.Struct):
+    """A message as it stands in a body."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _CalledFunction | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+
+
+def message_needs(message: WrittenMessage) -> Iterator[Capability]:
+    """What a target must be able to do to be given this message."""
+    if message.tool_calls or message.function_call or message.role in ("tool", "function"):
+        yield Capability.TOOLS
+    for part in message.content if isinstance(message.content, list) else ():
+        match part.type:
+            case "image_url":
+                yield Capability.IMAGES
+                if not part.url.startswith("data:"):
+                    yield Capability.IMAGE_URLS
+                elif not _plain(part.url):
+                    yield Capability.OTHER_IMAGES
+            case "file":
+                yield Capability.FILES
+            case "input_audio":
+                yield Capability.AUDIO
+
+
+def _plain(url: str) -> bool:
+    """Whether a data URL is of a usual type, in base64."""
+    head = url[len("data:") : LONGEST_HEAD].partition(",")[0].lower().split(";")
+    return head[0].strip() in MEDIA_TYPES and head[-1].strip() == "base64"
+
+
+def typed_message(message: WrittenMessage) -> Message:
+    """The message for targets that do not speak the dialect. Images by URL are not in it."""
+    role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
+    content, images = _content(message.content)
+    calls = [
+        ToolCall(call.id, call.function.name, call.function.arguments)
+        for call in message.tool_calls or ()
+        if call.function is not None
+    ]
+    if message.function_call is not None:
+        calls.append(ToolCall("", message.function_call.name, message.function_call.arguments))
+    return Message(
+        role=role,
+        content=content,
+        calls=tuple(calls),
+        call_id=message.tool_call_id,
+        name=message.name,
+        reasoning=message.reasoning_content,
+        images=images,
+    )
+
+
+def _content(content: str | list[_Part] | None) -> tuple[str, tuple[Image, ...]]:
+    if not isinstance(content, list):
+        return content or "", ()
+    texts: list[str] = []
+    images: list[Image] = []
+    at = 0
+    for part in content:
+        if part.type == "image_url" and part.url.startswith("data:"):
+            images.append(Image(part.url, at))
+        text = part.text or part.refusal or ""
+        texts.append(text)
+        at += len(text)
+    return "".join(texts), tuple(images)
