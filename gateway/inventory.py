@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from gateway.config.manifests import local_models
 from gateway.config.policy_files import PolicyLoader
@@ -64,19 +65,22 @@ class Inventory:
                 catalog=self.catalog,
                 source=f"models/{manifest.id}.yaml",
             )
-            return Target(LOCAL, model, identity, LOCAL_CAPABILITIES, self.local[model].context)
+            able = LOCAL_CAPABILITIES
+            if manifest.projector is not None:
+                able |= {Capability.IMAGES}
+            return Target(LOCAL, model, identity, able, self.local[model].context)
         return Target(channel, model, self._resolve(channel, model))
 
-    def check_weights(self, model: LocalModel, metadata: Mapping[str, object]) -> None:
-        """Raises ModelFileError where a GGUF file names a maker that its manifest does not: policy
-        judges by the manifest, and a ban on weights must not miss them.
+    def check_weights(self, model: LocalModel, path: Path, metadata: Mapping[str, object]) -> None:
+        """Raises ModelFileError where the GGUF file at ``path`` names a maker that its manifest
+        does not: policy judges by the manifest, and a ban on weights must not miss them.
         """
         manifest = model.manifest
         said = {manifest.developer, *manifest.lineage}
         for vendor, key in makers(metadata, self.catalog).items():
             if vendor not in said:
                 raise ModelFileError(
-                    f"local model {model.name}: the file {manifest.path.name} says "
+                    f"local model {model.name}: the file {path.name} says "
                     f"{str(metadata[key])[:80]!r} in {key}, which is {vendor}'s, but its manifest "
                     f"{manifest.id} names {', '.join(sorted(said))}: correct its developer or "
                     "lineage"

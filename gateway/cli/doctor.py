@@ -20,8 +20,8 @@ from gateway.config.settings import Settings
 from gateway.domain.local_model import LocalModel
 from gateway.errors import GatewayError
 from gateway.inventory import Inventory
+from gateway.local.files import ModelFiles, verify_model
 from gateway.local.gguf import GgufHeader
-from gateway.local.verify import verify
 from gateway.readiness.doctor import Examined, Finding, Level, examine
 from gateway.wiring import channel_keys, run_dir
 
@@ -92,7 +92,7 @@ def _examined(inventory: Inventory) -> Examined:
     settings = inventory.settings
     routes = inventory.routes(channel_keys(settings))
     missing = tuple(name for name in _ENGINE if importlib.util.find_spec(name) is None)
-    files = {name: _file(inventory, model) for name, model in inventory.local.items()}
+    files = {name: _files(inventory, model) for name, model in inventory.local.items()}
     return Examined(
         channels=settings.channels,
         keyless=routes.without_credentials,
@@ -100,9 +100,9 @@ def _examined(inventory: Inventory) -> Examined:
         local=inventory.local,
         files=files,
         refused={
-            name: _refused(header)
-            for name, header in files.items()
-            if not missing and not isinstance(header, str)
+            name: _refused(found.header)
+            for name, found in files.items()
+            if not missing and not isinstance(found, str)
         },
         missing=missing,
         free=None if running(run_dir(settings)) else free_memory(),
@@ -110,17 +110,14 @@ def _examined(inventory: Inventory) -> Examined:
     )
 
 
-def _file(inventory: Inventory, model: LocalModel) -> GgufHeader | str:
-    """A model's header, or why its file may not be served."""
-    manifest = model.manifest
+def _files(inventory: Inventory, model: LocalModel) -> ModelFiles | str:
+    """The headers of a model's files, or why it may not be served."""
     if sys.stderr.isatty():
-        click.echo(f"checking {manifest.path.name}", err=True)
+        click.echo(f"checking {model.manifest.path.name}", err=True)
     try:
-        header, _ = verify(manifest.path, manifest.sha256, inventory.settings.state.dir)
-        inventory.check_weights(model, header.metadata)
+        return verify_model(model, inventory.settings.state.dir, inventory.check_weights)
     except GatewayError as error:
         return error.message
-    return header
 
 
 def _refused(header: GgufHeader) -> dict[str, str]:

@@ -16,13 +16,14 @@ from gateway.cli.options import config_option, format_option, settings_of
 from gateway.cli.text import GB, counted
 from gateway.config.manifests import load_manifest
 from gateway.config.schema import nearest
-from gateway.domain.local_model import LocalModel
+from gateway.domain.local_model import LocalModel, Projector
 from gateway.errors import GatewayError, ModelFileError
 from gateway.inventory import Inventory
-from gateway.local.fit import Needs, Placed, largest, needs, place
+from gateway.local.files import ModelFiles, verify_model
+from gateway.local.fit import Placed, largest, needs, place
 from gateway.local.formats import thinking, tool_format
-from gateway.local.gguf import GgufHeader, read_header
-from gateway.local.verify import verify
+from gateway.local.gguf import read_header
+from gateway.local.projector import projector_type, read_projector
 from gateway.vendors.weights import makers
 
 
@@ -39,7 +40,9 @@ models.add_command(add)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """``bytes`` is the file's size; ``state`` says whether it can be used."""
+    """``bytes`` is the files' size; ``state`` says whether they can be used, ``projector`` is the
+    file by which the model sees images.
+    """
 
     name: str
     manifest: str
@@ -49,6 +52,7 @@ class Listed:
     slots: int
     bytes: int
     state: str
+    projector: str | None
 
 
 @models.command("list")
@@ -69,14 +73,18 @@ def list_(config: Path, format_: str) -> None:
         click.echo(
             f"  {line.manifest}, by {line.developer}, {line.licence}, {_size(line.bytes)}: "
             f"{line.state}\n  {line.slots} slots of {line.context} tokens"
+            + (f", images by {line.projector}" if line.projector else "")
         )
 
 
 def _listed(model: LocalModel) -> Listed:
-    manifest = model.manifest
+    manifest, projector = model.manifest, model.manifest.projector
     size = manifest.path.stat().st_size
     try:
         read_header(manifest.path)
+        if projector is not None:
+            size += projector.path.stat().st_size
+            read_projector(projector.path)
         state = "its header is whole; gateway models verify checks all of it"
     except ModelFileError as error:
         state = f"cannot be used: {error.message}"
@@ -89,6 +97,7 @@ def _listed(model: LocalModel) -> Listed:
         slots=model.slots,
         bytes=size,
         state=state,
+        projector=projector.path.name if projector is not None else None,
     )
 
 
@@ -96,7 +105,7 @@ def _listed(model: LocalModel) -> Listed:
 class Inspected:
     """What a file says of itself. ``makers`` are vendor ids and the keys that name them; ``calls``
     is the format in which the model calls functions, ``thinks`` whether it does so before
-    answering.
+    answering; ``images`` the type and file of the projector by which it sees.
     """
 
     file: str
@@ -111,6 +120,7 @@ class Inspected:
     calls: str
     thinks: bool
     system_role: bool
+    images: str | None
     bytes: int
 
 
@@ -124,8 +134,8 @@ def inspect(what: str, config: Path, format_: str) -> None:
     Example: gateway models inspect smollm2
     """
     inventory = Inventory(settings_of(config))
-    path = _path(inventory, what)
-    shown = _inspected(inventory, path, read_header(path))
+    path, projector = _files(inventory, what)
+    shown = _inspected(inventory, path, projector)
     if format_ == "json":
         click.echo(json.dumps(asdict(shown), indent=2))
         return
@@ -136,7 +146,8 @@ def inspect(what: str, config: Path, format_: str) -> None:
         click.echo(f"{key:13} {'-' if text in (None, '') else text}")
 
 
-def _inspected(inventory: Inventory, path: Path, header: GgufHeader) -> Inspected:
+def _inspected(inventory: Inventory, path: Path, projector: Projector | None) -> Inspected:
+    header = read_header(path)
     template = header.chat_template or ""
     weights: dict[str, int] = {}
     for tensor in header.tensors:
@@ -156,6 +167,11 @@ def _inspected(inventory: Inventory, path: Path, header: GgufHeader) -> Inspecte
         calls=format.name if format is not None else "described in the system message",
         thinks=thinking(template) is not None,
         system_role="system" in template or not template,
+        images=(
+            f"{projector_type(read_projector(projector.path))}, by {projector.path.name}"
+            if projector is not None
+            else projector_type(header)
+        ),
         bytes=header.size,
     )
 
@@ -172,12 +188,10 @@ def verify_(names: tuple[str, ...], config: Path) -> None:
     inventory = Inventory(settings_of(config))
     wrong = 0
     for model in _chosen(inventory, names):
-        manifest = model.manifest
+        manifest, projector = model.manifest, model.manifest.projector
         try:
-            header, _ = verify(
-                manifest.path, manifest.sha256, inventory.settings.state.dir, anew=True
-            )
-            inventory.check_weights(model, header.metadata)
+            state_dir = inventory.settings.state.dir
+            verify_model(model, state_dir, inventory.check_weights, anew=True)
         except GatewayError as error:
             wrong += 1
             click.secho(f"{model.name}: ", fg="red", bold=True, nl=False)
@@ -185,6 +199,8 @@ def verify_(names: tuple[str, ...], config: Path) -> None:
             continue
         click.secho(f"{model.name}: ", fg="green", bold=True, nl=False)
         click.echo(f"sha256 {manifest.sha256}")
+        if projector is not None:
+            click.echo(f"  its projector: sha256 {projector.sha256}")
     sys.exit(1 if wrong else 0)
 
 
@@ -226,8 +242,9 @@ def fit(
 
 
 def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
-    header = read_header(model.manifest.path)
-    wanted: Needs = needs(header, model.context, model.slots)
+    header, projector = read_header(model.manifest.path), model.manifest.projector
+    sight = read_projector(projector.path) if projector is not None else None
+    wanted = ModelFiles(header, sight).needs(model)
     placed = place(wanted, devices, model.gpu_layers)
     fits = placed.memory <= free
     return Fitted(
@@ -236,12 +253,13 @@ def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
             "weights": wanted.weights,
             "keys and values": wanted.store,
             "working": wanted.working,
+            **({"images": wanted.seeing} if wanted.seeing else {}),
             "total": wanted.total,
         },
         placed=placed,
         free=free,
         fits=fits,
-        largest=largest(header, model.context, model.slots, free),
+        largest=largest(header, model.context, model.slots, free, sight),
     )
 
 
@@ -277,14 +295,16 @@ def _chosen(inventory: Inventory, names: Sequence[str]) -> list[LocalModel]:
     return [model for name, model in inventory.local.items() if not names or name in names]
 
 
-def _path(inventory: Inventory, what: str) -> Path:
-    """The file of a configured model, of a manifest, or the file itself."""
-    if what in inventory.local:
-        return inventory.local[what].manifest.path
+def _files(inventory: Inventory, what: str) -> tuple[Path, Projector | None]:
+    """The files of a configured model or of a manifest, or the file itself."""
     path = Path(what)
-    if path.suffix == ".gguf" or path.is_file():
-        return path
-    return load_manifest(inventory.settings.local.manifests, what).path
+    if what in inventory.local:
+        manifest = inventory.local[what].manifest
+    elif path.suffix == ".gguf" or path.is_file():
+        return path, None
+    else:
+        manifest = load_manifest(inventory.settings.local.manifests, what)
+    return manifest.path, manifest.projector
 
 
 def free_memory() -> int:

@@ -16,7 +16,7 @@ from gateway.config.schema import Closed, Finding, Text, Whole, nearest, validat
 from gateway.config.sections import Name
 from gateway.config.settings import Settings, vendor_findings
 from gateway.config.shipped import load_catalog
-from gateway.domain.local_model import LocalModel, Manifest, Pooling
+from gateway.domain.local_model import LocalModel, Manifest, Pooling, Projector
 from gateway.errors import DocumentError, GatewayError, ModelFileError
 
 
@@ -28,10 +28,18 @@ class _FileSection(Closed):
     path: Text | None = None
 
 
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _ProjectorSection(Closed):
+    file: _FileSection
+    sha256: _Sha256
+
+
 class _ManifestDocument(Closed):
     id: Name
     file: _FileSection
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: _Sha256
     developer: Text
     model: Text
     licence: Text
@@ -39,6 +47,7 @@ class _ManifestDocument(Closed):
     lineage: tuple[Text, ...] = ()
     source: str = ""
     pooling: Pooling | None = None
+    projector: _ProjectorSection | None = None
 
 
 def load_manifest(folder: Path, id: str) -> Manifest:
@@ -72,6 +81,11 @@ def load_manifest(folder: Path, id: str) -> Manifest:
         lineage=written.lineage,
         source=written.source,
         pooling=written.pooling,
+        projector=(
+            Projector(_locate(written.projector.file, path), written.projector.sha256)
+            if written.projector is not None
+            else None
+        ),
     )
 
 
@@ -118,14 +132,19 @@ def _check(data: Any) -> Iterable[Finding]:
     lineage = data.get("lineage")
     for index, vendor in enumerate(lineage if isinstance(lineage, list) else ()):
         yield from vendor_findings(("lineage", index), vendor, catalog)
-    file = data.get("file")
+    yield from _check_file((), data)
+    yield from _check_file(("projector",), data.get("projector"))
+
+
+def _check_file(at: tuple[str, ...], section: Any) -> Iterable[Finding]:
+    file = section.get("file") if isinstance(section, dict) else None
     if isinstance(file, dict):
         given = set(file) & {"package", "resource", "path"}
         if given not in ({"path"}, {"package", "resource"}):
-            yield Finding(("file",), "expected either package and resource, or path")
+            yield Finding((*at, "file"), "expected either package and resource, or path")
         resource = file.get("resource")
         if isinstance(resource, str) and (resource.startswith("/") or ".." in resource.split("/")):
-            yield Finding(("file", "resource"), "expected a path inside the package")
+            yield Finding((*at, "file", "resource"), "expected a path inside the package")
 
 
 def _locate(file: _FileSection, manifest: Path) -> Path:

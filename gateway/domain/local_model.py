@@ -16,10 +16,21 @@ class Pooling(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Projector:
+    """The GGUF file that makes a model see: it turns images into embeddings. ``sha256`` as in
+    ``Manifest``.
+    """
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What is known of one GGUF file. ``sha256`` is lower-case hex and pinned; ``developer`` and
     ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` is an
-    SPDX id; ``pooling`` is that of embeddings, ``None`` for what the file says.
+    SPDX id; ``pooling`` is that of embeddings, ``None`` for what the file says. Without a
+    ``projector`` the model takes no images.
     """
 
     id: str
@@ -32,6 +43,7 @@ class Manifest:
     lineage: tuple[str, ...] = ()
     source: str = ""
     pooling: Pooling | None = None
+    projector: Projector | None = None
 
 
 @dataclass(frozen=True, slots=True)

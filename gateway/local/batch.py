@@ -6,7 +6,8 @@ generated, and pieces of the prompts that are not computed yet. While anybody ge
 only ``PREFILL_SHARE`` tokens of a step between them, equally, so that a long prompt stalls neither
 those who generate nor those with a short prompt. Requests join and leave between steps. What of a
 prompt a slot still holds is not computed again (``gateway.local.slots``), and where many prompts
-with one beginning arrive together, the others wait until the first has computed it.
+with one beginning arrive together, the others wait until the first has computed it. An image in a
+prompt is computed as a whole, by itself, one in each step.
 
 Rounding depends on what else is in a batch, and an answer's words on rounding. So an answer that is
 to be repeatable (it has a seed) is computed alone: in a batch of its own, sharing nothing with
@@ -18,6 +19,7 @@ The batcher belongs to one thread and does no I/O: what it has to say is handed 
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -29,6 +31,7 @@ from gateway.domain.events import Scored
 from gateway.local.guide import Guide
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said, overflow
 from gateway.local.pace import Pace
+from gateway.local.pictures import Picture
 from gateway.local.protocol import Reason, RefusalKind
 from gateway.local.reader import Piece, PieceKind
 from gateway.local.slots import Memory, Slots, common
@@ -48,17 +51,23 @@ WORTH_WAITING = 64
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive tokens of the sequence in ``slot``, the first at position ``start``; ``output``:
-    whether the last one's successor is wanted.
+    whether the last one's successor is wanted. With ``picture`` the tokens are its marks, and it is
+    computed instead; such a chunk is the only one of its batch.
     """
 
     slot: int
     start: int
     tokens: Sequence[int]
     output: bool
+    picture: Picture | None = None
 
 
 class NoRoom(Exception):
     """The model's memory has no room for the batch; nothing was computed."""
+
+
+class NotSeen(Exception):
+    """The image of a chunk cannot be computed; nothing was."""
 
 
 class SamplerLike(Protocol):
@@ -114,9 +123,19 @@ class _Sequence:
         return len(self.job.prompt) - self.done
 
     @property
-    def at(self) -> int:
-        """The position of the token that is computed next, once it generates."""
-        return len(self.job.prompt) + self.completion - 1
+    def looks(self) -> bool:
+        """Whether an image is what comes next."""
+        return self.next is None and self.job.piece(self.done, 1)[1] is not None
+
+    def chunk(self, most: int) -> Chunk:
+        """What is computed next: the token that was said last, or of the prompt an image or
+        ``most`` tokens at most.
+        """
+        if self.next is not None:
+            at = len(self.job.prompt) + self.completion - 1
+            return Chunk(self.slot, at, (self.next,), True)
+        tokens, picture = self.job.piece(self.done, most)
+        return Chunk(self.slot, self.done, tokens, len(tokens) == self.remaining, picture)
 
 
 @dataclass(slots=True)
@@ -194,7 +213,9 @@ class Batcher:
         return [*self.admit(), *self.compute()]
 
     def compute(self) -> list[Event]:
-        """Compute one batch, and one of each answer that is computed alone; say what came of it."""
+        """Compute one batch, and one of each answer and image that is computed alone; say what came
+        of it.
+        """
         events: list[Event] = []
         started = self._clock()
         self._gather()
@@ -211,6 +232,12 @@ class Batcher:
             rows = self._model.decode(plan.chunks)
         except NoRoom:
             events.append(self._evict(plan.who))
+            return 0
+        except NotSeen:
+            (sequence,) = plan.who
+            self._release(sequence)
+            message = "the local model cannot look at an image of this request"
+            events.append(Declined(sequence.job.key, RefusalKind.FAULT, message))
             return 0
         generated = 0
         for sequence, chunk, row in zip(plan.who, plan.chunks, rows, strict=True):
@@ -244,7 +271,7 @@ class Batcher:
             if job.repeatable:
                 slot, cached = self._slots.take_alone(), 0
             else:
-                slot, cached = self._slots.take(job.prompt)
+                slot, cached = self._slots.take(job.prompt, job.known)
             text = TextStream(job.stop, job.reader)
             self._active[job.key] = _Sequence(
                 job, slot, sampler, text, max(limit, 1), cached, done=cached
@@ -279,7 +306,7 @@ class Batcher:
                 sequence.slot = moved[1]
 
     def _plan(self) -> _Plan:
-        shared = [sequence for sequence in self._active.values() if not sequence.job.repeatable]
+        shared = [s for s in self._active.values() if not s.job.repeatable and not s.looks]
         counts = {s.slot: 1 for s in shared if s.next is not None}
         room = self._model.batch - len(counts)
         budget = min(PREFILL_SHARE, room) if counts else room
@@ -287,17 +314,19 @@ class Batcher:
         prompts = sorted((s for s in shared if s.next is None), key=lambda s: s.remaining)
         for index, sequence in enumerate(prompts):
             share = max(budget // (len(prompts) - index), 1)
-            counts[sequence.slot] = min(share, sequence.remaining, budget)
-            budget -= counts[sequence.slot]
+            tokens, _ = sequence.job.piece(sequence.done, min(share, budget))
+            counts[sequence.slot] = len(tokens)
+            budget -= len(tokens)
         return _planned((s for s in shared if counts[s.slot]), counts)
 
     def _plan_alone(self) -> list[_Plan]:
-        """A batch for each: what is in it depends on its own answer and nothing else."""
-        return [
-            _planned([sequence], {sequence.slot: min(sequence.remaining, ALONE_PIECE) or 1})
-            for sequence in self._active.values()
-            if sequence.job.repeatable
-        ]
+        """A batch for each: what is in it depends on its own answer and nothing else. And one for
+        an image of all others: of who was there first.
+        """
+        alone = [sequence for sequence in self._active.values() if sequence.job.repeatable]
+        looking = (s for s in self._active.values() if s.looks and not s.job.repeatable)
+        alone += itertools.islice(looking, 1)
+        return [_planned([sequence], {sequence.slot: ALONE_PIECE}) for sequence in alone]
 
     def _advance(self, sequence: _Sequence, token: int) -> list[Event]:
         """One more token of an answer."""
@@ -346,16 +375,12 @@ class Batcher:
 
 
 def _planned(sequences: Iterable[_Sequence], counts: Mapping[int, int]) -> _Plan:
-    """The next of each: the token that it has said last, or so many of its prompt."""
+    """The next of each: the token that it has said last, or so many of its prompt, or an image."""
     plan = _Plan()
     for sequence in sorted(sequences, key=lambda sequence: sequence.slot):
-        if sequence.next is not None:
-            chunk = Chunk(sequence.slot, sequence.at, (sequence.next,), True)
-        else:
-            count = counts[sequence.slot]
-            piece = sequence.job.prompt[sequence.done : sequence.done + count]
-            chunk = Chunk(sequence.slot, sequence.done, piece, count == sequence.remaining)
-            plan.prefilled += count
+        chunk = sequence.chunk(counts[sequence.slot])
+        if sequence.next is None:
+            plan.prefilled += len(chunk.tokens)
         plan.chunks.append(chunk)
         plan.who.append(sequence)
     return plan

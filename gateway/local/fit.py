@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.local.gguf import GgufHeader
+from gateway.local.projector import seeing
 
 UBATCH = 512
 """Tokens of one computation."""
@@ -23,13 +24,15 @@ _LAYER = re.compile(r"blk\.(\d+)\.")
 @dataclass(frozen=True, slots=True)
 class Needs:
     """In bytes. ``layers`` has the weights and ``stores`` the keys and values of each layer;
-    ``rest`` is the weights of no layer, ``working`` what one computation takes.
+    ``rest`` is the weights of no layer, ``working`` what one computation takes, ``seeing`` what a
+    projector does.
     """
 
     layers: tuple[int, ...]
     stores: tuple[int, ...]
     rest: int
     working: int
+    seeing: int = 0
 
     @property
     def weights(self) -> int:
@@ -42,7 +45,7 @@ class Needs:
 
     @property
     def total(self) -> int:
-        return self.weights + self.store + self.working + BASE
+        return self.weights + self.store + self.working + self.seeing + BASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,12 @@ class Placed:
     memory: int
 
 
-def needs(header: GgufHeader, context: int, slots: int) -> Needs:
-    """What a model needs with ``context`` tokens for each of ``slots`` answers at once."""
+def needs(
+    header: GgufHeader, context: int, slots: int, projector: GgufHeader | None = None
+) -> Needs:
+    """What a model needs with ``context`` tokens for each of ``slots`` answers at once, and with
+    its ``projector`` where it has one.
+    """
     count = _number(header, "block_count") or 0
     layers = [0] * count
     rest = 0
@@ -89,7 +96,8 @@ def needs(header: GgufHeader, context: int, slots: int) -> Needs:
         # An encoder keeps nothing, and takes a text whole: llama.cpp has room for logits of it all.
         stores = [0] * count
         working += 4 * context * vocabulary
-    return Needs(tuple(layers), tuple(stores), rest, working)
+    sight = 0 if projector is None else seeing(projector)
+    return Needs(tuple(layers), tuple(stores), rest, working, sight)
 
 
 def place(wanted: Needs, free: Sequence[int], gpu_layers: int | None = None) -> Placed:
@@ -119,11 +127,13 @@ def place(wanted: Needs, free: Sequence[int], gpu_layers: int | None = None) -> 
     )
 
 
-def largest(header: GgufHeader, context: int, slots: int, free: int) -> tuple[int, int] | None:
+def largest(
+    header: GgufHeader, context: int, slots: int, free: int, projector: GgufHeader | None = None
+) -> tuple[int, int] | None:
     """The largest context, then the most slots, up to those given, with which a model fits into
     ``free`` bytes of main memory; ``None`` where it does not with one slot of 512 tokens.
     """
-    while needs(header, context, slots).total > free:
+    while needs(header, context, slots, projector).total > free:
         if slots > 1:
             slots -= 1
         elif context > 512:

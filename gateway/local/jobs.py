@@ -10,17 +10,18 @@ from typing import TypeAlias
 from gateway.domain.call import Sampling
 from gateway.domain.events import Scored
 from gateway.local.guide import Guide
+from gateway.local.pictures import Picture
 from gateway.local.protocol import Reason, RefusalKind
 from gateway.local.reader import Piece, PlainReader, Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One answer that is wanted, its prompt in tokens. ``key`` is the caller's and comes back in
-    every event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is
-    how many likely tokens are told beside each. What is said begins with ``echo``. ``app`` is who
-    asks; by ``until`` (monotonic seconds) the answer is of no more use; ``suspect`` as in
-    ``Generate``.
+    """One answer that is wanted, its prompt in tokens; ``pictures`` are the images in it, each with
+    its place, where the prompt has their marks. ``key`` is the caller's and comes back in every
+    event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is how
+    many likely tokens are told beside each. What is said begins with ``echo``. ``app`` is who asks;
+    by ``until`` (monotonic seconds) the answer is of no more use; ``suspect`` as in ``Generate``.
     """
 
     key: Hashable
@@ -35,10 +36,30 @@ class Job:
     app: str = ""
     until: float = math.inf
     suspect: bool = False
+    pictures: tuple[tuple[int, Picture], ...] = ()
 
     @property
     def repeatable(self) -> bool:
         return self.sampling.seed is not None
+
+    @property
+    def known(self) -> int:
+        """How many tokens need not be computed where they were before: not the last one, or the
+        image that it is of, since from it comes the answer's first.
+        """
+        last = len(self.prompt) - 1
+        return next((at for at, one in self.pictures if at <= last < at + one.size), last)
+
+    def piece(self, start: int, most: int) -> tuple[Sequence[int], Picture | None]:
+        """What of the prompt is computed next: an image as a whole, or ``most`` tokens at most up
+        to the next.
+        """
+        for at, picture in self.pictures:
+            if at == start:
+                return self.prompt[at : at + picture.size], picture
+            if at > start:
+                return self.prompt[start : min(start + most, at)], None
+        return self.prompt[start : start + most], None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,17 @@ from gateway.local.complete import Infill
 from gateway.local.formats import literals
 from gateway.local.guide import Guide
 from gateway.local.native import CONTROL, DecodeFailed, llama, silence
+from gateway.local.pictures import PictureFault, Piece
 from gateway.local.sampler import Candidates, Sampler, make_bias, make_chain
 from gateway.local.shield import Segment
 from gateway.local.store import BATCH, Store
 from gateway.local.vectors import VectorStore
+from gateway.local.vision import Vision
 
 
 class LlamaModel:
-    """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
+    """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share; with a
+    ``projector`` it sees images.
 
     ``gpu_layers`` of ``None`` means all; ``pooling`` of ``None`` what the file says. Raises
     ModelFileError where llama.cpp does not load it.
@@ -39,6 +42,7 @@ class LlamaModel:
         threads: int,
         gpu_layers: int | None,
         pooling: Pooling | None = None,
+        projector: Path | None = None,
     ) -> None:
         silence()
         llama.llama_backend_init()
@@ -47,6 +51,11 @@ class LlamaModel:
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")
+        self._vision = (
+            Vision(projector, self._model, threads=threads, gpu=gpu_layers != 0)
+            if projector is not None
+            else None
+        )
         self.context = context
         self.slots = slots
         self.batch = BATCH
@@ -111,15 +120,22 @@ class LlamaModel:
             if llama.llama_vocab_get_attr(self._vocab, token) & CONTROL
         )
 
-    def tokenize(self, prompt: Sequence[Segment]) -> list[int]:
-        """Tokens of a rendered template. The beginning is not marked twice where the template has
-        done it. May be called from any thread.
+    def tokenize(self, prompt: Sequence[Segment], *, begin: bool = True) -> list[int]:
+        """Tokens of a rendered template, or of what is behind its ``begin``. That is not marked
+        twice where the template has done it. May be called from any thread.
         """
         tokens: list[int] = []
-        for index, segment in enumerate(prompt):
+        for segment in prompt or [Segment("", marks=True)]:
             marked = bool(self.bos) and segment.marks and segment.text.startswith(self.bos)
-            tokens += self._tokens_of(segment, begin=index == 0 and not marked)
+            tokens += self._tokens_of(segment, begin=begin and not marked)
+            begin = False
         return tokens
+
+    def look(self, images: Sequence[bytes]) -> list[list[Piece]]:
+        """As ``Vision.look``."""
+        if self._vision is None:
+            raise PictureFault("this model takes no images")
+        return self._vision.look(images)
 
     def _tokens_of(self, segment: Segment, *, begin: bool) -> list[int]:
         data = segment.text.encode()
@@ -161,8 +177,12 @@ class LlamaModel:
         return Sampler(self._store, chain, self._candidates, bias, self.name, guide, likely)
 
     def decode(self, chunks: Sequence[Chunk]) -> list[int]:
-        """As ``Store.decode``."""
-        return self._store.decode(chunks)
+        """As ``Store.decode``; an image is encoded first, which may raise NotSeen."""
+        picture = chunks[0].picture
+        if picture is None or self._vision is None:
+            return self._store.decode(chunks)
+        vectors = self._vision.encode(picture)
+        return self._store.embed(chunks[0], vectors, causal=self._vision.causal)
 
     def keep(self, slot: int, count: int) -> bool:
         return self._store.keep(slot, count)
@@ -189,6 +209,8 @@ class LlamaModel:
         if self._vectors is not None:
             self._vectors.close()
         self._store.close()
+        if self._vision is not None:
+            self._vision.close()
         llama.llama_model_free(self._model)
 
     def _token_text(self, token: int) -> str:

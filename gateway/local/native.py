@@ -9,10 +9,12 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import cache
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
+import llama_cpp.mtmd_cpp as mtmd
 
-__all__ = ["CONTROL", "DecodeFailed", "llama", "silence"]
+__all__ = ["CONTROL", "DecodeFailed", "llama", "mtmd", "silence", "silence_images"]
 
 CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 LOG_ERROR = 4
@@ -23,11 +25,22 @@ class DecodeFailed(Exception):
     """llama.cpp's state is no longer known; the process must go."""
 
 
-@cache
-def silence() -> object:
-    """Let llama.cpp log nothing but errors, to standard error. What is returned must live for as
-    long as the library is used, so it is made once.
+def silence() -> None:
+    """Let llama.cpp and mtmd log nothing but errors, to standard error."""
+    llama.llama_log_set(_errors(), ctypes.c_void_p(0))
+    mtmd.mtmd_helper_log_set(_errors(), ctypes.c_void_p(0))
+
+
+def silence_images() -> None:
+    """Let mtmd log nothing at all: once a projector is loaded, its errors are about what apps send,
+    and those are told.
     """
+    mtmd.mtmd_helper_log_set(_nothing(), ctypes.c_void_p(0))
+
+
+# Kept for good: the library may log whenever it does something.
+@cache
+def _errors() -> Any:
     loud = False
 
     def log(level: int, text: bytes, _: object) -> None:
@@ -37,6 +50,9 @@ def silence() -> object:
         if loud:
             sys.stderr.write(text.decode("utf-8", "replace"))
 
-    callback = llama.llama_log_callback(log)
-    llama.llama_log_set(callback, ctypes.c_void_p(0))
-    return callback
+    return llama.llama_log_callback(log)
+
+
+@cache
+def _nothing() -> Any:
+    return llama.llama_log_callback(lambda *_: None)

@@ -7,6 +7,7 @@ generates.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,10 +16,14 @@ from gateway.local.formats import HARMONY, HERMES, Thinking, ToolFormat, thinkin
 from gateway.local.grammar import Frame, GrammarFault, grammar
 from gateway.local.guide import Guide, Guides, Vocabulary
 from gateway.local.jobs import Declined, Job, overflow
+from gateway.local.pictures import Crowded, PictureFault, Piece, decode, laid_out
 from gateway.local.protocol import RefusalKind
 from gateway.local.reader import HarmonyReader, MarkedReader, PlainReader, Reader
 from gateway.local.shield import Segment, Shield
 from gateway.local.template import ChatTemplate, TemplateFault
+
+AGAIN = 1.0
+"""Seconds after which memory for an image may be free again."""
 
 
 class Tokens(Vocabulary, Protocol):
@@ -33,12 +38,21 @@ class Tokens(Vocabulary, Protocol):
     def eos(self) -> str: ...
     @property
     def marks(self) -> frozenset[str]: ...
-    def tokenize(self, prompt: list[Segment]) -> list[int]: ...
+    def tokenize(self, prompt: list[Segment], *, begin: bool = True) -> list[int]: ...
+    def look(self, images: Sequence[bytes]) -> list[list[Piece]]: ...
 
 
 def least(model: Tokens, text: str) -> int:
     """A text cannot be fewer tokens than this; tokenizing a long one exactly could take minutes."""
     return len(text.encode("utf-8", "surrogatepass")) // model.longest_piece
+
+
+def unseen(key: Hashable, fault: PictureFault | Crowded) -> Declined:
+    """Why there is no prompt with the images of a request."""
+    if isinstance(fault, PictureFault):
+        return Declined(key, RefusalKind.REQUEST, str(fault), param="messages")
+    message = "the local model has too many images to look at just now"
+    return Declined(key, RefusalKind.BUSY, message, retry_after=AGAIN)
 
 
 class Preparer:
@@ -71,11 +85,15 @@ class Preparer:
             return Declined(key, RefusalKind.REQUEST, str(fault), param=fault.param)
         if (size := least(self._model, rendered)) >= self._context:
             return overflow(key, f"at least {size}", self._context)
-        prompt = self._tokens(rendered)
+        try:
+            prompt, pictures = laid_out(self._pieces(rendered, chat))
+        except (PictureFault, Crowded) as fault:
+            return unseen(key, fault)
         return [
             Job(
                 key=(*key, choice),
                 prompt=prompt,
+                pictures=pictures,
                 sampling=_seeded(chat, choice),
                 max_tokens=chat.max_tokens,
                 stop=chat.stop,
@@ -89,15 +107,27 @@ class Preparer:
         ]
 
     def count(self, chat: Chat) -> int:
-        """How many tokens a prompt has. Raises TemplateFault where ``jobs`` would decline. What is
-        too long for the model is not counted exactly.
+        """How many tokens a prompt has. Raises TemplateFault, PictureFault and Crowded where
+        ``jobs`` would decline. What is too long for the model is not counted exactly.
         """
         rendered, _ = self._rendered(chat)
         size = least(self._model, rendered)
-        return size if size >= self._context else len(self._tokens(rendered))
+        return size if size >= self._context else len(laid_out(self._pieces(rendered, chat))[0])
 
-    def _tokens(self, rendered: str) -> list[int]:
-        return self._model.tokenize(self._shield.segments(rendered))
+    def _pieces(self, rendered: str, chat: Chat) -> list[Piece]:
+        """The prompt, with its images at their places. Raises PictureFault, Crowded."""
+        images = [decode(image.url) for message in chat.messages for image in message.images]
+        looked = self._model.look(images) if images else []
+        pieces: list[Piece] = []
+        run: list[Segment] = []
+        for part in self._shield.segments(rendered):
+            if isinstance(part, Segment):
+                run.append(part)
+                continue
+            pieces.append(tuple(self._model.tokenize(run, begin=not pieces)))
+            pieces += looked[part.number]
+            run = []
+        return [*pieces, tuple(self._model.tokenize(run, begin=not pieces))]
 
     def _rendered(self, chat: Chat) -> tuple[str, Frame]:
         """The prompt with what stands of the answer already, and how the model goes on."""

@@ -2,18 +2,21 @@
 
 A user who types ``<|im_end|>`` must not be able to end his turn and begin another's. Each mark in a
 message is put between two characters that no text can hold; the template carries them along, and
-what stands between them is tokenized as plain text.
+what stands between them is tokenized as plain text. A third such character marks where images are,
+so that no text can be taken for one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 """Noncharacters: Unicode reserves them for use inside of a program."""
-_FORGED = str.maketrans("", "", _OPEN + _CLOSE)
+_IMAGE = "\ufdd2"
+_FORGED = str.maketrans("", "", _OPEN + _CLOSE + _IMAGE)
+_PLACE = re.compile(f"{_IMAGE}([0-9]+){_IMAGE}")
 _COVERED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 
 
@@ -23,6 +26,18 @@ class Segment:
 
     text: str
     marks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is in a rendered prompt: the one of this number among the request's."""
+
+    number: int
+
+
+def place(number: int) -> str:
+    """What is put into a message's text for an image, once the text is covered."""
+    return f"{_IMAGE}{number}{_IMAGE}"
 
 
 class Shield:
@@ -40,10 +55,17 @@ class Shield:
         return self._marks.sub(lambda mark: f"{_OPEN}{mark.group()}{_CLOSE}", text)
 
     @staticmethod
-    def segments(prompt: str) -> list[Segment]:
+    def segments(prompt: str) -> list[Segment | Place]:
         """The parts of a prompt that was rendered from covered texts."""
-        # The odd parts are what stood between the two characters. A template that cuts a text may
-        # leave one of them alone.
-        parts = enumerate(_COVERED.split(prompt))
-        found = (Segment(part.translate(_FORGED), marks=not odd % 2) for odd, part in parts)
-        return [segment for segment in found if segment.text]
+        found: list[Segment | Place] = []
+        for index, part in enumerate(_PLACE.split(prompt)):
+            found += [Place(int(part))] if index % 2 else _segments(part)
+        return found
+
+
+def _segments(text: str) -> Iterator[Segment]:
+    # The odd parts are what stood between the two characters. A template that cuts a text may leave
+    # one of them alone.
+    for odd, part in enumerate(_COVERED.split(text)):
+        if plain := part.translate(_FORGED):
+            yield Segment(plain, marks=not odd % 2)

@@ -47,11 +47,11 @@ class Slots:
     def free(self) -> int:
         return len(self._free)
 
-    def take(self, prompt: Sequence[int]) -> tuple[int, int]:
-        """A free slot for a prompt, and how many of its tokens are there already. There must be
-        one.
+    def take(self, prompt: Sequence[int], known: int = -1) -> tuple[int, int]:
+        """A free slot for a prompt, and how many of its tokens are there already: of the first
+        ``known``, which are all but the last unless it is told. There must be one.
         """
-        wanted = list(prompt[:-1])
+        wanted = list(prompt[:known])
         shared = [common(held, wanted) for held in self._held]
         own = max(self._free, key=lambda slot: shared[slot])
         source = max(range(len(shared)), key=lambda slot: shared[slot])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ class Store:
         self.causal = bool(self._memory) and bool(llama.llama_get_causal_attn(self.handle))
         self.pooling = POOLINGS.get(int(llama.llama_pooling_type(self.handle)))
         self._tokens = llama.llama_batch_init(BATCH, 0, 1)
+        self._vectors: Any = None
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of output ``row`` of the last decode, where llama.cpp has them."""
@@ -78,12 +80,46 @@ class Store:
             batch.logits[at - 1] = chunk.output
             rows.append(at - 1 if chunk.output else -1)
         batch.n_tokens = at
+        self._compute(batch)
+        return rows
+
+    def embed(self, chunk: Chunk, vectors: NDArray[np.float32], *, causal: bool) -> list[int]:
+        """Compute a chunk from embeddings, one row of ``vectors`` for each token, instead of from
+        its tokens. Where it is not ``causal`` they all look at each other, and there can be no more
+        than ``BATCH``. Returns and raises as ``decode``.
+        """
+        if self._vectors is None:
+            self._vectors = llama.llama_batch_init(BATCH, vectors.shape[1], 1)
+        batch = self._vectors
+        at = 0
+        llama.llama_set_causal_attn(self.handle, causal)
+        try:
+            while at < len(vectors):
+                rows = np.ascontiguousarray(vectors[at : at + BATCH])
+                ctypes.memmove(batch.embd, rows.ctypes.data, rows.nbytes)
+                for offset in range(len(rows)):
+                    batch.pos[offset] = chunk.start + at + offset
+                    batch.n_seq_id[offset] = 1
+                    batch.seq_id[offset][0] = chunk.slot
+                    batch.logits[offset] = 0
+                at += len(rows)
+                batch.logits[len(rows) - 1] = chunk.output and at == len(vectors)
+                batch.n_tokens = len(rows)
+                self._compute(batch)
+        except NoRoom:
+            # What went in before is of no use without the rest.
+            llama.llama_memory_seq_rm(self._memory, chunk.slot, chunk.start, -1)
+            raise
+        finally:
+            llama.llama_set_causal_attn(self.handle, True)
+        return [batch.n_tokens - 1 if chunk.output else -1]
+
+    def _compute(self, batch: Any) -> None:
         code = int(llama.llama_decode(self.handle, batch))
         if code == 1:
             raise NoRoom
         if code != 0:
             raise DecodeFailed(f"llama_decode returned {code}")
-        return rows
 
     def keep(self, slot: int, count: int) -> bool:
         """Drop all but the first ``count`` tokens of a sequence. False where the model cannot: one
@@ -108,4 +144,6 @@ class Store:
 
     def close(self) -> None:
         llama.llama_batch_free(self._tokens)
+        if self._vectors is not None:
+            llama.llama_batch_free(self._vectors)
         llama.llama_free(self.handle)

@@ -12,22 +12,19 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
 
 import structlog
 
 from gateway.domain.local_model import LocalModel
-from gateway.errors import ModelFileError
-from gateway.local.fit import needs
+from gateway.local.files import Accept, verify_model
 from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, Retire, encode, reply_decoder
 from gateway.local.residency import Resident, check_budget, idle_since, to_unload
 from gateway.local.spawning import listen, socket_folder, spawn
-from gateway.local.verify import verify
 from gateway.local.worker_config import WorkerConfig
 
 FIRST_DELAY = 0.1
@@ -47,9 +44,6 @@ LENIENCE, SPARE = 2, 1 << 30
 """A worker may have twice the memory that its model is reckoned to need, and so many bytes more: it
 is there to end one that runs away, not one that was reckoned too small.
 """
-
-Accept: TypeAlias = Callable[[LocalModel, Mapping[str, object]], None]
-"""Raises ModelFileError where a model may not be served with such metadata."""
 
 
 class ModelState(StrEnum):
@@ -219,19 +213,13 @@ class Supervisor:
         return {name: keeper.path for name, keeper in self._keepers.items()}
 
     def _check(self, model: LocalModel) -> None:
-        path = model.manifest.path
-        header, cached = verify(path, model.manifest.sha256, self._state_dir)
-        wanted = needs(header, model.context, model.slots)
-        self._sizes[model.name] = wanted.total
-        if header.architecture is None:
-            raise ModelFileError(f"{path.name} does not say its architecture: not a model")
-        if self._accept is not None:
-            self._accept(model, header.metadata)
+        found = verify_model(model, self._state_dir, self._accept)
+        self._sizes[model.name] = found.needs(model).total
         self._log.info(
             "local_model_verified",
             model=model.name,
-            architecture=header.architecture,
-            hash="remembered" if cached else "computed",
+            architecture=found.header.architecture,
+            hash="remembered" if found.remembered else "computed",
         )
 
     async def _keep(self, keeper: _Keeper) -> None:
@@ -329,9 +317,11 @@ class Supervisor:
 
     async def _spawn(self, keeper: _Keeper) -> asyncio.subprocess.Process:
         model = keeper.model
+        projector = model.manifest.projector
         config = WorkerConfig(
             name=model.name,
             path=str(model.manifest.path.resolve()),
+            projector=str(projector.path.resolve()) if projector is not None else None,
             context=model.context,
             slots=model.slots,
             queue=model.queue,

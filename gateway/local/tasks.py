@@ -12,7 +12,8 @@ from gateway.domain.local_model import Pooling
 from gateway.domain.target import Capability
 from gateway.local.complete import Completions, PlainTokens, PromptFault, at_least, plain
 from gateway.local.jobs import Declined, EmbedJob, Job
-from gateway.local.prepare import Preparer
+from gateway.local.pictures import Crowded, PictureFault
+from gateway.local.prepare import Preparer, unseen
 from gateway.local.protocol import RefusalKind
 from gateway.local.template import TemplateFault
 
@@ -104,6 +105,8 @@ class Tasks:
                     return _generates_nothing(key)
         except TemplateFault as fault:
             return Declined(key, RefusalKind.REQUEST, str(fault), param="messages")
+        except (PictureFault, Crowded) as fault:
+            return unseen(key, fault)
         except PromptFault as fault:
             return fault.declined(key)
 

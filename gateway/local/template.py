@@ -8,6 +8,7 @@ way where it has one that we know, and described in the system message otherwise
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.domain.call import Chat, Message, Tool, ToolChoice, Tools
 from gateway.local.formats import HERMES, ToolFormat
+from gateway.local.shield import place
 
 MAX_PROMPT = 16 << 20
 """Characters of a rendered prompt: far more than any context, far less than memory."""
@@ -85,12 +87,13 @@ class ChatTemplate:
 
     def render(self, chat: Chat, cover: Cover) -> str:
         """The prompt, ready for the assistant's turn. All that the app wrote goes through
-        ``cover``.
+        ``cover``; images are there by their places, as ``gateway.local.shield`` writes them.
 
         Raises TemplateFault where no shape of the messages can be rendered.
         """
         given = json.loads(cover(chat.template))
-        messages = [_covered(message, cover) for message in chat.messages]
+        numbers = itertools.count()
+        messages = [_covered(message, cover, numbers) for message in chat.messages]
         tools = chat.tools
         if tools is not None and tools.choice is ToolChoice.NONE:
             tools = None
@@ -161,10 +164,16 @@ class ChatTemplate:
             return text
 
 
-def _covered(message: Message, cover: Cover) -> Message:
+def _covered(message: Message, cover: Cover, numbers: Iterator[int]) -> Message:
+    """The message with covered texts, its images by ``numbers`` within its content."""
+    content, at = "", 0
+    for image in message.images:
+        content += cover(message.content[at : image.at]) + place(next(numbers))
+        at = image.at
     return replace(
         message,
-        content=cover(message.content),
+        content=content + cover(message.content[at:]),
+        images=(),
         calls=tuple(replace(call, arguments=cover(call.arguments)) for call in message.calls),
         name=cover(message.name) if message.name is not None else None,
         reasoning=cover(message.reasoning) if message.reasoning is not None else None,

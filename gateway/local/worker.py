@@ -237,6 +237,7 @@ async def _work(config: WorkerConfig) -> None:
         threads=config.threads,
         gpu_layers=config.gpu_layers,
         pooling=config.pooling,
+        projector=Path(config.projector) if config.projector is not None else None,
     )
     worker = Worker(config, model)
     await worker.run(

@@ -9,11 +9,13 @@ from gateway.domain.local_model import Pooling
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """``listener`` is a descriptor, ``parent`` a process id, ``memory`` the bytes that the process
-    may have beside its mapped file. The rest as in ``LocalModel`` and ``Manifest``.
+    may have beside its mapped file; ``projector`` is the path of that file. The rest as in
+    ``LocalModel`` and ``Manifest``.
     """
 
     name: str
     path: str
+    projector: str | None
     context: int
     slots: int
     queue: int

@@ -17,8 +17,7 @@ from gateway.domain.identity import Locality
 from gateway.domain.local_model import LocalModel
 from gateway.engine.routes import Routes
 from gateway.errors import ModelFileError
-from gateway.local.fit import needs
-from gateway.local.gguf import GgufHeader
+from gateway.local.files import ModelFiles
 from gateway.local.residency import check_budget
 from gateway.routing.gaps import gap
 
@@ -45,7 +44,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What was found. ``keyless`` are the channels that need a key and have none; ``files`` the
-    header of each local model's file, or why it may not be served; ``refused`` what its chat
+    headers of each local model's files, or why it may not be served; ``refused`` what its chat
     template does not take, and why; ``missing`` the packages of the local engine that are not
     installed; ``free`` is in bytes, ``None`` where models are loaded already; ``budget`` is
     ``local.memory_gb``, in bytes.
@@ -55,7 +54,7 @@ class Examined:
     keyless: frozenset[str]
     routes: Routes
     local: Mapping[str, LocalModel]
-    files: Mapping[str, GgufHeader | str]
+    files: Mapping[str, ModelFiles | str]
     refused: Mapping[str, Mapping[str, str]]
     missing: tuple[str, ...] = ()
     free: int | None = None
@@ -65,9 +64,9 @@ class Examined:
     def sizes(self) -> dict[str, int]:
         """The bytes that each local model is reckoned to need, all of it in main memory."""
         return {
-            name: needs(header, self.local[name].context, self.local[name].slots).total
-            for name, header in self.files.items()
-            if not isinstance(header, str)
+            name: found.needs(self.local[name]).total
+            for name, found in self.files.items()
+            if not isinstance(found, str)
         }
 
 
@@ -133,13 +132,13 @@ def engine(found: Examined) -> Iterator[Finding]:
 
 def files(found: Examined) -> Iterator[Finding]:
     """Every file is there, whole, and the one that its manifest pins."""
-    for name, header in found.files.items():
-        if isinstance(header, str):
+    for name, why in found.files.items():
+        if isinstance(why, str):
             yield Finding(
                 "files",
                 Level.ERROR,
                 f"local/{name}",
-                header,
+                why,
                 f"gateway models verify {name} checks it anew once it is mended",
             )
 

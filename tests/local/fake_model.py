@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.domain.call import Sampling
 from gateway.domain.events import Scored
-from gateway.local.batch import Chunk, NoRoom
+from gateway.local.batch import Chunk, NoRoom, NotSeen
 from gateway.local.guide import Guide
 
 END = -1
@@ -28,9 +28,9 @@ class FakeSampler:
 
 
 class FakeModel:
-    """The last token of a prompt names the answer: ``answers[token]``, piece by piece. Checks that
-    every sequence is fed without gaps, and keeps all batches in ``decoded``. ``cuts`` says whether
-    it can drop the end of a sequence.
+    """The last token of a prompt names the answer: ``answers[token]``, piece by piece; so does the
+    mark of an image. Checks that every sequence is fed without gaps, and keeps all batches in
+    ``decoded``. ``cuts`` says whether it can drop the end of a sequence.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class FakeModel:
         self.samplers: list[FakeSampler] = []
         self.seeds: list[int] = []
         self.no_room = 0
+        self.no_room_for_images = False
+        self.blind = False
         self._pieces = [piece for answer in answers.values() for piece in answer]
         self._scripts: dict[int, list[int]] = {}
         at = 0
@@ -79,13 +81,22 @@ class FakeModel:
         if self.no_room:
             self.no_room -= 1
             raise NoRoom
-        assert sum(len(chunk.tokens) for chunk in chunks) <= self.batch
+        if chunks[0].picture is not None and self.no_room_for_images:
+            raise NoRoom
+        if chunks[0].picture is not None and self.blind:
+            raise NotSeen
+        assert chunks[0].picture or sum(len(chunk.tokens) for chunk in chunks) <= self.batch
         self.decoded.append(list(chunks))
         self.outputs = []
         rows: list[int] = []
         assert [chunk.slot for chunk in chunks] == sorted({chunk.slot for chunk in chunks})
         for chunk in chunks:
             assert chunk.tokens
+            assert chunk.picture is None or len(chunks) == 1
+            if chunk.picture is None:
+                assert min(chunk.tokens) >= 0, "a mark was taken for a token"
+            else:
+                assert list(chunk.tokens) == [chunk.picture.mark] * chunk.picture.size
             slot = chunk.slot
             assert chunk.start == self._fed.get(slot, 0)
             if chunk.output and chunk.tokens[-1] in self._scripts:

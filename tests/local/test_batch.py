@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.call import Sampling
 from gateway.local.batch import Batcher
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said
+from gateway.local.pictures import Picture, laid_out
 from gateway.local.protocol import Reason, RefusalKind
 from gateway.local.reader import Piece, PieceKind
 from tests.local.fake_model import FakeModel
@@ -291,3 +292,110 @@ def test_a_grammar_that_is_complete_ends_the_answer() -> None:
     events += drain(batcher)
     assert said(events, "a") == "{}"
     assert events[-1] == Ended("a", Reason.STOP, 1, 2)
+
+
+CAT, DOG = Picture(-7, 150, "cat"), Picture(-8, 20, "dog")
+
+
+def looking(key: str, *pieces: Picture | tuple[int, ...], seed: int | None = None) -> Job:
+    prompt, pictures = laid_out(pieces)
+    return Job(key, prompt, Sampling(seed=seed), pictures=pictures)
+
+
+def test_an_image_is_computed_by_itself_between_the_others_steps() -> None:
+    """At its place, as a whole though it is longer than a batch; whoever generates goes on."""
+    model = FakeModel({A: [b"x"], B: [b"y"] * 6}, slots=3)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("b", [B]))
+    batcher.step()
+    batcher.submit(looking("a", (1, 2), CAT, (3,), DOG, CAT, (A,)))
+    events = drain(batcher)
+    assert (said(events, "a"), said(events, "b")) == ("x", "y" * 5)
+    assert Ended("a", Reason.STOP, 2 + 150 + 1 + 20 + 150 + 1, 1) in events
+    images = [chunks[0].picture for chunks in model.decoded if chunks[0].picture]
+    assert images == [CAT, DOG, CAT]
+    at = [index for index, chunks in enumerate(model.decoded) if chunks[0].picture]
+    assert all(model.decoded[index - 1][0].slot == 0 for index in at), "b had no step before it"
+
+
+def test_one_image_in_a_step_whoever_has_one() -> None:
+    """The first who came has his computed first."""
+    model = FakeModel({A: [b"x"]}, slots=2)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(looking("a", CAT, (A,)))
+    batcher.submit(looking("b", DOG, (A,)))
+    batcher.step()
+    assert [chunk.picture for chunks in model.decoded for chunk in chunks] == [CAT]
+    events = drain(batcher)
+    assert said(events, "a") == said(events, "b") == "x"
+
+
+def test_an_image_that_was_seen_is_not_computed_again() -> None:
+    """Of the next turn only what is new; another image at its place is another prompt."""
+    model = FakeModel({A: [b"x"]}, slots=2)
+    batcher = Batcher(model, 0, clock())
+    cached = []
+    for job in (
+        looking("a", (1, 2), CAT, (A,)),
+        looking("a", (1, 2), CAT, (A, 0, 5, A)),
+        looking("a", (1, 2), Picture(-9, 150, "fox"), (A,)),
+        looking("a", (1, 2), CAT, CAT, (A,)),
+    ):
+        batcher.submit(job)
+        cached += [event.cached for event in drain(batcher) if isinstance(event, Admitted)]
+    assert cached.pop(2) <= 2
+    assert cached == [0, 154, 152]
+
+
+def test_a_prompt_may_end_in_an_image() -> None:
+    """The answer's first token comes from it, so it is computed each time."""
+    model = FakeModel({CAT.mark: [b"x", b"y"]}, slots=1)
+    batcher = Batcher(model, 0, clock())
+    for cached in (0, 2):
+        batcher.submit(looking("a", (1, 2), CAT))
+        events = drain(batcher)
+        assert said(events, "a") == "xy"
+        assert events[0] == Admitted("a", 152, cached)
+
+
+def test_an_image_with_a_seed_is_computed_apart_from_others() -> None:
+    """What is before and behind it is cut at the same places each time."""
+    model = FakeModel({A: [b"x"]})
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(looking("b", CAT, (A,)))
+    batcher.submit(looking("a", (7,) * 70, CAT, (7,) * 65 + (A,), seed=3))
+    events = drain(batcher)
+    assert said(events, "a") == said(events, "b") == "x"
+    slot = next(chunks[0].slot for chunks in model.decoded if len(chunks[0].tokens) == 64)
+    alone = [chunks[0] for chunks in model.decoded if chunks[0].slot == slot]
+    assert [len(chunk.tokens) for chunk in alone] == [64, 6, 150, 64, 2, 1]
+
+
+def test_an_image_that_cannot_be_computed_ends_its_request_alone() -> None:
+    """The others, and the next, are answered."""
+    model = FakeModel({A: [b"x"] * 3})
+    batcher = Batcher(model, 1, clock())
+    batcher.submit(Job("b", [A]))
+    batcher.submit(looking("a", CAT, (A,)))
+    batcher.submit(Job("c", [A]))
+    model.blind = True
+    events = drain(batcher)
+    assert [(e.key, e.kind) for e in events if isinstance(e, Declined)] == [
+        ("a", RefusalKind.FAULT)
+    ]
+    assert said(events, "b") == said(events, "c") == "xxx"
+    assert all(sampler.closed for sampler in model.samplers)
+
+
+def test_an_image_without_room_gives_way() -> None:
+    """Nobody else does: they have a memory of their own."""
+    model = FakeModel({A: [b"x"], B: [b"y"] * 3}, slots=2)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("b", [B]))
+    batcher.step()
+    batcher.submit(looking("a", CAT, (A,)))
+    batcher.admit()
+    model.no_room_for_images = True
+    events = drain(batcher)
+    assert [(e.key, e.kind) for e in events if isinstance(e, Declined)] == [("a", RefusalKind.BUSY)]
+    assert Ended("b", Reason.STOP, 1, 3) in events

@@ -14,6 +14,7 @@ from gateway.local.llama import LlamaModel
 from gateway.local.prepare import Preparer
 from gateway.local.protocol import RefusalKind
 from gateway.local.reader import HarmonyReader, MarkedReader, PlainReader
+from gateway.local.shield import Segment
 
 TURNS = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{{ calls(m) }}<|im_end|>\n"
@@ -63,7 +64,7 @@ def test_a_model_with_a_format_of_its_own_is_told_in_its_own_way(model: LlamaMod
     assert "<tool_call>Paris</tool_call>" in text
     assert job.guide is not None
     assert isinstance(job.reader, MarkedReader)
-    (end,) = model.tokenize(Preparer(model, 512)._shield.segments("<|im_end|>"))
+    (end,) = model.tokenize([Segment("<|im_end|>", marks=True)])
     assert job.prompt.count(end) == len(HISTORY)
 
 

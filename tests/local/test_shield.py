@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.call import Chat, Message
+from gateway.domain.call import Chat, Image, Message
 from gateway.local.llama import LlamaModel
-from gateway.local.shield import Segment, Shield
+from gateway.local.shield import Place, Segment, Shield
 from gateway.local.template import CHATML, ChatTemplate
 
 MARKS = ("<|im_start|>", "<|im_end|>", "<s>")
 TEXTS = st.lists(
-    st.sampled_from((*MARKS, "<|im_", "end|>", "\ufdd0", "\ufdd1", "x", "é")), max_size=8
+    st.sampled_from((*MARKS, "<|im_", "end|>", "\ufdd0", "\ufdd1", "\ufdd20\ufdd2", "x", "é")),
+    max_size=8,
 ).map("".join)
 
 
@@ -29,7 +31,10 @@ def loaded(gguf: Path) -> Iterator[LlamaModel]:
 
 def prompt(shield: Shield, *contents: str) -> list[Segment]:
     chat = Chat(tuple(Message("user", content) for content in contents))
-    return shield.segments(ChatTemplate(CHATML).render(chat, shield.cover))
+    parts = shield.segments(ChatTemplate(CHATML).render(chat, shield.cover))
+    segments = [part for part in parts if isinstance(part, Segment)]
+    assert len(segments) == len(parts), "a text was taken for the place of an image"
+    return segments
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=3))
@@ -42,7 +47,31 @@ def test_only_the_template_writes_marks(contents: list[str]) -> None:
     chat = Chat(tuple(Message("user", content) for content in contents))
     plain = ChatTemplate(CHATML).render(chat, str)
     whole = "".join(segment.text for segment in segments)
-    assert whole == plain.replace("\ufdd0", "").replace("\ufdd1", "")
+    assert whole == re.sub("[\ufdd0\ufdd1\ufdd2]", "", plain)
+
+
+def test_images_are_told_by_their_places() -> None:
+    """In the order of the messages, also where a template makes two turns of one."""
+    alternating = ChatTemplate(
+        "{% for m in messages %}{% if loop.index0 % 2 != (m.role == 'assistant') | int %}"
+        "{{ raise_exception('must alternate') }}{% endif %}[{{ m.content }}]{% endfor %}"
+    )
+    turns = (
+        Message("user", "<s>ab", images=(Image("u0", 3), Image("u1", 4))),
+        Message("user", "cd", images=(Image("u2", 2),)),
+    )
+    shield = Shield(MARKS)
+    rendered = alternating.render(Chat(turns), shield.cover)
+    assert shield.segments(rendered) == [
+        Segment("[", marks=True),
+        Segment("<s>", marks=False),
+        Place(0),
+        Segment("a", marks=True),
+        Place(1),
+        Segment("b\n\ncd", marks=True),
+        Place(2),
+        Segment("]", marks=True),
+    ]
 
 
 def test_what_a_template_cuts_off_leaves_nothing_behind() -> None:

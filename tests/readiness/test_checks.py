@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain.local_model import LocalModel, Manifest
 from gateway.engine.routes import Routes
+from gateway.local.files import ModelFiles
 from gateway.local.gguf import GgufHeader, read_header
 from gateway.readiness.doctor import Examined, Finding, Level, engine, memory
 from tests.local.gguf_files import real_model
@@ -28,7 +29,7 @@ def examined(header: GgufHeader, *models: LocalModel, **fields: Any) -> Examined
         keyless=frozenset(),
         routes=Routes({}),
         local={model.name: model for model in models},
-        files={model.name: header for model in models},
+        files={model.name: ModelFiles(header) for model in models},
         refused={},
     )
     return replace(found, **fields)
