@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.manifests import load_manifest, local_models
 from gateway.config.settings import load_settings
-from gateway.domain.local_model import Pooling
+from gateway.domain.local_model import Pooling, Projector
 from gateway.errors import DocumentError, ModelFileError
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +99,40 @@ def test_a_wrong_manifest_is_told_with_positions(
     with pytest.raises(DocumentError) as caught:
         load_manifest(tmp_path, "tiny")
     assert f"tiny.yaml:{expected}" in caught.value.message or expected in caught.value.message
+
+
+PROJECTOR = f"projector: {{file: {{path: mmproj.gguf}}, sha256: {'ab' * 32}}}\n"
+
+
+def test_a_manifest_may_name_a_projector(tmp_path: Path) -> None:
+    """Found and pinned as the model's own file is; without one there is none."""
+    (tmp_path / "tiny.gguf").touch()
+    (tmp_path / "mmproj.gguf").touch()
+    (tmp_path / "tiny.yaml").write_text(MANIFEST)
+    assert load_manifest(tmp_path, "tiny").projector is None
+    (tmp_path / "tiny.yaml").write_text(MANIFEST + PROJECTOR)
+    assert load_manifest(tmp_path, "tiny").projector == Projector(
+        tmp_path / "mmproj.gguf", "ab" * 32
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("{path: mmproj.gguf}", "{path: a, resource: b}", "8:19: expected either package and"),
+        ("{path: mmproj.gguf}", "{package: b, resource: /x}", "a path inside the package"),
+        (", sha256: ", ", sha: ", "sha256"),
+        ("ab" * 32, "ab" * 31, "8:"),
+        ("mmproj", "gone", "there is no file"),
+    ],
+)
+def test_a_wrong_projector_is_told(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    """By the rules of the model's own file, at its place."""
+    (tmp_path / "tiny.gguf").touch()
+    (tmp_path / "tiny.yaml").write_text(MANIFEST + PROJECTOR.replace(old, new))
+    with pytest.raises((DocumentError, ModelFileError)) as caught:
+        load_manifest(tmp_path, "tiny")
+    assert expected in caught.value.message
 
 
 def test_a_manifest_that_is_not_there_gets_the_nearest(tmp_path: Path) -> None:

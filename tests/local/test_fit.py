@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import ModelFileError
 from gateway.local.fit import BASE, Needs, largest, needs, place
 from gateway.local.gguf import read_header
+from gateway.local.projector import read_projector
 from tests.local import tiny_bert
 from tests.local.gguf_files import small_model
+from tests.local.projector_files import projector
 
 MB = 1 << 20
 
@@ -42,6 +45,26 @@ def test_an_encoder_keeps_nothing_and_takes_a_text_whole(tmp_path: Path) -> None
     short, long = needs(header, 64, 1), needs(header, 512, 1)
     assert short.stores == long.stores == (0, 0)
     assert long.working - short.working >= 4 * (512 - 64) * len(tiny_bert.vocabulary())
+
+
+def test_seeing_takes_memory(gguf: Path, tmp_path: Path) -> None:
+    """The projector's weights, encoding, and decoding the largest image that is taken."""
+    sight = read_projector(projector(tmp_path / "mmproj.gguf"))
+    header = read_header(gguf)
+    blind, seeing = needs(header, 512, 1), needs(header, 512, 1, sight)
+    assert seeing.total - blind.total == seeing.seeing
+    assert seeing.seeing > sum(tensor.size for tensor in sight.tensors) + 12 * 40_000_000
+    assert largest(header, 4096, 8, blind.total) is not None
+    assert largest(header, 512, 1, blind.total, sight) is None
+
+
+def test_what_is_no_projector_is_refused_by_its_header(gguf: Path, tmp_path: Path) -> None:
+    """A model's own file is none; of some kinds images would depend on what stands before them."""
+    with pytest.raises(ModelFileError, match="is no projector of images"):
+        read_projector(gguf)
+    other = projector(tmp_path / "mmproj.gguf", "hunyuanvl")
+    with pytest.raises(ModelFileError, match="of type hunyuanvl, which is not supported"):
+        read_projector(other)
 
 
 NEEDS = Needs(layers=(10 * MB,) * 4, stores=(5 * MB,) * 4, rest=20 * MB, working=8 * MB)
