@@ -272,6 +272,22 @@ def test_an_image_longer_than_a_batch(gguf: Path, tmp_path: Path) -> None:
     model.close()
 
 
+def test_tokens_of_an_image_look_at_each_other_where_they_should(
+    gguf: Path, tmp_path: Path
+) -> None:
+    """Read one after the other they say something else; text is read so again behind them."""
+    model = load(gguf, projector(tmp_path / "mmproj.gguf", "gemma3"))
+    assert model._vision is not None
+    assert not model._vision.causal
+    (cat,), (text,) = jobs(model, turn("What is this?", (CAT, 0))), jobs(model, turn("What is it?"))
+    before = run(forget(model), text)
+    both = run(forget(model), cat)
+    assert run(forget(model), text).likely == before.likely
+    model._vision.causal = True
+    assert run(forget(model), cat).far(both) > FAR / 2
+    model.close()
+
+
 def test_a_large_image_is_cut(gguf: Path, tmp_path: Path) -> None:
     """Each part is something of its own, also where two look the same."""
     model = load(gguf, projector(tmp_path / "mmproj.gguf", tiles=(64, 32, 32, 64)))
