@@ -94,9 +94,9 @@ def _listed(model: LocalModel) -> Listed:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What a file says of itself. ``makers`` are vendor ids and the keys that name them; ``calls``
-    is the format in which the model calls functions, ``thinks`` whether it does so before
-    answering.
+    """What a file says of itself. ``makers`` are vendor ids and the keys that name them;
+    ``template`` is where the chat template is from; by it, ``calls`` is the format in which the
+    model calls functions, and ``thinks`` whether it does so before answering.
     """
 
     file: str
@@ -108,6 +108,7 @@ class Inspected:
     layers: int
     context: int | None
     weights: dict[str, int]
+    template: str
     calls: str
     thinks: bool
     system_role: bool
@@ -119,13 +120,14 @@ class Inspected:
 @config_option
 @format_option
 def inspect(what: str, config: Path, format_: str) -> None:
-    """Show what a model's file says of itself. Nothing but its header is read.
+    """Show what a model's file says of itself, of which nothing but the header is read, and whether
+    its manifest has another chat template.
 
     Example: gateway models inspect smollm2
     """
     inventory = Inventory(settings_of(config))
-    path = _path(inventory, what)
-    shown = _inspected(inventory, path, read_header(path))
+    path, template = _path(inventory, what)
+    shown = _inspected(inventory, path, read_header(path), template)
     if format_ == "json":
         click.echo(json.dumps(asdict(shown), indent=2))
         return
@@ -136,8 +138,16 @@ def inspect(what: str, config: Path, format_: str) -> None:
         click.echo(f"{key:13} {'-' if text in (None, '') else text}")
 
 
-def _inspected(inventory: Inventory, path: Path, header: GgufHeader) -> Inspected:
+def _inspected(
+    inventory: Inventory, path: Path, header: GgufHeader, other: Path | None
+) -> Inspected:
     template = header.chat_template or ""
+    source = "the file's own" if template else "none in the file: ChatML is used"
+    if other is not None:
+        # Jinja is of the workers' requirements, which no other command needs.
+        from gateway.local.template import read_template  # noqa: PLC0415 - as said
+
+        template, source = read_template(other), str(other)
     weights: dict[str, int] = {}
     for tensor in header.tensors:
         weights[tensor.type] = weights.get(tensor.type, 0) + tensor.size
@@ -153,6 +163,7 @@ def _inspected(inventory: Inventory, path: Path, header: GgufHeader) -> Inspecte
         layers=len(needs(header, 1, 1).layers),
         context=header.context_length,
         weights=dict(sorted(weights.items(), key=lambda row: -row[1])),
+        template=source,
         calls=format.name if format is not None else "described in the system message",
         thinks=thinking(template) is not None,
         system_role="system" in template or not template,
@@ -277,14 +288,18 @@ def _chosen(inventory: Inventory, names: Sequence[str]) -> list[LocalModel]:
     return [model for name, model in inventory.local.items() if not names or name in names]
 
 
-def _path(inventory: Inventory, what: str) -> Path:
-    """The file of a configured model, of a manifest, or the file itself."""
-    if what in inventory.local:
-        return inventory.local[what].manifest.path
+def _path(inventory: Inventory, what: str) -> tuple[Path, Path | None]:
+    """The file of a configured model, of a manifest, or the file itself; and the template that the
+    manifest names.
+    """
     path = Path(what)
-    if path.suffix == ".gguf" or path.is_file():
-        return path
-    return load_manifest(inventory.settings.local.manifests, what).path
+    if what in inventory.local:
+        manifest = inventory.local[what].manifest
+    elif path.suffix == ".gguf" or path.is_file():
+        return path, None
+    else:
+        manifest = load_manifest(inventory.settings.local.manifests, what)
+    return manifest.path, manifest.template
 
 
 def free_memory() -> int:

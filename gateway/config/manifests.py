@@ -39,6 +39,7 @@ class _ManifestDocument(Closed):
     lineage: tuple[Text, ...] = ()
     source: str = ""
     pooling: Pooling | None = None
+    template: Text | None = None
 
 
 def load_manifest(folder: Path, id: str) -> Manifest:
@@ -72,6 +73,7 @@ def load_manifest(folder: Path, id: str) -> Manifest:
         lineage=written.lineage,
         source=written.source,
         pooling=written.pooling,
+        template=_template(written.template, path),
     )
 
 
@@ -147,6 +149,18 @@ def _locate(file: _FileSection, manifest: Path) -> Path:
     raise ModelFileError(
         f"{manifest}: the package {file.package} has no file {file.resource}: reinstall it"
     )
+
+
+def _template(name: str | None, manifest: Path) -> Path | None:
+    if name is None:
+        return None
+    found = manifest.parent / Path(name).expanduser()
+    if not found.is_file():
+        raise ModelFileError(
+            f"{manifest}: there is no file {found}: put the chat template there, or leave out "
+            "`template` to have the GGUF file's own"
+        )
+    return found.absolute()
 
 
 def local_models(settings: Settings) -> tuple[LocalModel, ...]:

@@ -19,7 +19,8 @@ class Pooling(StrEnum):
 class Manifest:
     """What is known of one GGUF file. ``sha256`` is lower-case hex and pinned; ``developer`` and
     ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` is an
-    SPDX id; ``pooling`` is that of embeddings, ``None`` for what the file says.
+    SPDX id; ``pooling`` is that of embeddings, ``None`` for what the file says; ``template`` is a
+    Jinja file that takes the place of the GGUF file's own chat template.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Manifest:
     lineage: tuple[str, ...] = ()
     source: str = ""
     pooling: Pooling | None = None
+    template: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from gateway.local.vectors import VectorStore
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
 
-    ``gpu_layers`` of ``None`` means all; ``pooling`` of ``None`` what the file says. Raises
-    ModelFileError where llama.cpp does not load it.
+    ``gpu_layers`` of ``None`` means all; ``pooling`` of ``None`` what the file says; ``template``
+    takes the place of the file's own. Raises ModelFileError where llama.cpp does not load it.
 
     ``generates`` says whether it does, or only gives vectors. A vector has ``width`` numbers, and
     is that of a text of ``longest_text`` tokens at most.
@@ -39,6 +39,7 @@ class LlamaModel:
         threads: int,
         gpu_layers: int | None,
         pooling: Pooling | None = None,
+        template: str | None = None,
     ) -> None:
         silence()
         llama.llama_backend_init()
@@ -63,7 +64,7 @@ class LlamaModel:
         self._vocabulary = size
         self._candidates = Candidates(size)
         self.ends = frozenset(t for t in range(size) if llama.llama_vocab_is_eog(self._vocab, t))
-        self.template = self._chat_template()
+        self.template = self._chat_template() if template is None else template
         self.pieces = self._shown(literals(self.template or ""))
         self.longest_piece = max((len(piece) for piece in self.pieces if piece), default=1)
 

@@ -43,7 +43,7 @@ def least(model: Tokens, text: str) -> int:
 
 class Preparer:
     """For one model with ``context`` tokens for each answer. Raises TemplateFault where the model's
-    template does not parse.
+    template is no Jinja template.
     """
 
     def __init__(self, model: Tokens, context: int) -> None:

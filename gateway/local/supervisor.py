@@ -7,15 +7,11 @@ it waits in the backlog for the next worker. Times are in seconds.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,106 +19,17 @@ import structlog
 
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
+from gateway.local.attendance import PING_EVERY, attend
 from gateway.local.fit import needs
-from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, Retire, encode, reply_decoder
+from gateway.local.keeper import CRASHES, WITHIN, Keeper, ModelState, ModelStatus
 from gateway.local.residency import Resident, check_budget, idle_since, to_unload
-from gateway.local.spawning import listen, socket_folder, spawn
+from gateway.local.spawning import listen, socket_folder
 from gateway.local.verify import verify
-from gateway.local.worker_config import WorkerConfig
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
-CRASHES = 3
-WITHIN = 60.0
-"""So many crashes within so long a time, and the model is given up."""
-PING_EVERY = 2.0
-SILENT = 10.0
-"""A worker that says nothing for so long is killed."""
-STALLED = 120.0
-"""One that computes a single step for so long, too."""
-DYING = 0.5
-"""For so long a worker whose connection was lost may take to end by itself."""
-STOP_WITHIN = 3.0
-LENIENCE, SPARE = 2, 1 << 30
-"""A worker may have twice the memory that its model is reckoned to need, and so many bytes more: it
-is there to end one that runs away, not one that was reckoned too small.
-"""
-
 Accept: TypeAlias = Callable[[LocalModel, Mapping[str, object]], None]
 """Raises ModelFileError where a model may not be served with such metadata."""
-
-
-class ModelState(StrEnum):
-    STARTING = "starting"
-    READY = "ready"
-    RESTARTING = "restarting"
-    UNLOADED = "unloaded"
-    """Not in memory; loaded as soon as it is asked for."""
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people."""
-
-    name: str
-    state: ModelState
-    detail: str = ""
-    pid: int | None = None
-    restarts: int = 0
-
-
-@dataclass(slots=True)
-class _Keeper:
-    """One model's mutable state. ``size`` is the memory that it is reckoned to need, in bytes;
-    ``moved`` is set for all whenever something is otherwise with one.
-    """
-
-    model: LocalModel
-    listener: socket.socket
-    path: Path
-    size: int
-    moved: asyncio.Event
-    state: ModelState = ModelState.STARTING
-    detail: str = ""
-    busy: bool = False
-    asked: int = 0
-    used: float = 0.0
-    retiring: bool = False
-    voice: asyncio.StreamWriter | None = None
-    process: asyncio.subprocess.Process | None = None
-    restarts: int = 0
-    crashes: deque[float] = field(default_factory=lambda: deque(maxlen=CRASHES))
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def loaded(self) -> bool:
-        return self.process is not None
-
-    def heard(self, pong: Pong) -> None:
-        """What the worker says of its work."""
-        self.busy = pong.active + pong.waiting > 0
-        if self.busy or pong.asked != self.asked:
-            self.used = time.monotonic()
-        self.asked = pong.asked
-        self.retiring = self.retiring and not self.busy
-        self.moved.set()
-
-    def retire(self) -> None:
-        """Ask the worker to go, unless it has work by now."""
-        if not self.retiring and self.voice is not None:
-            self.retiring = True
-            self.voice.write(encode(Retire()))
-
-    def become(self, state: ModelState, detail: str = "") -> None:
-        self.state, self.detail = state, detail
-        self.changed.set()
-        self.moved.set()
-
-    def given_up(self, now: float) -> bool:
-        self.crashes.append(now)
-        return len(self.crashes) == CRASHES and now - self.crashes[0] <= WITHIN
 
 
 class Supervisor:
@@ -150,8 +57,9 @@ class Supervisor:
         self._state_dir = state_dir
         self._python = python
         self._accept = accept
-        self._keepers: dict[str, _Keeper] = {}
+        self._keepers: dict[str, Keeper] = {}
         self._sizes: dict[str, int] = {}
+        self._templates: dict[str, str] = {}
         self._budget = budget
         self._idle = idle
         self._loading = asyncio.Lock()
@@ -174,8 +82,8 @@ class Supervisor:
         self._folder = folder = socket_folder(self._wanted_dir, [m.name for m in self._models])
         for model in self._models:
             path = folder / f"{model.name}.sock"
-            size = self._sizes[model.name]
-            keeper = _Keeper(model, listen(path), path, size, self._moved)
+            size, template = self._sizes[model.name], self._templates.get(model.name)
+            keeper = Keeper(model, listen(path), path, size, template, self._moved)
             keeper.state = ModelState.STARTING if model.preload else ModelState.UNLOADED
             self._keepers[model.name] = keeper
         self._tasks = [asyncio.create_task(self._keep(k)) for k in self._keepers.values()]
@@ -204,11 +112,11 @@ class Supervisor:
                 while keeper.state not in (ModelState.READY, ModelState.FAILED):
                     keeper.changed.clear()
                     await keeper.changed.wait()
-        return _status(keeper)
+        return keeper.status
 
     def status(self) -> tuple[ModelStatus, ...]:
         """Of every model, in the order of the configuration."""
-        return tuple(_status(keeper) for keeper in self._keepers.values())
+        return tuple(keeper.status for keeper in self._keepers.values())
 
     def socket_path(self, name: str) -> Path:
         """Where the model's worker is reached. Raises KeyError for a name that is not there."""
@@ -227,6 +135,11 @@ class Supervisor:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")
         if self._accept is not None:
             self._accept(model, header.metadata)
+        if model.manifest.template is not None:
+            # Jinja is of the workers' requirements: who has no local model need not have it.
+            from gateway.local.template import read_template  # noqa: PLC0415 - as said
+
+            self._templates[model.name] = read_template(model.manifest.template)
         self._log.info(
             "local_model_verified",
             model=model.name,
@@ -234,7 +147,7 @@ class Supervisor:
             hash="remembered" if cached else "computed",
         )
 
-    async def _keep(self, keeper: _Keeper) -> None:
+    async def _keep(self, keeper: Keeper) -> None:
         """Start the worker, and start it again, until cancelled or given up."""
         delay = FIRST_DELAY
         while True:
@@ -242,7 +155,7 @@ class Supervisor:
                 await self._asked_for(keeper)
             started = time.monotonic()
             try:
-                why = await self._run_once(keeper)
+                why = await attend(keeper, self._python)
             except Exception as error:  # noqa: BLE001 - a defect here must not end the restarting
                 why = f"{type(error).__name__}: {error}"
             now = time.monotonic()
@@ -268,7 +181,7 @@ class Supervisor:
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
 
-    async def _asked_for(self, keeper: _Keeper) -> None:
+    async def _asked_for(self, keeper: Keeper) -> None:
         """Wait until somebody wants the model, and until there is room for it."""
         keeper.become(ModelState.UNLOADED)
         await _knock(keeper.listener)
@@ -300,91 +213,6 @@ class Supervisor:
         chosen = [model.name for model in self._models if model.preload is preload]
         return {name: self._sizes[name] for name in chosen}
 
-    async def _run_once(self, keeper: _Keeper) -> str:
-        """One worker's life; how it ended."""
-        try:
-            process = await self._spawn(keeper)
-        except OSError as error:
-            return f"the worker cannot be started: {error.strerror}"
-        keeper.process = process
-        watch = asyncio.create_task(self._watch(keeper))
-        ended = asyncio.create_task(process.wait())
-        try:
-            await asyncio.wait((watch, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                # A connection is mostly lost because the process is ending: its code says more.
-                await asyncio.wait((ended,), timeout=DYING)
-            if not ended.done():
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await ended
-                return watch.result()
-            code = await ended
-            return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        finally:
-            watch.cancel()
-            await _end(process, ended)
-            keeper.process = keeper.voice = None
-            keeper.moved.set()
-
-    async def _spawn(self, keeper: _Keeper) -> asyncio.subprocess.Process:
-        model = keeper.model
-        config = WorkerConfig(
-            name=model.name,
-            path=str(model.manifest.path.resolve()),
-            context=model.context,
-            slots=model.slots,
-            queue=model.queue,
-            threads=model.threads or len(os.sched_getaffinity(0)),
-            gpu_layers=model.gpu_layers,
-            pooling=model.manifest.pooling,
-            listener=keeper.listener.fileno(),
-            parent=os.getpid(),
-            memory=LENIENCE * keeper.size + SPARE,
-        )
-        return await spawn(self._python, config)
-
-    async def _watch(self, keeper: _Keeper) -> str:
-        """Ask the worker how it is, on a connection like any client's; why it is to be killed."""
-        try:
-            reader, writer = await asyncio.open_unix_connection(keeper.path)
-        except OSError as error:
-            return f"its socket is gone: {error.strerror}"
-        keeper.voice = writer
-        decoder = reply_decoder()
-        heard: float | None = None
-        try:
-            while True:
-                # Loading may take as long as it takes: silence counts from the first word on.
-                patience = None if heard is None else PING_EVERY
-                try:
-                    async with asyncio.timeout(patience):
-                        data = await reader.read(1 << 16)
-                except TimeoutError:
-                    if heard is not None and time.monotonic() - heard > SILENT:
-                        return f"no heartbeat for {SILENT:.0f} s"
-                    writer.write(encode(Ping()))
-                    continue
-                if not data:
-                    return "it closed its connection"
-                heard = time.monotonic()
-                for reply in decoder.feed(data):
-                    if isinstance(reply, Hello):
-                        keeper.become(ModelState.READY)
-                    elif isinstance(reply, Pong):
-                        keeper.heard(reply)
-                        if reply.stalled > STALLED:
-                            return f"one step has taken {reply.stalled:.0f} s"
-        except (ConnectionError, ProtocolError) as error:
-            return f"its connection failed: {error}"
-        finally:
-            writer.close()
-
-
-def _status(keeper: _Keeper) -> ModelStatus:
-    pid = keeper.process.pid if keeper.process is not None else None
-    return ModelStatus(keeper.model.name, keeper.state, keeper.detail, pid, keeper.restarts)
-
 
 async def _knock(listener: socket.socket) -> None:
     """Return when somebody connects. He is not let in: that is for the worker to do."""
@@ -395,16 +223,3 @@ async def _knock(listener: socket.socket) -> None:
         await somebody.wait()
     finally:
         loop.remove_reader(listener)
-
-
-async def _end(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
-    """Closing its input asks the worker to end; then it is made to."""
-    if process.stdin is not None:
-        process.stdin.close()
-    if ended.done():
-        return
-    await asyncio.wait((ended,), timeout=STOP_WITHIN)
-    if not ended.done():
-        with suppress(ProcessLookupError):
-            process.kill()
-        await ended

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
@@ -20,12 +21,16 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.domain.call import Chat, Message, Tool, ToolChoice, Tools
+from gateway.errors import ModelFileError
 from gateway.local.formats import HERMES, ToolFormat
 
 MAX_PROMPT = 16 << 20
 """Characters of a rendered prompt: far more than any context, far less than memory."""
 MAX_SECONDS = 10.0
 """For one rendering. Some templates take time that grows with the square of the turns."""
+
+MAX_SOURCE = 1 << 20
+"""Bytes of a template's file."""
 
 DESCRIPTION = """\
 You can call functions. Each line here is one of them, as JSON with a JSON Schema of its arguments:
@@ -55,7 +60,8 @@ class TemplateFault(Exception):
 
 class ChatTemplate:
     """One model's template. ``bos`` and ``eos`` are the texts of those tokens, perhaps empty;
-    ``native`` is the format in which the template itself writes calls, if it does.
+    ``native`` is the format in which the template itself writes calls, if it does; ``name`` is for
+    errors.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class ChatTemplate:
         bos: str = "",
         eos: str = "",
         native: ToolFormat | None = None,
+        name: str = "the chat template",
     ) -> None:
         """Raises TemplateFault where ``source`` is no Jinja template."""
         environment = ImmutableSandboxedEnvironment(
@@ -80,8 +87,9 @@ class ChatTemplate:
         self._native = native
         try:
             self._template = environment.from_string(CHATML if source is None else source)
-        except jinja2.TemplateError as error:
-            raise TemplateFault(f"the chat template does not parse: {error}") from error
+        except jinja2.TemplateSyntaxError as error:
+            where = f"{name}, line {error.lineno}"
+            raise TemplateFault(f"{where}: no Jinja template: {error.message}") from error
 
     def render(self, chat: Chat, cover: Cover) -> str:
         """The prompt, ready for the assistant's turn. All that the app wrote goes through
@@ -159,6 +167,22 @@ class ChatTemplate:
         except ValueError:
             # What some model wrote once, and an app sends back: the turn is told as it was.
             return text
+
+
+def read_template(path: Path) -> str:
+    """The Jinja source in a file of the operator's. Raises ModelFileError where it cannot be read
+    or does not parse, with the line.
+    """
+    try:
+        if path.stat().st_size > MAX_SOURCE:
+            raise ModelFileError(f"the chat template {path} is over {MAX_SOURCE:,} bytes")
+        source = path.read_text(encoding="utf-8")
+        ChatTemplate(source, name=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"the chat template {path} cannot be read: {error}") from error
+    except TemplateFault as fault:
+        raise ModelFileError(str(fault)) from fault
+    return source
 
 
 def _covered(message: Message, cover: Cover) -> Message:

@@ -237,6 +237,7 @@ async def _work(config: WorkerConfig) -> None:
         threads=config.threads,
         gpu_layers=config.gpu_layers,
         pooling=config.pooling,
+        template=config.template,
     )
     worker = Worker(config, model)
     await worker.run(

@@ -9,7 +9,8 @@ from gateway.domain.local_model import Pooling
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """``listener`` is a descriptor, ``parent`` a process id, ``memory`` the bytes that the process
-    may have beside its mapped file. The rest as in ``LocalModel`` and ``Manifest``.
+    may have beside its mapped file, ``template`` the Jinja source that takes the place of the
+    file's own. The rest as in ``LocalModel`` and ``Manifest``.
     """
 
     name: str
@@ -23,3 +24,4 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     listener: int
     parent: int
     memory: int
+    template: str | None = None

@@ -78,6 +78,21 @@ def test_inspect(checkout: Path) -> None:
     assert other["makers"] == {"alibaba": "general.name"}
 
 
+def test_inspect_says_which_template_counts(checkout: Path) -> None:
+    """The manifest's, where it names one; what the model can do is told by it."""
+    assert shown(checkout, "inspect", "smollm2")["template"] == "the file's own"
+    manifest = checkout / "models" / "smollm2-135m-instruct.yaml"
+    manifest.write_text(manifest.read_text() + "template: mine.jinja\n")
+    source = "{% if tools %}<tool_call>{% endif %}<think></think>{{ messages[0].content }}"
+    (checkout / "models" / "mine.jinja").write_text(source)
+    for what in ("smollm2", "smollm2-135m-instruct"):
+        found = shown(checkout, "inspect", what)
+        assert found["template"] == str(checkout / "models" / "mine.jinja")
+        assert (found["calls"], found["thinks"], found["system_role"]) == ("hermes", True, False)
+    (checkout / "models" / "mine.jinja").write_text("{% if %}")
+    assert "mine.jinja, line 1: no Jinja template" in said(run(checkout, "inspect", "smollm2"))
+
+
 def test_verify_reads_every_byte(checkout: Path) -> None:
     """A changed byte is noticed though size and time are as they were; both hashes are named."""
     assert run(checkout, "add", str(checkout / "mirror" / "m.gguf"), "--id", "mine").exit_code == 0

@@ -72,6 +72,11 @@ def test_the_shipped_model_is_found_without_importing_its_package() -> None:
             "{package: pydantic, resource: x}",
             "the package pydantic has no file x: reinstall it",
         ),
+        (
+            "{path: tiny.gguf}",
+            "{path: tiny.yaml}\ntemplate: none.jinja",
+            "there is no file .*none.jinja: put the chat template there, or leave out `template`",
+        ),
     ],
 )
 def test_a_missing_file_says_what_to_do(tmp_path: Path, old: str, new: str, expected: str) -> None:

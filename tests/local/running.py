@@ -17,7 +17,8 @@ from gateway.domain.identity import Identity, Locality
 from gateway.domain.local_model import LocalModel
 from gateway.domain.target import Target
 from gateway.local.client import LocalBackend
-from gateway.local.supervisor import ModelState, Supervisor
+from gateway.local.keeper import ModelState
+from gateway.local.supervisor import Supervisor
 
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 TARGET = Target(

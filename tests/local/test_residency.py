@@ -16,8 +16,9 @@ from gateway.errors import ModelFileError
 from gateway.local.client import LocalBackend
 from gateway.local.fit import needs
 from gateway.local.gguf import read_header
+from gateway.local.keeper import ModelState
 from gateway.local.residency import Resident, check_budget, idle_since, to_unload
-from gateway.local.supervisor import ModelState, Supervisor
+from gateway.local.supervisor import Supervisor
 from tests.local.running import TARGET, MakeCall
 
 ALWAYS = Resident("always", 30, always=True, busy=False, used=0.0)
