@@ -19,9 +19,10 @@ from gateway.config.schema import nearest
 from gateway.domain.local_model import LocalModel
 from gateway.errors import GatewayError, ModelFileError
 from gateway.inventory import Inventory
-from gateway.local.fit import Needs, Placed, largest, needs, place
+from gateway.local.fit import Needs, largest, needs
 from gateway.local.formats import thinking, tool_format
 from gateway.local.gguf import GgufHeader, read_header
+from gateway.local.place import Placed, place
 from gateway.local.verify import verify
 from gateway.vendors.weights import makers
 
@@ -39,7 +40,9 @@ models.add_command(add)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """``bytes`` is the file's size; ``state`` says whether it can be used."""
+    """``bytes`` is the file's size; ``state`` says whether it can be used; ``auto`` is what of
+    context and slots was chosen from memory.
+    """
 
     name: str
     manifest: str
@@ -47,6 +50,7 @@ class Listed:
     licence: str
     context: int
     slots: int
+    auto: list[str]
     bytes: int
     state: str
 
@@ -60,7 +64,7 @@ def list_(config: Path, format_: str) -> None:
     Example: gateway models list --format json
     """
     inventory = Inventory(settings_of(config))
-    found = [_listed(model) for model in inventory.local.values()]
+    found = [_listed(inventory, model) for model in inventory.local.values()]
     if format_ == "json":
         click.echo(json.dumps([asdict(line) for line in found], indent=2))
         return
@@ -68,11 +72,22 @@ def list_(config: Path, format_: str) -> None:
         click.secho(line.name, bold=True)
         click.echo(
             f"  {line.manifest}, by {line.developer}, {line.licence}, {_size(line.bytes)}: "
-            f"{line.state}\n  {line.slots} slots of {line.context} tokens"
+            f"{line.state}\n  {_slots(line.slots, line.context, line.auto)}"
         )
 
 
-def _listed(model: LocalModel) -> Listed:
+def _auto(inventory: Inventory, name: str) -> list[str]:
+    section = inventory.settings.local.models[name]
+    chosen = {"context": section.context, "slots": section.slots}
+    return [word for word, value in chosen.items() if value is None]
+
+
+def _slots(slots: int, context: int, auto: Sequence[str]) -> str:
+    chosen = f" ({' and '.join(auto)}: auto)" if auto else ""
+    return f"{counted(slots, 'slot')} of {context} tokens{chosen}"
+
+
+def _listed(inventory: Inventory, model: LocalModel) -> Listed:
     manifest = model.manifest
     size = manifest.path.stat().st_size
     try:
@@ -87,6 +102,7 @@ def _listed(model: LocalModel) -> Listed:
         licence=manifest.licence,
         context=model.context,
         slots=model.slots,
+        auto=_auto(inventory, model.name),
         bytes=size,
         state=state,
     )
@@ -201,9 +217,14 @@ def verify_(names: tuple[str, ...], config: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Bytes. ``largest`` is the context and the slots that fit into memory, if any do."""
+    """Bytes. ``largest`` is the context and the slots that fit into memory, if any do; ``auto`` is
+    what of the configured ones was chosen.
+    """
 
     name: str
+    context: int
+    slots: int
+    auto: list[str]
     needs: dict[str, int]
     placed: Placed
     free: int
@@ -227,7 +248,7 @@ def fit(
     inventory = Inventory(settings_of(config))
     free = int(ram * GB) if ram is not None else free_memory()
     devices = [int(each * GB) for each in gpu]
-    found = [_fitted(model, free, devices) for model in _chosen(inventory, names)]
+    found = [_fitted(inventory, model, free, devices) for model in _chosen(inventory, names)]
     if format_ == "json":
         click.echo(json.dumps([asdict(line) for line in found], indent=2))
     else:
@@ -236,13 +257,16 @@ def fit(
     sys.exit(0 if all(line.fits for line in found) else 1)
 
 
-def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
+def _fitted(inventory: Inventory, model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
     header = read_header(model.manifest.path)
-    wanted: Needs = needs(header, model.context, model.slots)
+    wanted: Needs = needs(header, model.context, model.slots, model.ubatch)
     placed = place(wanted, devices, model.gpu_layers)
     fits = placed.memory <= free
     return Fitted(
         name=model.name,
+        context=model.context,
+        slots=model.slots,
+        auto=_auto(inventory, model.name),
         needs={
             "weights": wanted.weights,
             "keys and values": wanted.store,
@@ -252,20 +276,21 @@ def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
         placed=placed,
         free=free,
         fits=fits,
-        largest=largest(header, model.context, model.slots, free),
+        largest=largest(header, (model.context, model.slots), free, ubatch=model.ubatch),
     )
 
 
 def _print_fit(line: Fitted) -> None:
-    click.secho(line.name, bold=True)
+    click.secho(line.name, bold=True, nl=False)
+    click.echo(f": {_slots(line.slots, line.context, line.auto)}")
     for what, size in line.needs.items():
         click.echo(f"  {what:16} {_size(size):>10}")
     placed = line.placed
     if placed.gpu_layers:
+        there = ", ".join(map(_size, placed.devices))
         click.echo(
             f"  {placed.gpu_layers} of {placed.layers} layers on devices: "
-            f"{_size(placed.device)} there, "
-            f"{_size(placed.memory)} in memory"
+            f"{there} there, {_size(placed.memory)} in memory"
         )
     if line.fits:
         click.echo(f"  fits: {_size(line.free)} are free")

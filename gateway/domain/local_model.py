@@ -41,7 +41,8 @@ class LocalModel:
     """One configured local model. ``name`` is what targets say after ``local/``; ``context`` is in
     tokens for each slot; ``slots`` how many answers are generated at once; ``queue`` how many
     requests may wait for a slot; ``gpu_layers`` of ``None`` means all that fit; ``threads`` of
-    ``None`` means all cores that this process may use.
+    ``None`` means all cores that this process may use; ``batch`` tokens go through in one step,
+    ``ubatch`` of them in one computation.
     """
 
     name: str
@@ -52,3 +53,5 @@ class LocalModel:
     gpu_layers: int | None = None
     threads: int | None = None
     preload: bool = True
+    batch: int = 512
+    ubatch: int = 512

@@ -61,6 +61,8 @@ def _config(keeper: Keeper) -> WorkerConfig:
         path=str(model.manifest.path.resolve()),
         context=model.context,
         slots=model.slots,
+        batch=model.batch,
+        ubatch=model.ubatch,
         queue=model.queue,
         threads=model.threads or len(os.sched_getaffinity(0)),
         gpu_layers=model.gpu_layers,

@@ -40,6 +40,8 @@ class LlamaModel:
         gpu_layers: int | None,
         pooling: Pooling | None = None,
         template: str | None = None,
+        batch: int = BATCH,
+        ubatch: int = BATCH,
     ) -> None:
         silence()
         llama.llama_backend_init()
@@ -50,8 +52,15 @@ class LlamaModel:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")
         self.context = context
         self.slots = slots
-        self.batch = BATCH
-        self._store = Store(self._model, context=context, sequences=slots, threads=threads)
+        self.batch = batch
+        self._store = Store(
+            self._model,
+            context=context,
+            sequences=slots,
+            threads=threads,
+            batch=batch,
+            ubatch=ubatch,
+        )
         self._threads = threads
         self._vectors: VectorStore | None = None
         self.generates = self._store.causal and bool(llama.llama_model_has_decoder(self._model))

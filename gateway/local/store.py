@@ -14,7 +14,7 @@ from gateway.local.batch import Chunk, NoRoom
 from gateway.local.native import DecodeFailed, llama
 
 BATCH = 512
-"""Tokens of one ``llama_decode`` at most."""
+"""Tokens of one ``llama_decode`` at most, where nothing else is configured."""
 POOLINGS = {
     llama.LLAMA_POOLING_TYPE_MEAN: Pooling.MEAN,
     llama.LLAMA_POOLING_TYPE_CLS: Pooling.CLS,
@@ -25,18 +25,27 @@ POOLINGS = {
 class Store:
     """llama.cpp's context: the keys and values of ``sequences`` answers, each of ``context`` tokens
     at most and with room of its own: in a room that all share, each token of one would be held
-    against the tokens of all. ``causal`` says that a token sees only what stands before it,
-    ``pooling`` how the file wants embeddings. Raises ModelFileError where there is no memory for
-    it.
+    against the tokens of all. ``batch`` tokens go through in one ``decode``, ``ubatch`` of them in
+    one computation. ``causal`` says that a token sees only what stands before it, ``pooling`` how
+    the file wants embeddings. Raises ModelFileError where there is no memory for it.
     """
 
-    def __init__(self, model: Any, *, context: int, sequences: int, threads: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        context: int,
+        sequences: int,
+        threads: int,
+        batch: int = BATCH,
+        ubatch: int = BATCH,
+    ) -> None:
         params = llama.llama_context_default_params()
         params.kv_unified = False
         params.n_ctx = context * sequences
         params.n_seq_max = sequences
-        params.n_batch = BATCH
-        params.n_ubatch = BATCH
+        params.n_batch = batch
+        params.n_ubatch = ubatch
         params.n_outputs_max = sequences
         params.n_threads = threads
         params.n_threads_batch = threads
@@ -51,7 +60,7 @@ class Store:
         self._memory = llama.llama_get_memory(self.handle)
         self.causal = bool(self._memory) and bool(llama.llama_get_causal_attn(self.handle))
         self.pooling = POOLINGS.get(int(llama.llama_pooling_type(self.handle)))
-        self._tokens = llama.llama_batch_init(BATCH, 0, 1)
+        self._tokens = llama.llama_batch_init(batch, 0, 1)
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of output ``row`` of the last decode, where llama.cpp has them."""

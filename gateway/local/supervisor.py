@@ -129,7 +129,7 @@ class Supervisor:
     def _check(self, model: LocalModel) -> None:
         path = model.manifest.path
         header, cached = verify(path, model.manifest.sha256, self._state_dir)
-        wanted = needs(header, model.context, model.slots)
+        wanted = needs(header, model.context, model.slots, model.ubatch)
         self._sizes[model.name] = wanted.total
         if header.architecture is None:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")

@@ -234,6 +234,8 @@ async def _work(config: WorkerConfig) -> None:
         Path(config.path),
         context=config.context,
         slots=config.slots,
+        batch=config.batch,
+        ubatch=config.ubatch,
         threads=config.threads,
         gpu_layers=config.gpu_layers,
         pooling=config.pooling,

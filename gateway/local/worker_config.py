@@ -17,6 +17,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     path: str
     context: int
     slots: int
+    batch: int
+    ubatch: int
     queue: int
     threads: int
     gpu_layers: int | None

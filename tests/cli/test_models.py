@@ -127,6 +127,24 @@ def test_fit(checkout: Path) -> None:
     assert "did you mean 'smollm2'" in run(checkout, "fit", "smolm2").output
 
 
+def test_what_is_chosen_from_memory_is_shown(checkout: Path) -> None:
+    """By the limit for all models; never above the trained context. It fits into that limit."""
+    config = checkout / "gateway.yaml"
+    written = config.read_text().replace("context: 2048, slots: 4", "context: auto, slots: auto")
+    config.write_text(written.replace("local:", "local:\n  memory_gb: 1"))
+    (line,) = shown(checkout, "list")
+    assert (line["auto"], line["context"], line["slots"]) == (["context", "slots"], 8192, 3)
+    assert "3 slots of 8192 tokens (context and slots: auto)" in run(checkout, "list").output
+    (fitted,) = shown(checkout, "fit", "--ram", "1")
+    assert fitted["fits"]
+    config.write_text(written.replace("local:", "local:\n  memory_gb: 64"))
+    (line,) = shown(checkout, "list")
+    assert (line["context"], line["slots"]) == (8192, 8)
+    # With nothing said, of half the memory of whatever machine this is: the same each time.
+    config.write_text(written)
+    assert shown(checkout, "list") == shown(checkout, "list")
+
+
 def test_add_pins_what_it_copied(checkout: Path) -> None:
     """The manifest has the hash, the maker and the licence; it is what the gateway then reads."""
     result = run(checkout, "add", str(checkout / "mirror" / "m.gguf"), "--id", "qwen3-tiny")
