@@ -19,7 +19,7 @@ from gateway.domain.local_model import LocalModel, Manifest
 from gateway.domain.target import Capability, Target
 from gateway.engine.routes import Route, Routes
 from gateway.errors import ModelFileError
-from gateway.local.client import CAPABILITIES as LOCAL_CAPABILITIES
+from gateway.local.abilities import CAPABILITIES as LOCAL_CAPABILITIES
 from gateway.local.fit import SMALLEST, Wish, shares
 from gateway.local.gguf import read_header
 from gateway.local.machine import memory
@@ -27,6 +27,7 @@ from gateway.policy.compile import Policy
 from gateway.vendors.resolve import local_identity, resolve
 from gateway.vendors.weights import makers
 
+GB = 1 << 30
 MOST_SLOTS = 8
 """Of a model whose slots are chosen from memory."""
 SHARE = 2
@@ -51,7 +52,15 @@ class Inventory:
     def local_budget(self) -> int | None:
         """Bytes that the local models together may need."""
         limit = self.settings.local.memory_gb
-        return None if limit is None else int(limit * (1 << 30))
+        return None if limit is None else int(limit * GB)
+
+    @property
+    def gpu_budget(self) -> int | Mapping[str, int] | None:
+        """Bytes of each device that the local models may have, or by its name."""
+        limit = self.settings.local.gpu_memory_gb
+        if isinstance(limit, Mapping):
+            return {name: int(each * GB) for name, each in limit.items()}
+        return None if limit is None else int(limit * GB)
 
     @property
     def idle_unload(self) -> float | None:

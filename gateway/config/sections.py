@@ -205,15 +205,20 @@ class LocalModelSection(Closed):
         return self
 
 
+_Gigabytes = Annotated[float, Field(gt=0)]
+
+
 class LocalSection(Closed):
     """The models of our own processes; ``manifests`` is the folder of their manifests.
     ``memory_gb`` is what all of them together may need; one without ``preload`` is unloaded when
     another needs the room, or after ``idle_unload`` seconds without work. ``None`` means no limit,
-    and never.
+    and never. ``gpu_memory_gb`` is the same for the memory of each device, or of those that it
+    names; otherwise all of it.
     """
 
     manifests: Path
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    memory_gb: _Gigabytes | None = None
+    gpu_memory_gb: _Gigabytes | Mapping[Text, _Gigabytes] | None = None
     idle_unload: Seconds | None = None
     models: Mapping[Name, LocalModelSection] = Field(default_factory=dict)
 

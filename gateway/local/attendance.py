@@ -32,7 +32,7 @@ async def attend(keeper: Keeper, python: str) -> str:
         process = await spawn(python, _config(keeper))
     except OSError as error:
         return f"the worker cannot be started: {error.strerror}"
-    keeper.process = process
+    keeper.process, keeper.greeted = process, False
     watch = asyncio.create_task(_watch(keeper))
     ended = asyncio.create_task(process.wait())
     try:
@@ -65,11 +65,11 @@ def _config(keeper: Keeper) -> WorkerConfig:
         ubatch=model.ubatch,
         queue=model.queue,
         threads=model.threads or len(os.sched_getaffinity(0)),
-        gpu_layers=model.gpu_layers,
+        layout=keeper.layout,
         pooling=model.manifest.pooling,
         listener=keeper.listener.fileno(),
         parent=os.getpid(),
-        memory=LENIENCE * keeper.size + SPARE,
+        memory=LENIENCE * keeper.needs.total + SPARE,
         template=keeper.template,
     )
 
@@ -100,6 +100,7 @@ async def _watch(keeper: Keeper) -> str:
             heard = time.monotonic()
             for reply in decoder.feed(data):
                 if isinstance(reply, Hello):
+                    keeper.greeted = True
                     keeper.become(ModelState.READY)
                 elif isinstance(reply, Pong):
                     keeper.heard(reply)

@@ -11,6 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway.domain.local_model import LocalModel
+from gateway.local.fit import Needs
+from gateway.local.layout import Layout
+from gateway.local.place import place
 from gateway.local.protocol import Pong, Retire, encode
 
 CRASHES = 3
@@ -30,28 +33,36 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people."""
+    """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people;
+    ``layout`` is that of the worker that runs or ran last.
+    """
 
     name: str
     state: ModelState
     detail: str = ""
     pid: int | None = None
     restarts: int = 0
+    layout: Layout | None = None
 
 
 @dataclass(slots=True)
 class Keeper:
-    """One model's mutable state. ``size`` is the memory that it is reckoned to need, in bytes;
-    ``template`` the Jinja source in place of the file's own; ``moved`` is set for all whenever
-    something is otherwise with one.
+    """One model's mutable state. ``needs`` is the memory that it is reckoned to need, ``template``
+    the Jinja source in place of the file's own, ``layout`` where its worker has it once
+    it is ``laid_out``; ``greeted`` says that the worker has been ready, ``without`` why the model
+    goes without devices for now; ``moved`` is set for all whenever something is otherwise with one.
     """
 
     model: LocalModel
     listener: socket.socket
     path: Path
-    size: int
+    needs: Needs
     template: str | None
     moved: asyncio.Event
+    layout: Layout = field(init=False)
+    greeted: bool = False
+    laid_out: bool = False
+    without: str = ""
     state: ModelState = ModelState.STARTING
     detail: str = ""
     busy: bool = False
@@ -64,6 +75,9 @@ class Keeper:
     crashes: deque[float] = field(default_factory=lambda: deque(maxlen=CRASHES))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        self.layout = Layout.of(place(self.needs, ()), ())
+
     @property
     def loaded(self) -> bool:
         return self.process is not None
@@ -71,7 +85,9 @@ class Keeper:
     @property
     def status(self) -> ModelStatus:
         pid = self.process.pid if self.process is not None else None
-        return ModelStatus(self.model.name, self.state, self.detail, pid, self.restarts)
+        return ModelStatus(
+            self.model.name, self.state, self.detail, pid, self.restarts, self.layout
+        )
 
     def heard(self, pong: Pong) -> None:
         """What the worker says of its work."""
@@ -92,6 +108,14 @@ class Keeper:
         self.state, self.detail = state, detail
         self.changed.set()
         self.moved.set()
+
+    def blame_devices(self, why: str, now: float) -> None:
+        """A worker has ended. Where it had layers on devices and was never ready, or another has
+        ended shortly before, the next one has none.
+        """
+        again = any(now - crash <= WITHIN for crash in self.crashes)
+        if self.layout.gpu_layers and (again or not self.greeted):
+            self.without = f"with {self.layout.gpu_layers} layers on devices its worker {why}"
 
     def given_up(self, now: float) -> bool:
         self.crashes.append(now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.domain.call import Sampling
@@ -13,7 +13,7 @@ from gateway.local.batch import Chunk
 from gateway.local.complete import Infill
 from gateway.local.formats import literals
 from gateway.local.guide import Guide
-from gateway.local.native import CONTROL, DecodeFailed, llama, silence
+from gateway.local.native import CONTROL, DecodeFailed, Devices, llama, silence
 from gateway.local.sampler import Candidates, Sampler, make_bias, make_chain
 from gateway.local.shield import Segment
 from gateway.local.store import BATCH, Store
@@ -23,8 +23,9 @@ from gateway.local.vectors import VectorStore
 class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share.
 
-    ``gpu_layers`` of ``None`` means all; ``pooling`` of ``None`` what the file says; ``template``
-    takes the place of the file's own. Raises ModelFileError where llama.cpp does not load it.
+    ``gpu_layers`` of its layers are on devices, the output among them; ``split`` says how many on
+    which. ``pooling`` of ``None`` is what the file says; ``template`` takes the place of the file's
+    own. Raises ModelFileError where llama.cpp does not load it, or a device is not there.
 
     ``generates`` says whether it does, or only gives vectors. A vector has ``width`` numbers, and
     is that of a text of ``longest_text`` tokens at most.
@@ -37,7 +38,8 @@ class LlamaModel:
         context: int,
         slots: int,
         threads: int,
-        gpu_layers: int | None,
+        gpu_layers: int,
+        split: Mapping[str, int] | None = None,
         pooling: Pooling | None = None,
         template: str | None = None,
         batch: int = BATCH,
@@ -46,7 +48,9 @@ class LlamaModel:
         silence()
         llama.llama_backend_init()
         params = llama.llama_model_default_params()
-        params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
+        params.n_gpu_layers = gpu_layers
+        devices = Devices(split or {})
+        params.devices, params.tensor_split = devices.list, devices.shares
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")

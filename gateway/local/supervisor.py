@@ -7,6 +7,7 @@ it waits in the backlog for the next worker. Times are in seconds.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 import time
@@ -20,12 +21,24 @@ import structlog
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
 from gateway.local.attendance import PING_EVERY, attend
-from gateway.local.fit import needs
+from gateway.local.fit import Needs, needs
+from gateway.local.gpus import BUILD, Gpus
 from gateway.local.keeper import CRASHES, WITHIN, Keeper, ModelState, ModelStatus
-from gateway.local.residency import Resident, check_budget, idle_since, to_unload
+from gateway.local.layout import Layout
+from gateway.local.place import Placed
+from gateway.local.residency import (
+    Resident,
+    Room,
+    check_budget,
+    idle_since,
+    lay_out,
+    least_memory,
+    make_room,
+)
 from gateway.local.spawning import listen, socket_folder
 from gateway.local.verify import verify
 
+COMING = (ModelState.STARTING, ModelState.RESTARTING)
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 Accept: TypeAlias = Callable[[LocalModel, Mapping[str, object]], None]
@@ -37,8 +50,9 @@ class Supervisor:
 
     ``run_dir`` gets the sockets, ``state_dir`` the memory of verified files; ``python`` is the
     interpreter of the workers; ``accept`` may refuse a model for what its file's metadata says.
-    ``budget`` is the memory in bytes that all models together may be reckoned to need; one that is
-    loaded on demand is unloaded when it has had nothing to do for ``idle`` seconds.
+    ``budget`` is the memory in bytes that all models together may be reckoned to need, and
+    ``gpu_budget`` that of each device, or of those that it names; one that is loaded on demand is
+    unloaded when it has had nothing to do for ``idle`` seconds.
     """
 
     def __init__(
@@ -50,6 +64,7 @@ class Supervisor:
         accept: Accept | None = None,
         *,
         budget: int | None = None,
+        gpu_budget: int | Mapping[str, int] | None = None,
         idle: float | None = None,
     ) -> None:
         self._models = tuple(models)
@@ -58,9 +73,10 @@ class Supervisor:
         self._python = python
         self._accept = accept
         self._keepers: dict[str, Keeper] = {}
-        self._sizes: dict[str, int] = {}
+        self._needs: dict[str, Needs] = {}
         self._templates: dict[str, str] = {}
         self._budget = budget
+        self._gpus = Gpus(python, gpu_budget)
         self._idle = idle
         self._loading = asyncio.Lock()
         self._moved = asyncio.Event()
@@ -74,16 +90,27 @@ class Supervisor:
         Raises ModelFileError where a file is missing, altered or malformed, StartupError where a
         socket cannot be made.
         """
-        for model in self._models:
-            await asyncio.to_thread(self._check, model)
         if not self._models:
             return
-        check_budget(self._sizes_of(preload=True), self._sizes_of(preload=False), self._budget)
+        # Beside the hashing, so that a build without GPU support starts as soon as it would.
+        wanted = any(model.gpu_layers != 0 for model in self._models)
+        looking = asyncio.create_task(self._gpus.first_look()) if wanted else None
+        try:
+            for model in self._models:
+                await asyncio.to_thread(self._check, model)
+            rooms = await looking if looking is not None else ()
+        finally:
+            if looking is not None:
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
+        self._check_layers()
+        always, others = self._least(rooms, preload=True), self._least(rooms, preload=False)
+        check_budget(always, others, self._budget)
         self._folder = folder = socket_folder(self._wanted_dir, [m.name for m in self._models])
         for model in self._models:
             path = folder / f"{model.name}.sock"
-            size, template = self._sizes[model.name], self._templates.get(model.name)
-            keeper = Keeper(model, listen(path), path, size, template, self._moved)
+            wants, template = self._needs[model.name], self._templates.get(model.name)
+            keeper = Keeper(model, listen(path), path, wants, template, self._moved)
             keeper.state = ModelState.STARTING if model.preload else ModelState.UNLOADED
             self._keepers[model.name] = keeper
         self._tasks = [asyncio.create_task(self._keep(k)) for k in self._keepers.values()]
@@ -129,8 +156,7 @@ class Supervisor:
     def _check(self, model: LocalModel) -> None:
         path = model.manifest.path
         header, cached = verify(path, model.manifest.sha256, self._state_dir)
-        wanted = needs(header, model.context, model.slots, model.ubatch)
-        self._sizes[model.name] = wanted.total
+        self._needs[model.name] = needs(header, model.context, model.slots, model.ubatch)
         if header.architecture is None:
             raise ModelFileError(f"{path.name} does not say its architecture: not a model")
         if self._accept is not None:
@@ -153,6 +179,8 @@ class Supervisor:
         while True:
             if not keeper.model.preload and keeper.state is not ModelState.RESTARTING:
                 await self._asked_for(keeper)
+            else:
+                await self._lay_out(keeper)
             started = time.monotonic()
             try:
                 why = await attend(keeper, self._python)
@@ -161,8 +189,10 @@ class Supervisor:
             now = time.monotonic()
             if keeper.retiring:
                 self._log.info("local_model_unloaded", model=keeper.model.name)
+                keeper.without = ""
                 keeper.become(ModelState.UNLOADED)
                 continue
+            keeper.blame_devices(why, now)
             if keeper.given_up(now):
                 detail = f"crashed {CRASHES} times within {WITHIN:.0f} s, last: {why}; given up"
                 # Whoever asks is to know at once, and not wait for a worker that will not come.
@@ -186,14 +216,66 @@ class Supervisor:
         keeper.become(ModelState.UNLOADED)
         await _knock(keeper.listener)
         async with self._loading:
-            while (names := to_unload(self._residents(), keeper.size, self._budget)) != []:
+            rooms = await self._rooms(keeper)
+            while True:
+                loaded = self._residents()
+                plan = make_room(loaded, keeper.needs, keeper.model.gpu_layers, self._budget, rooms)
+                if plan is not None and not plan.unload:
+                    break
                 self._moved.clear()
-                for name in names or ():
+                for name in plan.unload if plan is not None else ():
                     self._keepers[name].retire()
                 await self._moved.wait()
+                if len(self._residents()) != len(loaded):
+                    rooms = await self._rooms(keeper)
+            self._placed(keeper, plan.placed, rooms)
             # At work until it says that it is not: nobody is loaded only to be unloaded.
             keeper.retiring, keeper.busy = False, True
             keeper.become(ModelState.STARTING)
+
+    async def _lay_out(self, keeper: Keeper) -> None:
+        """Of a model that is to be in memory whatever else is, or was there and has its place."""
+        rooms = await self._rooms(keeper)
+        others = [one for one in self._residents() if one.name != keeper.model.name]
+        placed = lay_out(keeper.needs, keeper.model.gpu_layers, rooms, others)
+        self._placed(keeper, placed, rooms)
+
+    async def _rooms(self, keeper: Keeper) -> tuple[Room, ...]:
+        """The devices, without what those will take of them that are only being loaded."""
+        if keeper.model.gpu_layers == 0 or keeper.without:
+            return ()
+        rooms = await self._gpus.look()
+        loading = [
+            share
+            for other in self._keepers.values()
+            if other is not keeper and other.laid_out and other.state in COMING
+            for share in other.layout.devices
+        ]
+        return tuple(
+            Room(
+                room.name,
+                room.free - sum(share.bytes for share in loading if share.device == room.name),
+                room.limit,
+            )
+            for room in rooms
+        )
+
+    def _placed(self, keeper: Keeper, placed: Placed, rooms: Sequence[Room]) -> None:
+        note = keeper.without
+        if not rooms and not note and keeper.model.gpu_layers != 0 and self._gpus.supported:
+            note = "there is no device"
+        keeper.layout = Layout.of(placed, tuple(room.name for room in rooms), note)
+        keeper.laid_out = True
+        if self._gpus.supported and keeper.model.gpu_layers != 0:
+            self._log.log(
+                logging.WARNING if note else logging.INFO,
+                "local_model_placed",
+                model=keeper.model.name,
+                gpu_layers=placed.gpu_layers,
+                layers=placed.layers,
+                **{share.device: share.bytes for share in keeper.layout.devices},
+                **({"reason": note} if note else {}),
+            )
 
     async def _unload_idle(self, idle: float) -> None:
         while True:
@@ -204,14 +286,35 @@ class Supervisor:
     def _residents(self) -> list[Resident]:
         """Who is in memory, or about to be."""
         return [
-            Resident(name, keeper.size, keeper.model.preload, keeper.busy, keeper.used)
+            Resident(
+                name,
+                keeper.layout.memory,
+                keeper.model.preload,
+                keeper.busy,
+                keeper.used,
+                {share.device: share.bytes for share in keeper.layout.devices},
+            )
             for name, keeper in self._keepers.items()
-            if keeper.loaded or keeper.model.preload or keeper.state is ModelState.STARTING
+            if keeper.loaded or keeper.model.preload or keeper.state in COMING
         ]
 
-    def _sizes_of(self, *, preload: bool) -> dict[str, int]:
-        chosen = [model.name for model in self._models if model.preload is preload]
-        return {name: self._sizes[name] for name in chosen}
+    def _least(self, rooms: Sequence[Room], *, preload: bool) -> dict[str, int]:
+        """Bytes of main memory that models need at least."""
+        return {
+            model.name: least_memory(self._needs[model.name], rooms, model.gpu_layers)
+            for model in self._models
+            if model.preload is preload
+        }
+
+    def _check_layers(self) -> None:
+        if self._gpus.supported:
+            return
+        for model in self._models:
+            if model.gpu_layers:
+                raise ModelFileError(
+                    f"local.models.{model.name}.gpu_layers is {model.gpu_layers}, but this build "
+                    f"of llama.cpp has no GPU support: {BUILD}; or say auto, or 0"
+                )
 
 
 async def _knock(listener: socket.socket) -> None:

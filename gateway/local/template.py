@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -110,6 +110,13 @@ class ChatTemplate:
             except (jinja2.TemplateError, TypeError) as error:
                 first = first or error
         raise TemplateFault(f"the model's chat template does not take these messages: {first}")
+
+    def attempt(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str | None:
+        """The messages in just this shape; ``None`` where the template does not take it."""
+        try:
+            return self._render(messages, {**variables, **self._tokens})
+        except (jinja2.TemplateError, TypeError, TemplateFault):
+            return None
 
     def _ways(
         self, messages: Sequence[Message], tools: Tools | None, cover: Cover

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.domain.local_model import Pooling
+from gateway.local.layout import Layout
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -21,7 +22,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     ubatch: int
     queue: int
     threads: int
-    gpu_layers: int | None
+    layout: Layout
     pooling: Pooling | None
     listener: int
     parent: int

@@ -65,7 +65,7 @@ class Examined:
     def sizes(self) -> dict[str, int]:
         """The bytes that each local model is reckoned to need, all of it in main memory."""
         return {
-            name: needs(header, self.local[name].context, self.local[name].slots).total
+            name: needs(header, (one := self.local[name]).context, one.slots, one.ubatch).total
             for name, header in self.files.items()
             if not isinstance(header, str)
         }

@@ -64,6 +64,15 @@ def asking(task: Task, app: str = "app") -> Call:
     return Call("r", Dialect.OPENAI, "m", False, b"", task, now, now + 60, labels=labels)
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Look until it has come true, for 20 seconds at most."""
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not come true")
+
+
 async def collect(backend: LocalBackend, call: Call) -> list[Event]:
     """All events of one attempt."""
     async with aclosing(backend.attempt(TARGET, call)) as events:
