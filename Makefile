@@ -49,6 +49,14 @@ fuzz: setup $(STAMPS)/dev ## 100,000 broken files for the reader of GGUF headers
 schemas: setup $(STAMPS)/dev ## 200 strict schemas for the real model, checked by another library
 	GOMP_SPINCOUNT=1000 $(BIN)/python -m tests.local.strict_schemas --count 200
 
+# A .venv of its own, with another build of llama.cpp: 8 to 10 minutes the first time.
+.PHONY: test-vulkan
+test-vulkan: ## GPU code for real, on Mesa's software Vulkan device (Debian 12; builds llama.cpp anew)
+	@arguments=$$(deploy/vulkan.sh) && \
+		$(MAKE) --no-print-directory VENV=.venv-vulkan CMAKE_ARGS="$$arguments" \
+			.venv-vulkan/.stamps/dev
+	.venv-vulkan/bin/python -m pytest --timeout 600 tests/vulkan
+
 .PHONY: kill-worker
 kill-worker: setup $(STAMPS)/dev ## kill -9 of a worker in the middle of 16 streams: what comes of each
 	$(BIN)/python -m tests.end_to_end.worker_killed

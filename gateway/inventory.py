@@ -8,22 +8,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.config.manifests import local_models
+from gateway.config.manifests import local_manifests, local_model
 from gateway.config.policy_files import PolicyLoader
-from gateway.config.sections import LOCAL
+from gateway.config.sections import LOCAL, LocalModelSection
 from gateway.config.settings import Settings, is_pattern
 from gateway.config.shipped import load_catalog
 from gateway.config.signing import PublicKey
 from gateway.config.sources import Sources
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
-from gateway.domain.local_model import LocalModel
+from gateway.domain.local_model import LocalModel, Manifest
 from gateway.domain.target import Capability, Target
 from gateway.engine.routes import Route, Routes
 from gateway.errors import ModelFileError
-from gateway.local.client import CAPABILITIES as LOCAL_CAPABILITIES
+from gateway.local.abilities import CAPABILITIES as LOCAL_CAPABILITIES
+from gateway.local.fit import SMALLEST, Wish, shares
+from gateway.local.gguf import read_header
+from gateway.local.machine import memory
+from gateway.local.projector import read_projector
 from gateway.policy.compile import Policy
 from gateway.vendors.resolve import local_identity, resolve
 from gateway.vendors.weights import makers
+
+GB = 1 << 30
+MOST_SLOTS = 8
+"""Of a model whose slots are chosen from memory."""
+SHARE = 2
+"""Models whose size is chosen may together have half of the memory, where nothing else is said."""
 
 
 class Inventory:
@@ -33,13 +43,26 @@ class Inventory:
         self.settings = settings
         self.catalog = load_catalog()
         self.facts = settings.channel_facts()
-        self.local: dict[str, LocalModel] = {m.name: m for m in local_models(settings)}
+        manifests = local_manifests(settings)
+        sizes = self._sizes(manifests)
+        self.local: dict[str, LocalModel] = {
+            name: local_model(settings, name, manifest, sizes.get(name, (0, 0)))
+            for name, manifest in manifests.items()
+        }
 
     @property
     def local_budget(self) -> int | None:
         """Bytes that the local models together may need."""
         limit = self.settings.local.memory_gb
-        return None if limit is None else int(limit * (1 << 30))
+        return None if limit is None else int(limit * GB)
+
+    @property
+    def gpu_budget(self) -> int | Mapping[str, int] | None:
+        """Bytes of each device that the local models may have, or by its name."""
+        limit = self.settings.local.gpu_memory_gb
+        if isinstance(limit, Mapping):
+            return {name: int(each * GB) for name, each in limit.items()}
+        return None if limit is None else int(limit * GB)
 
     @property
     def idle_unload(self) -> float | None:
@@ -138,6 +161,22 @@ class Inventory:
         signed = policy.require_signature
         return PolicyLoader(self.catalog, self.identity, keys, signed=signed)
 
+    def _sizes(self, manifests: Mapping[str, Manifest]) -> dict[str, tuple[int, int]]:
+        """Context and slots of the local models, where any is to be chosen. Only by what does not
+        move: every process that reads the configuration comes to the same.
+        """
+        sections = self.settings.local.models
+        if all(one.context is not None and one.slots is not None for one in sections.values()):
+            return {}
+        limit = self.local_budget
+        wishes = [_wish(sections[name], manifest) for name, manifest in manifests.items()]
+        found = shares(
+            wishes,
+            memory() // SHARE if limit is None else limit,
+            in_turns=limit is not None,
+        )
+        return dict(zip(manifests, found, strict=True))
+
     def _resolve(self, channel: str, model: str) -> Identity:
         facts = self.facts.get(channel)
         if facts is None:
@@ -150,6 +189,19 @@ class Inventory:
 def policy_sources(settings: Settings) -> Sources:
     """The folders that the policy is made of."""
     return Sources(settings.policy.dir, settings.policy.designations)
+
+
+def _wish(section: LocalModelSection, manifest: Manifest) -> Wish:
+    slots = section.slots or min(MOST_SLOTS, section.batch)
+    context, projector = section.context, manifest.projector
+    return Wish(
+        header=read_header(manifest.path),
+        most=(context or manifest.context, slots),
+        least=(context or min(SMALLEST, manifest.context), section.slots or 1),
+        ubatch=section.ubatch,
+        always=section.preload,
+        projector=read_projector(projector.path) if projector is not None else None,
+    )
 
 
 def _without_bias(target: Target) -> Target:

@@ -28,9 +28,18 @@ from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
 from gateway.errors import InternalFault, StateError
 from gateway.http.app import GatewayApp, create_app
-from gateway.http.state import DiscoveredModel, LocalState, PolicyState, SovereignState, State
+from gateway.http.state import (
+    ChatState,
+    DiscoveredModel,
+    LoadedState,
+    LocalState,
+    PolicyState,
+    SovereignState,
+    State,
+)
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
+from gateway.local.protocol import Hello
 from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
@@ -137,11 +146,7 @@ class Gateway:
     def state(self) -> State:
         policy = self._store.current
         local = [
-            LocalState(
-                name=name,
-                ready=self._local.up(name),
-                on_demand=name in self._inventory.on_demand,
-            )
+            local_state(name, self._local.loaded(name), on_demand=name in self._inventory.on_demand)
             for name in self._options.local_sockets
         ]
         degraded = self._store.problem is not None
@@ -226,6 +231,35 @@ class Gateway:
         )
 
 
+def local_state(name: str, hello: Hello | None, *, on_demand: bool) -> LocalState:
+    """``hello`` is what the model's worker has said, where there is one."""
+    chat = hello.abilities.chat if hello is not None else None
+    return LocalState(
+        name=name,
+        ready=hello is not None,
+        on_demand=on_demand,
+        loaded=None
+        if hello is None
+        else LoadedState(
+            context=hello.context,
+            slots=hello.slots,
+            layers=hello.layout.layers,
+            gpu_layers=hello.layout.gpu_layers,
+            devices={share.device: share.bytes for share in hello.layout.devices},
+            memory=hello.layout.memory,
+            note=hello.layout.note,
+            capabilities=list(hello.abilities.capabilities),
+            chat=chat
+            and ChatState(
+                roles=list(chat.roles),
+                alternating=chat.alternating,
+                tools=chat.tools,
+                thinks=chat.thinks,
+            ),
+        ),
+    )
+
+
 def serving_app(options: ServeOptions) -> GatewayApp:
     """The ASGI app of one serving process; what uvicorn calls in each of them."""
     configure_logs()
@@ -291,7 +325,11 @@ async def measure_local(inventory: Inventory, prompt_tokens: int) -> dict[str, C
     with tempfile.TemporaryDirectory(prefix="gateway-measure-") as folder:
         for name, model in inventory.local.items():
             supervisor = Supervisor(
-                [model], Path(folder), state_dir, accept=inventory.check_weights
+                [model],
+                Path(folder),
+                state_dir,
+                accept=inventory.check_weights,
+                gpu_budget=inventory.gpu_budget,
             )
             await supervisor.start()
             backend = LocalBackend(supervisor.sockets())

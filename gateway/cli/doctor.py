@@ -14,7 +14,7 @@ import click
 from gateway.cli.models import free_memory
 from gateway.cli.options import config_option, format_option, policy_option, settings_of
 from gateway.cli.text import counted
-from gateway.config.manifests import local_model
+from gateway.config.manifests import local_manifest
 from gateway.config.presence import running
 from gateway.config.settings import Settings
 from gateway.domain.local_model import LocalModel
@@ -77,7 +77,7 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
     """The local models whose manifest or file is not there, or is wrong."""
     for name in settings.local.models:
         try:
-            local_model(settings, name)
+            local_manifest(settings, name)
         except GatewayError as error:
             yield _unreadable("files", f"local/{name}", error)
 

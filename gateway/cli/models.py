@@ -20,9 +20,10 @@ from gateway.domain.local_model import LocalModel, Projector
 from gateway.errors import GatewayError, ModelFileError
 from gateway.inventory import Inventory
 from gateway.local.files import ModelFiles, verify_model
-from gateway.local.fit import Placed, largest, needs, place
+from gateway.local.fit import largest, needs
 from gateway.local.formats import thinking, tool_format
 from gateway.local.gguf import read_header
+from gateway.local.place import Placed, place
 from gateway.local.projector import projector_type, read_projector
 from gateway.vendors.weights import makers
 
@@ -41,7 +42,8 @@ models.add_command(add)
 @dataclass(frozen=True, slots=True)
 class Listed:
     """``bytes`` is the files' size; ``state`` says whether they can be used, ``projector`` is the
-    file by which the model sees images.
+    file by which the model sees images; ``auto`` is what of context and slots was chosen from
+    memory.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Listed:
     licence: str
     context: int
     slots: int
+    auto: list[str]
     bytes: int
     state: str
     projector: str | None
@@ -64,7 +67,7 @@ def list_(config: Path, format_: str) -> None:
     Example: gateway models list --format json
     """
     inventory = Inventory(settings_of(config))
-    found = [_listed(model) for model in inventory.local.values()]
+    found = [_listed(inventory, model) for model in inventory.local.values()]
     if format_ == "json":
         click.echo(json.dumps([asdict(line) for line in found], indent=2))
         return
@@ -72,12 +75,23 @@ def list_(config: Path, format_: str) -> None:
         click.secho(line.name, bold=True)
         click.echo(
             f"  {line.manifest}, by {line.developer}, {line.licence}, {_size(line.bytes)}: "
-            f"{line.state}\n  {line.slots} slots of {line.context} tokens"
+            f"{line.state}\n  {_slots(line.slots, line.context, line.auto)}"
             + (f", images by {line.projector}" if line.projector else "")
         )
 
 
-def _listed(model: LocalModel) -> Listed:
+def _auto(inventory: Inventory, name: str) -> list[str]:
+    section = inventory.settings.local.models[name]
+    chosen = {"context": section.context, "slots": section.slots}
+    return [word for word, value in chosen.items() if value is None]
+
+
+def _slots(slots: int, context: int, auto: Sequence[str]) -> str:
+    chosen = f" ({' and '.join(auto)}: auto)" if auto else ""
+    return f"{counted(slots, 'slot')} of {context} tokens{chosen}"
+
+
+def _listed(inventory: Inventory, model: LocalModel) -> Listed:
     manifest, projector = model.manifest, model.manifest.projector
     size = manifest.path.stat().st_size
     try:
@@ -95,6 +109,7 @@ def _listed(model: LocalModel) -> Listed:
         licence=manifest.licence,
         context=model.context,
         slots=model.slots,
+        auto=_auto(inventory, model.name),
         bytes=size,
         state=state,
         projector=projector.path.name if projector is not None else None,
@@ -103,9 +118,10 @@ def _listed(model: LocalModel) -> Listed:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What a file says of itself. ``makers`` are vendor ids and the keys that name them; ``calls``
-    is the format in which the model calls functions, ``thinks`` whether it does so before
-    answering; ``images`` the type and file of the projector by which it sees.
+    """What a file says of itself. ``makers`` are vendor ids and the keys that name them;
+    ``template`` is where the chat template is from; by it, ``calls`` is the format in which the
+    model calls functions, and ``thinks`` whether it does so before answering; ``images`` the type
+    and file of the projector by which it sees.
     """
 
     file: str
@@ -117,6 +133,7 @@ class Inspected:
     layers: int
     context: int | None
     weights: dict[str, int]
+    template: str
     calls: str
     thinks: bool
     system_role: bool
@@ -129,13 +146,14 @@ class Inspected:
 @config_option
 @format_option
 def inspect(what: str, config: Path, format_: str) -> None:
-    """Show what a model's file says of itself. Nothing but its header is read.
+    """Show what a model's file says of itself, of which nothing but the header is read, and whether
+    its manifest has another chat template.
 
     Example: gateway models inspect smollm2
     """
     inventory = Inventory(settings_of(config))
-    path, projector = _files(inventory, what)
-    shown = _inspected(inventory, path, projector)
+    path, projector, template = _files(inventory, what)
+    shown = _inspected(inventory, path, projector, template)
     if format_ == "json":
         click.echo(json.dumps(asdict(shown), indent=2))
         return
@@ -146,9 +164,17 @@ def inspect(what: str, config: Path, format_: str) -> None:
         click.echo(f"{key:13} {'-' if text in (None, '') else text}")
 
 
-def _inspected(inventory: Inventory, path: Path, projector: Projector | None) -> Inspected:
+def _inspected(
+    inventory: Inventory, path: Path, projector: Projector | None, other: Path | None
+) -> Inspected:
     header = read_header(path)
     template = header.chat_template or ""
+    source = "the file's own" if template else "none in the file: ChatML is used"
+    if other is not None:
+        # Jinja is of the workers' requirements, which no other command needs.
+        from gateway.local.template import read_template  # noqa: PLC0415 - as said
+
+        template, source = read_template(other), str(other)
     weights: dict[str, int] = {}
     for tensor in header.tensors:
         weights[tensor.type] = weights.get(tensor.type, 0) + tensor.size
@@ -164,6 +190,7 @@ def _inspected(inventory: Inventory, path: Path, projector: Projector | None) ->
         layers=len(needs(header, 1, 1).layers),
         context=header.context_length,
         weights=dict(sorted(weights.items(), key=lambda row: -row[1])),
+        template=source,
         calls=format.name if format is not None else "described in the system message",
         thinks=thinking(template) is not None,
         system_role="system" in template or not template,
@@ -206,9 +233,14 @@ def verify_(names: tuple[str, ...], config: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Bytes. ``largest`` is the context and the slots that fit into memory, if any do."""
+    """Bytes. ``largest`` is the context and the slots that fit into memory, if any do; ``auto`` is
+    what of the configured ones was chosen.
+    """
 
     name: str
+    context: int
+    slots: int
+    auto: list[str]
     needs: dict[str, int]
     placed: Placed
     free: int
@@ -232,7 +264,7 @@ def fit(
     inventory = Inventory(settings_of(config))
     free = int(ram * GB) if ram is not None else free_memory()
     devices = [int(each * GB) for each in gpu]
-    found = [_fitted(model, free, devices) for model in _chosen(inventory, names)]
+    found = [_fitted(inventory, model, free, devices) for model in _chosen(inventory, names)]
     if format_ == "json":
         click.echo(json.dumps([asdict(line) for line in found], indent=2))
     else:
@@ -241,7 +273,7 @@ def fit(
     sys.exit(0 if all(line.fits for line in found) else 1)
 
 
-def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
+def _fitted(inventory: Inventory, model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
     header, projector = read_header(model.manifest.path), model.manifest.projector
     sight = read_projector(projector.path) if projector is not None else None
     wanted = ModelFiles(header, sight).needs(model)
@@ -249,6 +281,9 @@ def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
     fits = placed.memory <= free
     return Fitted(
         name=model.name,
+        context=model.context,
+        slots=model.slots,
+        auto=_auto(inventory, model.name),
         needs={
             "weights": wanted.weights,
             "keys and values": wanted.store,
@@ -259,20 +294,23 @@ def _fitted(model: LocalModel, free: int, devices: Sequence[int]) -> Fitted:
         placed=placed,
         free=free,
         fits=fits,
-        largest=largest(header, model.context, model.slots, free, sight),
+        largest=largest(
+            header, (model.context, model.slots), free, ubatch=model.ubatch, projector=sight
+        ),
     )
 
 
 def _print_fit(line: Fitted) -> None:
-    click.secho(line.name, bold=True)
+    click.secho(line.name, bold=True, nl=False)
+    click.echo(f": {_slots(line.slots, line.context, line.auto)}")
     for what, size in line.needs.items():
         click.echo(f"  {what:16} {_size(size):>10}")
     placed = line.placed
     if placed.gpu_layers:
+        there = ", ".join(map(_size, placed.devices))
         click.echo(
             f"  {placed.gpu_layers} of {placed.layers} layers on devices: "
-            f"{_size(placed.device)} there, "
-            f"{_size(placed.memory)} in memory"
+            f"{there} there, {_size(placed.memory)} in memory"
         )
     if line.fits:
         click.echo(f"  fits: {_size(line.free)} are free")
@@ -295,16 +333,18 @@ def _chosen(inventory: Inventory, names: Sequence[str]) -> list[LocalModel]:
     return [model for name, model in inventory.local.items() if not names or name in names]
 
 
-def _files(inventory: Inventory, what: str) -> tuple[Path, Projector | None]:
-    """The files of a configured model or of a manifest, or the file itself."""
+def _files(inventory: Inventory, what: str) -> tuple[Path, Projector | None, Path | None]:
+    """The file of a configured model or of a manifest with its projector and the template that the
+    manifest names, or the file itself.
+    """
     path = Path(what)
     if what in inventory.local:
         manifest = inventory.local[what].manifest
     elif path.suffix == ".gguf" or path.is_file():
-        return path, None
+        return path, None, None
     else:
         manifest = load_manifest(inventory.settings.local.manifests, what)
-    return manifest.path, manifest.projector
+    return manifest.path, manifest.projector, manifest.template
 
 
 def free_memory() -> int:

@@ -43,6 +43,7 @@ class ModelKeeper:
             state_dir=settings.state.dir,
             accept=inventory.check_weights,
             budget=inventory.local_budget,
+            gpu_budget=inventory.gpu_budget,
             idle=inventory.idle_unload,
         )
         self._started: Future[None] = Future()

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gateway.cli.options import config_option, format_option, policy_option, settings_of
+from gateway.cli.text import GB, counted
 from gateway.config.presence import Presence, running
 from gateway.wiring import run_dir
 
@@ -45,10 +46,28 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
     for model in shared["local_models"]:
         missing = "loaded on demand" if model["on_demand"] else "not ready"
         click.echo(f"local/{model['name']}: {'ready' if model['ready'] else missing}")
+        if model["loaded"]:
+            _show(model["loaded"])
     for server in shared["sovereign"]:
         _print_server(server)
     for channel in shared["without_credentials"]:
         click.echo(f"channel {channel}: no credentials")
+
+
+def _show(loaded: dict[str, Any]) -> None:
+    """How a local model was loaded, and what it can do."""
+    there = "".join(f", {size / GB:.2f} GB on {name}" for name, size in loaded["devices"].items())
+    thinks = {"no": "", "always": ", thinks", "switched": ", thinks where asked to"}
+    click.echo(
+        f"  {counted(loaded['slots'], 'slot')} of {loaded['context']} tokens, "
+        f"{loaded['gpu_layers']} of {loaded['layers']} layers on a GPU{there}"
+    )
+    if loaded["note"]:
+        click.secho(f"  {loaded['note']}", fg="yellow")
+    if chat := loaded["chat"]:
+        roles = ", ".join(chat["roles"])
+        click.echo(f"  roles: {roles}; functions {chat['tools']}{thinks[chat['thinks']]}")
+    click.echo(f"  can: {', '.join(loaded['capabilities'])}")
 
 
 def _print_server(server: dict[str, Any]) -> None:

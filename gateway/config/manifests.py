@@ -48,6 +48,7 @@ class _ManifestDocument(Closed):
     source: str = ""
     pooling: Pooling | None = None
     projector: _ProjectorSection | None = None
+    template: Text | None = None
 
 
 def load_manifest(folder: Path, id: str) -> Manifest:
@@ -86,6 +87,7 @@ def load_manifest(folder: Path, id: str) -> Manifest:
             if written.projector is not None
             else None
         ),
+        template=_template(written.template, path),
     )
 
 
@@ -168,27 +170,51 @@ def _locate(file: _FileSection, manifest: Path) -> Path:
     )
 
 
-def local_models(settings: Settings) -> tuple[LocalModel, ...]:
-    """Every configured local model, in the order of the configuration."""
-    return tuple(local_model(settings, name) for name in settings.local.models)
+def _template(name: str | None, manifest: Path) -> Path | None:
+    if name is None:
+        return None
+    found = manifest.parent / Path(name).expanduser()
+    if not found.is_file():
+        raise ModelFileError(
+            f"{manifest}: there is no file {found}: put the chat template there, or leave out "
+            "`template` to have the GGUF file's own"
+        )
+    return found.absolute()
 
 
-def local_model(settings: Settings, name: str) -> LocalModel:
-    """The local model of that name. Raises as ``load_manifest`` does."""
+def local_manifests(settings: Settings) -> dict[str, Manifest]:
+    """The manifest of every configured local model, in the order of the configuration."""
+    return {name: local_manifest(settings, name) for name in settings.local.models}
+
+
+def local_manifest(settings: Settings, name: str) -> Manifest:
+    """The manifest of the local model of that name. Raises as ``load_manifest`` does, and where the
+    configuration wants more of the model than it was trained for.
+    """
     section = settings.local.models[name]
     manifest = load_manifest(settings.local.manifests, section.manifest)
-    if section.context > manifest.context:
+    if section.context is not None and section.context > manifest.context:
         raise ModelFileError(
             f"local.models.{name}.context is {section.context}, but {manifest.id} was trained for "
             f"{manifest.context}: lower it"
         )
+    return manifest
+
+
+def local_model(
+    settings: Settings, name: str, manifest: Manifest, size: tuple[int, int]
+) -> LocalModel:
+    """A configured local model with so much context and so many slots, where these are auto."""
+    section = settings.local.models[name]
     return LocalModel(
         name=name,
         manifest=manifest,
-        context=section.context,
-        slots=section.slots,
+        context=section.context or size[0],
+        slots=section.slots or size[1],
         queue=section.queue,
         gpu_layers=section.gpu_layers,
         threads=section.threads,
         preload=section.preload,
+        batch=section.batch,
+        ubatch=section.ubatch,
     )

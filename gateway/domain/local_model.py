@@ -30,7 +30,8 @@ class Manifest:
     """What is known of one GGUF file. ``sha256`` is lower-case hex and pinned; ``developer`` and
     ``lineage`` are vendor ids; ``context`` is the trained context in tokens; ``licence`` is an
     SPDX id; ``pooling`` is that of embeddings, ``None`` for what the file says. Without a
-    ``projector`` the model takes no images.
+    ``projector`` the model takes no images; ``template`` is a Jinja file that takes the place of
+    the GGUF file's own chat template.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Manifest:
     source: str = ""
     pooling: Pooling | None = None
     projector: Projector | None = None
+    template: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class LocalModel:
     """One configured local model. ``name`` is what targets say after ``local/``; ``context`` is in
     tokens for each slot; ``slots`` how many answers are generated at once; ``queue`` how many
     requests may wait for a slot; ``gpu_layers`` of ``None`` means all that fit; ``threads`` of
-    ``None`` means all cores that this process may use.
+    ``None`` means all cores that this process may use; ``batch`` tokens go through in one step,
+    ``ubatch`` of them in one computation.
     """
 
     name: str
@@ -62,3 +65,5 @@ class LocalModel:
     gpu_layers: int | None = None
     threads: int | None = None
     preload: bool = True
+    batch: int = 512
+    ubatch: int = 512

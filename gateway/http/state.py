@@ -17,6 +17,35 @@ class PolicyState(BaseModel):
     problem: str | None
 
 
+class ChatState(BaseModel):
+    """A model's template takes messages of ``roles`` as they are, and perhaps only ``alternating``
+    turns; functions are told in its own way or described in words (``tools``).
+    """
+
+    roles: list[str]
+    alternating: bool
+    tools: Literal["native", "described"]
+    thinks: Literal["no", "always", "switched"]
+
+
+class LoadedState(BaseModel):
+    """How a local model was loaded: ``gpu_layers`` of all ``layers`` (the output among them) are on
+    ``devices``, whose bytes are told by their names; ``memory`` are the bytes of main memory; both
+    as reckoned. ``note`` says why less is on devices than was wanted, where something went wrong.
+    One that generates no text has no ``chat``.
+    """
+
+    context: int
+    slots: int
+    layers: int
+    gpu_layers: int
+    devices: dict[str, int]
+    memory: int
+    note: str
+    capabilities: list[str]
+    chat: ChatState | None
+
+
 class LocalState(BaseModel):
     """One local model: ``ready`` once it is loaded and has generated a token. One that is loaded
     ``on_demand`` is no reason to be called starting.
@@ -25,6 +54,7 @@ class LocalState(BaseModel):
     name: str
     ready: bool
     on_demand: bool
+    loaded: LoadedState | None
 
 
 class DiscoveredModel(BaseModel):

@@ -24,7 +24,7 @@ from gateway.domain.events import (
     Started,
     Usage,
 )
-from gateway.domain.target import Capability, Target
+from gateway.domain.target import Target
 from gateway.errors import CapabilityMissing, ContextOverflow, InvalidRequest, Unavailable
 from gateway.local.link import Answer, Link
 from gateway.local.protocol import (
@@ -32,6 +32,7 @@ from gateway.local.protocol import (
     Count,
     Counted,
     Done,
+    Hello,
     ProtocolError,
     Reason,
     RefusalKind,
@@ -52,18 +53,6 @@ LOADING = 120.0
 MOST_TRIES = 3
 """Workers that get a request: by then it is known whether it ends them."""
 
-CAPABILITIES = frozenset(
-    {
-        Capability.TOOLS,
-        Capability.JSON_SCHEMA,
-        Capability.JSON_OBJECT,
-        Capability.STRUCTURED_OUTPUTS,
-        Capability.LOGPROBS,
-        Capability.LOGIT_BIAS,
-        Capability.SEVERAL_CHOICES,
-    }
-)
-"""What the engine does with any model."""
 FAILURES: Mapping[RefusalKind, FailureKind] = {
     RefusalKind.BUSY: FailureKind.BUSY,
     RefusalKind.CONTEXT_OVERFLOW: FailureKind.CONTEXT_OVERFLOW,
@@ -126,10 +115,12 @@ class LocalBackend:
         link = self._links.get(target.model)
         return link is not None and (link.hello is not None or link.expected)
 
-    def up(self, name: str) -> bool:
-        """Whether the model of that name is loaded and warmed, and its worker connected."""
+    def loaded(self, name: str) -> Hello | None:
+        """What the worker of that name has said of its model, once that is loaded and warmed and as
+        long as the worker is connected.
+        """
         link = self._links.get(name)
-        return link is not None and link.hello is not None
+        return link.hello if link is not None else None
 
     async def count(self, name: str, task: Task) -> int:
         """How many tokens the prompts of a task have for the model ``name``, all together. Of one

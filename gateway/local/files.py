@@ -30,7 +30,7 @@ class ModelFiles:
 
     def needs(self, model: LocalModel) -> Needs:
         """The memory that the model takes as it is configured."""
-        return needs(self.header, model.context, model.slots, self.projector)
+        return needs(self.header, model.context, model.slots, model.ubatch, self.projector)
 
 
 def verify_model(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.domain.call import Sampling
@@ -13,7 +13,7 @@ from gateway.local.batch import Chunk
 from gateway.local.complete import Infill
 from gateway.local.formats import literals
 from gateway.local.guide import Guide
-from gateway.local.native import CONTROL, DecodeFailed, llama, silence
+from gateway.local.native import CONTROL, DecodeFailed, Devices, llama, silence
 from gateway.local.pictures import PictureFault, Piece
 from gateway.local.sampler import Candidates, Sampler, make_bias, make_chain
 from gateway.local.shield import Segment
@@ -26,8 +26,9 @@ class LlamaModel:
     """One GGUF file with one context that ``slots`` sequences of ``context`` tokens share; with a
     ``projector`` it sees images.
 
-    ``gpu_layers`` of ``None`` means all; ``pooling`` of ``None`` what the file says. Raises
-    ModelFileError where llama.cpp does not load it.
+    ``gpu_layers`` of its layers are on devices, the output among them; ``split`` says how many on
+    which. ``pooling`` of ``None`` is what the file says; ``template`` takes the place of the file's
+    own. Raises ModelFileError where llama.cpp does not load it, or a device is not there.
 
     ``generates`` says whether it does, or only gives vectors. A vector has ``width`` numbers, and
     is that of a text of ``longest_text`` tokens at most.
@@ -40,26 +41,39 @@ class LlamaModel:
         context: int,
         slots: int,
         threads: int,
-        gpu_layers: int | None,
+        gpu_layers: int,
+        split: Mapping[str, int] | None = None,
         pooling: Pooling | None = None,
         projector: Path | None = None,
+        template: str | None = None,
+        batch: int = BATCH,
+        ubatch: int = BATCH,
     ) -> None:
         silence()
         llama.llama_backend_init()
         params = llama.llama_model_default_params()
-        params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
+        params.n_gpu_layers = gpu_layers
+        devices = Devices(split or {})
+        params.devices, params.tensor_split = devices.list, devices.shares
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; its log says why")
         self._vision = (
-            Vision(projector, self._model, threads=threads, gpu=gpu_layers != 0)
+            Vision(projector, self._model, threads=threads, gpu=gpu_layers != 0, most=ubatch)
             if projector is not None
             else None
         )
         self.context = context
         self.slots = slots
-        self.batch = BATCH
-        self._store = Store(self._model, context=context, sequences=slots, threads=threads)
+        self.batch = batch
+        self._store = Store(
+            self._model,
+            context=context,
+            sequences=slots,
+            threads=threads,
+            batch=batch,
+            ubatch=ubatch,
+        )
         self._threads = threads
         self._vectors: VectorStore | None = None
         self.generates = self._store.causal and bool(llama.llama_model_has_decoder(self._model))
@@ -72,7 +86,7 @@ class LlamaModel:
         self._vocabulary = size
         self._candidates = Candidates(size)
         self.ends = frozenset(t for t in range(size) if llama.llama_vocab_is_eog(self._vocab, t))
-        self.template = self._chat_template()
+        self.template = self._chat_template() if template is None else template
         self.pieces = self._shown(literals(self.template or ""))
         self.longest_piece = max((len(piece) for piece in self.pieces if piece), default=1)
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import llama_cpp.mtmd_cpp as mtmd
+from llama_cpp._ggml import libggml
 
-__all__ = ["CONTROL", "DecodeFailed", "llama", "mtmd", "silence", "silence_images"]
+from gateway.errors import ModelFileError
+
+__all__ = ["CONTROL", "DecodeFailed", "Devices", "llama", "mtmd", "silence", "silence_images"]
 
 CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 LOG_ERROR = 4
@@ -23,6 +27,24 @@ LOG_CONTINUE = 5
 
 class DecodeFailed(Exception):
     """llama.cpp's state is no longer known; the process must go."""
+
+
+class Devices:
+    """Which devices a model may use, as llama.cpp takes them: ``list`` ends with a null pointer,
+    ``shares`` are of the layers. Without any, none is used, not even for large batches. Keep it
+    alive while the model is loaded. Raises ModelFileError where one is not there.
+    """
+
+    def __init__(self, layers: Mapping[str, int]) -> None:
+        by_name = libggml.ggml_backend_dev_by_name
+        by_name.argtypes, by_name.restype = [ctypes.c_char_p], ctypes.c_void_p
+        found = {name: by_name(name.encode()) for name in layers}
+        gone = [name for name, device in found.items() if not device]
+        if gone:
+            raise ModelFileError(f"the device {', '.join(gone)} is not there any more")
+        self._list = (ctypes.c_void_p * (len(found) + 1))(*found.values(), None)
+        self.list = ctypes.cast(self._list, ctypes.c_void_p)
+        self.shares = (ctypes.c_float * llama.llama_max_devices())(*map(float, layers.values()))
 
 
 def silence() -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from gateway.domain.call import Chat, Sampling, Shape, ShapeKind, ToolChoice
+from gateway.local.abilities import ChatAbilities
 from gateway.local.formats import HARMONY, HERMES, Thinking, ToolFormat, thinking, tool_format
 from gateway.local.grammar import Frame, GrammarFault, grammar
 from gateway.local.guide import Guide, Guides, Vocabulary
@@ -21,6 +22,7 @@ from gateway.local.protocol import RefusalKind
 from gateway.local.reader import HarmonyReader, MarkedReader, PlainReader, Reader
 from gateway.local.shield import Segment, Shield
 from gateway.local.template import ChatTemplate, TemplateFault
+from gateway.local.trial import abilities
 
 AGAIN = 1.0
 """Seconds after which memory for an image may be free again."""
@@ -57,7 +59,7 @@ def unseen(key: Hashable, fault: PictureFault | Crowded) -> Declined:
 
 class Preparer:
     """For one model with ``context`` tokens for each answer. Raises TemplateFault where the model's
-    template does not parse.
+    template is no Jinja template.
     """
 
     def __init__(self, model: Tokens, context: int) -> None:
@@ -71,6 +73,10 @@ class Preparer:
         )
         self._shield = Shield(model.marks)
         self.guides = Guides(model)
+
+    def abilities(self) -> ChatAbilities:
+        """What the model takes of a conversation, by its template."""
+        return abilities(self._template, self._format, self._thinking)
 
     def jobs(
         self, key: tuple[int, int], chat: Chat, *, app: str = "", until: float = math.inf

@@ -18,7 +18,8 @@ import msgspec
 
 from gateway.domain.call import Chat, Completion, Embedding, Task
 from gateway.domain.events import Scored
-from gateway.domain.target import Capability
+from gateway.local.abilities import Abilities
+from gateway.local.layout import Layout
 from gateway.local.reader import PieceKind
 
 LENGTH_BYTES = 4
@@ -99,15 +100,14 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """``context`` is in tokens for each slot; ``capabilities`` are those that not every model
-    has.
-    """
+    """The model as it was loaded. ``context`` is in tokens for each slot."""
 
     model: str
     context: int
     slots: int
     pid: int
-    capabilities: tuple[Capability, ...] = ()
+    layout: Layout
+    abilities: Abilities
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):

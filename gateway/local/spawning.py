@@ -26,9 +26,12 @@ ENVIRONMENT = (
     "OMP_NUM_THREADS",
     "OMP_WAIT_POLICY",
     "GOMP_SPINCOUNT",
+    "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
     "GGML_VK_VISIBLE_DEVICES",
+    "VK_DRIVER_FILES",
     "VK_ICD_FILENAMES",
 )
 """What a worker may know of our environment. By name: a prefix would let a vendor's key through."""

@@ -15,7 +15,7 @@ from gateway.local.batch import Chunk, NoRoom
 from gateway.local.native import DecodeFailed, llama
 
 BATCH = 512
-"""Tokens of one ``llama_decode`` at most."""
+"""Tokens of one ``llama_decode`` at most, where nothing else is configured."""
 POOLINGS = {
     llama.LLAMA_POOLING_TYPE_MEAN: Pooling.MEAN,
     llama.LLAMA_POOLING_TYPE_CLS: Pooling.CLS,
@@ -26,18 +26,27 @@ POOLINGS = {
 class Store:
     """llama.cpp's context: the keys and values of ``sequences`` answers, each of ``context`` tokens
     at most and with room of its own: in a room that all share, each token of one would be held
-    against the tokens of all. ``causal`` says that a token sees only what stands before it,
-    ``pooling`` how the file wants embeddings. Raises ModelFileError where there is no memory for
-    it.
+    against the tokens of all. ``batch`` tokens go through in one ``decode``, ``ubatch`` of them in
+    one computation. ``causal`` says that a token sees only what stands before it, ``pooling`` how
+    the file wants embeddings. Raises ModelFileError where there is no memory for it.
     """
 
-    def __init__(self, model: Any, *, context: int, sequences: int, threads: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        context: int,
+        sequences: int,
+        threads: int,
+        batch: int = BATCH,
+        ubatch: int = BATCH,
+    ) -> None:
         params = llama.llama_context_default_params()
         params.kv_unified = False
         params.n_ctx = context * sequences
         params.n_seq_max = sequences
-        params.n_batch = BATCH
-        params.n_ubatch = BATCH
+        params.n_batch = batch
+        params.n_ubatch = ubatch
         params.n_outputs_max = sequences
         params.n_threads = threads
         params.n_threads_batch = threads
@@ -52,7 +61,8 @@ class Store:
         self._memory = llama.llama_get_memory(self.handle)
         self.causal = bool(self._memory) and bool(llama.llama_get_causal_attn(self.handle))
         self.pooling = POOLINGS.get(int(llama.llama_pooling_type(self.handle)))
-        self._tokens = llama.llama_batch_init(BATCH, 0, 1)
+        self._batch = batch
+        self._tokens = llama.llama_batch_init(batch, 0, 1)
         self._vectors: Any = None
 
     def logits(self, row: int) -> NDArray[np.float32]:
@@ -86,16 +96,16 @@ class Store:
     def embed(self, chunk: Chunk, vectors: NDArray[np.float32], *, causal: bool) -> list[int]:
         """Compute a chunk from embeddings, one row of ``vectors`` for each token, instead of from
         its tokens. Where it is not ``causal`` they all look at each other, and there can be no more
-        than ``BATCH``. Returns and raises as ``decode``.
+        than ``ubatch``. Returns and raises as ``decode``.
         """
         if self._vectors is None:
-            self._vectors = llama.llama_batch_init(BATCH, vectors.shape[1], 1)
+            self._vectors = llama.llama_batch_init(self._batch, vectors.shape[1], 1)
         batch = self._vectors
         at = 0
         llama.llama_set_causal_attn(self.handle, causal)
         try:
             while at < len(vectors):
-                rows = np.ascontiguousarray(vectors[at : at + BATCH])
+                rows = np.ascontiguousarray(vectors[at : at + self._batch])
                 ctypes.memmove(batch.embd, rows.ctypes.data, rows.nbytes)
                 for offset in range(len(rows)):
                     batch.pos[offset] = chunk.start + at + offset

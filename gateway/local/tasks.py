@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.domain.call import Chat, Completion, Embedding, Message, Prompt, Sampling, Task
 from gateway.domain.local_model import Pooling
 from gateway.domain.target import Capability
+from gateway.local.abilities import CAPABILITIES, Abilities
 from gateway.local.complete import Completions, PlainTokens, PromptFault, at_least, plain
 from gateway.local.jobs import Declined, EmbedJob, Job
 from gateway.local.pictures import Crowded, PictureFault
@@ -57,15 +58,15 @@ class Tasks:
             self._chats = Preparer(model, context)
             self._completions = Completions(model, context, self._chats.guides)
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What not every model can do, and this one can."""
-        found = set()
+    def abilities(self) -> Abilities:
+        """What this model can do."""
+        found = set(CAPABILITIES) if self._model.generates else set()
         if self._model.pooling is not None:
             found.add(Capability.EMBEDDINGS)
         if self._model.generates and self._model.infill is not None:
             found.add(Capability.INFILL)
-        return frozenset(found)
+        chat = self._chats.abilities() if self._chats is not None else None
+        return Abilities(tuple(sorted(found)), chat)
 
     def first(self) -> Prepared | Declined:
         """Something small to do, for a model that has done nothing yet."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
@@ -21,6 +22,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.domain.call import Chat, Message, Tool, ToolChoice, Tools
+from gateway.errors import ModelFileError
 from gateway.local.formats import HERMES, ToolFormat
 from gateway.local.shield import place
 
@@ -28,6 +30,9 @@ MAX_PROMPT = 16 << 20
 """Characters of a rendered prompt: far more than any context, far less than memory."""
 MAX_SECONDS = 10.0
 """For one rendering. Some templates take time that grows with the square of the turns."""
+
+MAX_SOURCE = 1 << 20
+"""Bytes of a template's file."""
 
 DESCRIPTION = """\
 You can call functions. Each line here is one of them, as JSON with a JSON Schema of its arguments:
@@ -57,7 +62,8 @@ class TemplateFault(Exception):
 
 class ChatTemplate:
     """One model's template. ``bos`` and ``eos`` are the texts of those tokens, perhaps empty;
-    ``native`` is the format in which the template itself writes calls, if it does.
+    ``native`` is the format in which the template itself writes calls, if it does; ``name`` is for
+    errors.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class ChatTemplate:
         bos: str = "",
         eos: str = "",
         native: ToolFormat | None = None,
+        name: str = "the chat template",
     ) -> None:
         """Raises TemplateFault where ``source`` is no Jinja template."""
         environment = ImmutableSandboxedEnvironment(
@@ -82,8 +89,9 @@ class ChatTemplate:
         self._native = native
         try:
             self._template = environment.from_string(CHATML if source is None else source)
-        except jinja2.TemplateError as error:
-            raise TemplateFault(f"the chat template does not parse: {error}") from error
+        except jinja2.TemplateSyntaxError as error:
+            where = f"{name}, line {error.lineno}"
+            raise TemplateFault(f"{where}: no Jinja template: {error.message}") from error
 
     def render(self, chat: Chat, cover: Cover) -> str:
         """The prompt, ready for the assistant's turn. All that the app wrote goes through
@@ -105,6 +113,13 @@ class ChatTemplate:
             except (jinja2.TemplateError, TypeError) as error:
                 first = first or error
         raise TemplateFault(f"the model's chat template does not take these messages: {first}")
+
+    def attempt(self, messages: Sequence[Message], variables: Mapping[str, Any]) -> str | None:
+        """The messages in just this shape; ``None`` where the template does not take it."""
+        try:
+            return self._render(messages, {**variables, **self._tokens})
+        except (jinja2.TemplateError, TypeError, TemplateFault):
+            return None
 
     def _ways(
         self, messages: Sequence[Message], tools: Tools | None, cover: Cover
@@ -162,6 +177,22 @@ class ChatTemplate:
         except ValueError:
             # What some model wrote once, and an app sends back: the turn is told as it was.
             return text
+
+
+def read_template(path: Path) -> str:
+    """The Jinja source in a file of the operator's. Raises ModelFileError where it cannot be read
+    or does not parse, with the line.
+    """
+    try:
+        if path.stat().st_size > MAX_SOURCE:
+            raise ModelFileError(f"the chat template {path} is over {MAX_SOURCE:,} bytes")
+        source = path.read_text(encoding="utf-8")
+        ChatTemplate(source, name=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"the chat template {path} cannot be read: {error}") from error
+    except TemplateFault as fault:
+        raise ModelFileError(str(fault)) from fault
+    return source
 
 
 def _covered(message: Message, cover: Cover, numbers: Iterator[int]) -> Message:

@@ -22,7 +22,6 @@ from gateway.local.batch import NotSeen
 from gateway.local.native import llama, mtmd, silence_images
 from gateway.local.pictures import Crowded, Picture, PictureFault, Piece, check, marks
 from gateway.local.projector import image_side, read_projector
-from gateway.local.store import BATCH
 
 HELD = 512 << 20
 """Bytes of images at most that are prepared and not let go."""
@@ -31,11 +30,12 @@ NOWHERE = b"/dev/null"
 
 
 class Vision:
-    """The projector at ``path`` for a loaded model. Raises ModelFileError where it is not one that
-    this model can use.
+    """The projector at ``path`` for a loaded model. An image whose tokens look at each other may
+    have ``most`` of them. Raises ModelFileError where it is not one that this model can use.
     """
 
-    def __init__(self, path: Path, model: Any, *, threads: int, gpu: bool) -> None:
+    def __init__(self, path: Path, model: Any, *, threads: int, gpu: bool, most: int) -> None:
+        self._most = most
         params = mtmd.mtmd_context_params_default()
         params.use_gpu = gpu
         params.n_threads = threads
@@ -105,9 +105,9 @@ class Vision:
         for piece in self._prepared(self._decoded(data)):
             if isinstance(piece, tuple):
                 yield piece
-            elif piece.size > BATCH and not self.causal:
+            elif piece.size > self._most and not self.causal:
                 raise PictureFault(
-                    f"an image takes {piece.size} tokens, more than {BATCH}: scale it down"
+                    f"an image takes {piece.size} tokens, more than {self._most}: scale it down"
                 )
             else:
                 yield Picture(next(names), piece.size, piece)

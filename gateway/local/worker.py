@@ -70,6 +70,7 @@ class Worker:
     def __init__(self, config: WorkerConfig, model: LlamaModel) -> None:
         self._config = config
         self._tasks = Tasks(model, config.context)
+        self._abilities = self._tasks.abilities()
         self._outlets: dict[int, Outlet] = {}
         self._requests = Requests()
         self._connections = 0
@@ -122,8 +123,17 @@ class Worker:
         connection = self._connections
         outlet = self._outlets[connection] = Outlet(client, self._loop)
         config = self._config
-        able = tuple(sorted(self._tasks.capabilities))
-        self._send(connection, Hello(config.name, config.context, config.slots, os.getpid(), able))
+        self._send(
+            connection,
+            Hello(
+                config.name,
+                config.context,
+                config.slots,
+                os.getpid(),
+                config.layout,
+                self._abilities,
+            ),
+        )
         decoder = request_decoder()
         try:
             while data := await self._loop.sock_recv(client, READ):
@@ -234,10 +244,14 @@ async def _work(config: WorkerConfig) -> None:
         Path(config.path),
         context=config.context,
         slots=config.slots,
+        batch=config.batch,
+        ubatch=config.ubatch,
         threads=config.threads,
-        gpu_layers=config.gpu_layers,
+        gpu_layers=config.layout.gpu_layers,
+        split={share.device: share.layers for share in config.layout.devices},
         pooling=config.pooling,
         projector=Path(config.projector) if config.projector is not None else None,
+        template=config.template,
     )
     worker = Worker(config, model)
     await worker.run(

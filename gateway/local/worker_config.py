@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from gateway.domain.local_model import Pooling
+from gateway.local.layout import Layout
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """``listener`` is a descriptor, ``parent`` a process id, ``memory`` the bytes that the process
-    may have beside its mapped file; ``projector`` is the path of that file. The rest as in
-    ``LocalModel`` and ``Manifest``.
+    may have beside its mapped file; ``projector`` is the path of that file, ``template`` the Jinja
+    source that takes the place of the file's own. The rest as in ``LocalModel`` and ``Manifest``.
     """
 
     name: str
@@ -18,10 +19,13 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     projector: str | None
     context: int
     slots: int
+    batch: int
+    ubatch: int
     queue: int
     threads: int
-    gpu_layers: int | None
+    layout: Layout
     pooling: Pooling | None
     listener: int
     parent: int
     memory: int
+    template: str | None = None

@@ -78,6 +78,21 @@ def test_inspect(checkout: Path) -> None:
     assert other["makers"] == {"alibaba": "general.name"}
 
 
+def test_inspect_says_which_template_counts(checkout: Path) -> None:
+    """The manifest's, where it names one; what the model can do is told by it."""
+    assert shown(checkout, "inspect", "smollm2")["template"] == "the file's own"
+    manifest = checkout / "models" / "smollm2-135m-instruct.yaml"
+    manifest.write_text(manifest.read_text() + "template: mine.jinja\n")
+    source = "{% if tools %}<tool_call>{% endif %}<think></think>{{ messages[0].content }}"
+    (checkout / "models" / "mine.jinja").write_text(source)
+    for what in ("smollm2", "smollm2-135m-instruct"):
+        found = shown(checkout, "inspect", what)
+        assert found["template"] == str(checkout / "models" / "mine.jinja")
+        assert (found["calls"], found["thinks"], found["system_role"]) == ("hermes", True, False)
+    (checkout / "models" / "mine.jinja").write_text("{% if %}")
+    assert "mine.jinja, line 1: no Jinja template" in said(run(checkout, "inspect", "smollm2"))
+
+
 def test_verify_reads_every_byte(checkout: Path) -> None:
     """A changed byte is noticed though size and time are as they were; both hashes are named."""
     assert run(checkout, "add", str(checkout / "mirror" / "m.gguf"), "--id", "mine").exit_code == 0
@@ -110,6 +125,24 @@ def test_fit(checkout: Path) -> None:
     assert "1 slot of 2048 tokens would" in small.output
     assert "choose a smaller model" in run(checkout, "fit", "--ram", "0.1").output
     assert "did you mean 'smollm2'" in run(checkout, "fit", "smolm2").output
+
+
+def test_what_is_chosen_from_memory_is_shown(checkout: Path) -> None:
+    """By the limit for all models; never above the trained context. It fits into that limit."""
+    config = checkout / "gateway.yaml"
+    written = config.read_text().replace("context: 2048, slots: 4", "context: auto, slots: auto")
+    config.write_text(written.replace("local:", "local:\n  memory_gb: 1"))
+    (line,) = shown(checkout, "list")
+    assert (line["auto"], line["context"], line["slots"]) == (["context", "slots"], 8192, 3)
+    assert "3 slots of 8192 tokens (context and slots: auto)" in run(checkout, "list").output
+    (fitted,) = shown(checkout, "fit", "--ram", "1")
+    assert fitted["fits"]
+    config.write_text(written.replace("local:", "local:\n  memory_gb: 64"))
+    (line,) = shown(checkout, "list")
+    assert (line["context"], line["slots"]) == (8192, 8)
+    # With nothing said, of half the memory of whatever machine this is: the same each time.
+    config.write_text(written)
+    assert shown(checkout, "list") == shown(checkout, "list")
 
 
 def test_add_pins_what_it_copied(checkout: Path) -> None:

@@ -215,6 +215,11 @@ def test_plain_http_to_this_machine_is_fine(config: Path, host: str) -> None:
         ("-instruct}", "-instruct, gpu_layers: all}", "expected a whole number"),
         ("-instruct}", "-instruct, threads: 0}", "expected auto or a whole number"),
         ("-instruct}", "-instruct, preload: yes}", "expected true or false"),
+        ("-instruct}", "-instruct, context: all}", "expected a whole number"),
+        ("-instruct}", "-instruct, slots: 0}", "expected a number greater than or equal to 1"),
+        ("-instruct}", "-instruct, batch: 32}", "expected a number greater than or equal to 64"),
+        ("-instruct}", "-instruct, ubatch: 1024}", "ubatch may not be more than batch"),
+        ("-instruct}", "-instruct, slots: 100, batch: 64, ubatch: 64}", "slots may not be more"),
     ],
 )
 def test_names_and_limits_are_checked(config: Path, old: str, new: str, expected: str) -> None:

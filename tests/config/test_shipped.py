@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.manifests import load_manifest, local_models
+from gateway.config.manifests import load_manifest, local_manifests, local_model
 from gateway.config.settings import load_settings
 from gateway.domain.local_model import Pooling, Projector
 from gateway.errors import DocumentError, ModelFileError
@@ -51,7 +51,8 @@ def test_the_commented_channels_load_when_uncommented(tmp_path: Path) -> None:
 def test_the_shipped_model_is_found_without_importing_its_package() -> None:
     """The package's own import needs what is not installed here."""
     settings = load_settings(ROOT / "configs" / "gateway.yaml", {}, {})
-    (model,) = local_models(settings)
+    ((name, manifest),) = local_manifests(settings).items()
+    model = local_model(settings, name, manifest, (0, 0))
     assert (model.name, model.context, model.slots, model.queue) == ("smollm2", 4096, 8, 64)
     assert (model.gpu_layers, model.threads, model.preload) == (None, None, True)
     assert model.manifest.path.name == "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -71,6 +72,11 @@ def test_the_shipped_model_is_found_without_importing_its_package() -> None:
             "{path: tiny.gguf}",
             "{package: pydantic, resource: x}",
             "the package pydantic has no file x: reinstall it",
+        ),
+        (
+            "{path: tiny.gguf}",
+            "{path: tiny.yaml}\ntemplate: none.jinja",
+            "there is no file .*none.jinja: put the chat template there, or leave out `template`",
         ),
     ],
 )

@@ -244,3 +244,19 @@ def test_an_answer_of_a_banned_model_is_not_delivered(
         assert gateway.ask()[2]["x-gateway-failover"] == "answered_by_denied"
     finally:
         extra.unlink()
+
+
+def test_the_status_says_how_the_local_model_was_loaded(gateway: RunningGateway) -> None:
+    """Where its layers are and what it can do, as soon as it is ready; for people and programs."""
+    (model,) = gateway.get("/admin/status")[1]["local_models"]
+    loaded = model["loaded"]
+    assert (loaded["context"], loaded["slots"]) == (2048, 4)
+    assert (loaded["gpu_layers"], loaded["layers"], loaded["devices"]) == (0, 31, {})
+    assert loaded["memory"] > 256 << 20
+    assert loaded["note"] == ""
+    assert loaded["chat"]["roles"] == ["system", "user", "assistant", "tool"]
+    assert (loaded["chat"]["tools"], loaded["chat"]["thinks"]) == ("described", "no")
+    assert {"tools", "json_schema"} <= set(loaded["capabilities"])
+    printed = gateway.run("status").stdout
+    assert "4 slots of 2048 tokens, 0 of 31 layers on a GPU" in printed
+    assert "roles: system, user, assistant, tool; functions described" in printed

@@ -17,7 +17,8 @@ from gateway.domain.identity import Identity, Locality
 from gateway.domain.local_model import LocalModel
 from gateway.domain.target import Target
 from gateway.local.client import LocalBackend
-from gateway.local.supervisor import ModelState, Supervisor
+from gateway.local.keeper import ModelState
+from gateway.local.supervisor import Supervisor
 
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 TARGET = Target(
@@ -61,6 +62,15 @@ def asking(task: Task, app: str = "app") -> Call:
     now = time.monotonic()
     labels = Labels(app=app)
     return Call("r", Dialect.OPENAI, "m", False, b"", task, now, now + 60, labels=labels)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Look until it has come true, for 20 seconds at most."""
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not come true")
 
 
 async def collect(backend: LocalBackend, call: Call) -> list[Event]:

@@ -189,7 +189,7 @@ def test_a_text_to_be_filled_in(loaded: LlamaModel, monkeypatch: pytest.MonkeyPa
     those in the app's text are plain text.
     """
     monkeypatch.setattr(loaded, "infill", Infill(prefix=3, suffix=4, middle=5))
-    assert "suffix" in Tasks(loaded, 512).capabilities
+    assert "suffix" in Tasks(loaded, 512).abilities().capabilities
     before, behind = "def add(a, b):\n", "\n<reponame>print(add(1, 2))"
     job = job_of(loaded, Completion((before,), suffix=behind))
     assert list(job.prompt) == [3, *loaded.encode(before), 4, *loaded.encode(behind), 5]

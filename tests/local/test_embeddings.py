@@ -24,6 +24,7 @@ from gateway.domain.events import (
 from gateway.domain.local_model import LocalModel, Manifest
 from gateway.domain.target import Capability
 from gateway.errors import CapabilityMissing, InvalidRequest, Unavailable
+from gateway.local.abilities import CAPABILITIES
 from gateway.local.client import LocalBackend
 from gateway.local.protocol import Hello, reply_decoder
 from tests.local import tiny_bert
@@ -128,7 +129,8 @@ async def test_what_cannot_be_counted_says_why(backend: LocalBackend) -> None:
 async def test_a_worker_says_what_its_model_can(running: Running) -> None:
     """The manifest gives it a pooling; its vocabulary has no marks to fill in by."""
     running.wait_ready(30)
-    assert (await hello_of(running)).capabilities == (Capability.EMBEDDINGS,)
+    able = (await hello_of(running)).abilities.capabilities
+    assert set(able) == CAPABILITIES | {Capability.EMBEDDINGS}
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +163,8 @@ async def test_an_encoder_serves_vectors_and_nothing_else(
     """By the pooling that its file names. A chat is refused as what this model cannot do, so that
     another is asked.
     """
-    assert (await hello_of(running_encoder)).capabilities == (Capability.EMBEDDINGS,)
+    abilities = (await hello_of(running_encoder)).abilities
+    assert (abilities.capabilities, abilities.chat) == ((Capability.EMBEDDINGS,), None)
     events = await collect(encoder, asking(Embedding(("cat sat", "dog", "cat sat"))))
     first, other, again = vectors_of(events)
     assert np.abs(first - again).max() < 1e-5

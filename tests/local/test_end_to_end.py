@@ -154,7 +154,7 @@ async def test_killed_worker_is_replaced(
     events = await kill_at_first_word()
     assert isinstance(events[-1], Failed)
     assert events[-1].kind is FailureKind.WORKER_LOST
-    assert not backend.up("smollm2")
+    assert backend.loaded("smollm2") is None
     assert backend.ready(TARGET)
     # Who asks now waits for the next worker.
     assert isinstance((await collect(backend, make_call("Hi")))[-1], Finished)

@@ -18,6 +18,8 @@ from gateway.domain.call import (
 )
 from gateway.domain.events import Likely, Scored
 from gateway.domain.target import Capability
+from gateway.local.abilities import Abilities, ChatAbilities, Thinks, Told
+from gateway.local.layout import Layout, Share
 from gateway.local.protocol import (
     MAX_FRAME,
     Accepted,
@@ -69,7 +71,16 @@ REQUESTS: list[Request] = [
     Ping(),
 ]
 REPLIES: list[Reply] = [
-    Hello("smollm2", 4096, 8, 77, (Capability.EMBEDDINGS,)),
+    Hello(
+        "smollm2",
+        4096,
+        8,
+        77,
+        Layout(31, 1 << 30, (Share("CUDA0", 12, 1 << 20),), "why"),
+        Abilities(
+            (Capability.TOOLS,), ChatAbilities(("user",), True, Told.NATIVE, Thinks.SWITCHED)
+        ),
+    ),
     Accepted(1, 30),
     Text(1, "é"),
     Text(1, "f", PieceKind.CALL, 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,21 @@ from gateway.domain.events import Delta, Event, Finished
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
 from gateway.local.client import LocalBackend
-from gateway.local.fit import needs
+from gateway.local.fit import BASE, MARGIN, Needs, needs
 from gateway.local.gguf import read_header
-from gateway.local.residency import Resident, check_budget, idle_since, to_unload
-from gateway.local.supervisor import ModelState, Supervisor
-from tests.local.running import TARGET, MakeCall
+from gateway.local.keeper import ModelState
+from gateway.local.residency import (
+    Resident,
+    Room,
+    check_budget,
+    idle_since,
+    least_memory,
+    make_room,
+)
+from gateway.local.supervisor import Supervisor
+from tests.local.running import TARGET, MakeCall, until
 
+MB = 1 << 20
 ALWAYS = Resident("always", 30, always=True, busy=False, used=0.0)
 BUSY = Resident("busy", 30, always=False, busy=True, used=1.0)
 OLD = Resident("old", 20, always=False, busy=False, used=2.0)
@@ -29,20 +38,80 @@ NEW = Resident("new", 20, always=False, busy=False, used=3.0)
 @pytest.mark.parametrize(
     ("loaded", "size", "budget", "names"),
     [
-        ([OLD, NEW], 50, None, []),
-        ([OLD, NEW], 10, 50, []),
-        ([NEW, OLD], 20, 50, ["old"]),
-        ([NEW, OLD], 40, 50, ["old", "new"]),
-        ([BUSY, NEW], 20, 50, ["new"]),
+        ([OLD, NEW], 50, None, ()),
+        ([OLD, NEW], 10, 50, ()),
+        ([NEW, OLD], 20, 50, ("old",)),
+        ([NEW, OLD], 40, 50, ("old", "new")),
+        ([BUSY, NEW], 20, 50, ("new",)),
         ([BUSY, ALWAYS], 10, 60, None),
-        ([ALWAYS, OLD], 40, 70, ["old"]),
+        ([ALWAYS, OLD], 40, 70, ("old",)),
+        # Whoever was used last is spared where it is enough that a larger one goes.
+        ([NEW, replace(OLD, memory=50)], 40, 70, ("old",)),
+        ([OLD, replace(NEW, memory=50)], 40, 70, ("new",)),
     ],
 )
 def test_who_gives_way(
-    loaded: list[Resident], size: int, budget: int | None, names: list[str] | None
+    loaded: list[Resident], size: int, budget: int | None, names: tuple[str, ...] | None
 ) -> None:
     """Whoever was used longest ago, as few as needed; never who is at work or is always there."""
-    assert to_unload(loaded, size, budget) == names
+    wanted = Needs(layers=(), stores=(), rest=size - BASE, working=0)
+    plan = make_room(loaded, wanted, None, budget)
+    assert (plan.unload if plan is not None else None) == names
+
+
+LAYERED = Needs(layers=(10 * MB,) * 4, stores=(0,) * 4, rest=0, working=0, output=10 * MB)
+"""Five layers of 10 MB; while not all of them are there, a device keeps 10 MB for one more."""
+
+
+def there(name: str, used: float, *, busy: bool = False, always: bool = False) -> Resident:
+    """One with 50 MB on the device and nothing in main memory."""
+    return Resident(name, 0, always, busy, used, {"G0": 50 * MB})
+
+
+@pytest.mark.parametrize(
+    ("loaded", "free", "limit", "asked", "layers", "names"),
+    [
+        ([], 50, 1000, None, 5, ()),
+        ([], 40, 1000, None, 3, ()),
+        ([], 1000, 40, None, 3, ()),
+        # An idle one goes for more layers, the one that was used longest ago.
+        ([there("new", 3), there("old", 2)], 0, 1000, None, 5, ("old",)),
+        ([there("new", 3), there("old", 2)], 50, 1000, None, 5, ()),
+        # The limit counts ours, whatever the device says that it has free.
+        ([there("new", 3), there("old", 2)], 1000, 100, None, 5, ("old",)),
+        # Nobody waits for one at work, or for one that is always there.
+        ([there("busy", 3, busy=True)], 30, 1000, None, 2, ()),
+        ([there("always", 3, always=True)], 0, 1000, None, 0, ()),
+        # For no more layers than there are, nobody goes.
+        ([there("old", 2)], 0, 30, None, 2, ("old",)),
+        ([there("old", 2)], 0, 1000, 0, 0, ()),
+        ([there("old", 2), there("new", 3)], 0, 1000, 3, 3, ("old",)),
+    ],
+)
+def test_layers_or_others(
+    loaded: list[Resident],
+    free: int,
+    limit: int,
+    asked: int | None,
+    layers: int,
+    names: tuple[str, ...],
+) -> None:
+    """On a device, by what is free there and what our models may have of it."""
+    room = Room("G0", free * MB + MARGIN, limit * MB + MARGIN)
+    plan = make_room(loaded, LAYERED, asked, None, [room])
+    assert plan is not None
+    assert (plan.placed.gpu_layers, plan.unload) == (layers, names)
+
+
+def test_what_is_on_a_device_is_not_in_main_memory() -> None:
+    """A model too large for the budget of main memory is loaded where its layers are elsewhere."""
+    room = Room("G0", 1000 * MB, 1000 * MB)
+    budget = BASE + 20 * MB
+    assert make_room([], LAYERED, None, budget) is None
+    plan = make_room([], LAYERED, None, budget, [room])
+    assert plan is not None
+    assert plan.placed.memory == BASE == least_memory(LAYERED, [room], None)
+    assert least_memory(LAYERED, [], None) == LAYERED.total
 
 
 def test_who_has_had_nothing_to_do() -> None:
@@ -87,13 +156,6 @@ class House:
 
     def states(self) -> list[ModelState]:
         return [status.state for status in self.supervisor.status()]
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        for _ in range(1000):
-            if true():
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("it does not come true")
 
 
 @pytest.fixture
@@ -145,6 +207,6 @@ async def test_one_that_has_nothing_to_do_is_unloaded(
     house = House(model, tmp_path, idle=0.5)
     await house.open()
     assert isinstance((await house.ask("one", make_call))[-1], Finished)
-    await house.until(lambda: house.states()[0] is ModelState.UNLOADED)
+    await until(lambda: house.states()[0] is ModelState.UNLOADED)
     assert isinstance((await house.ask("one", make_call))[-1], Finished)
     await house.close()

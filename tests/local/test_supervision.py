@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.events import Delta
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
+from gateway.local.client import LocalBackend
+from gateway.local.keeper import ModelState
 from gateway.local.spawning import worker_environment
-from gateway.local.supervisor import ModelState, Supervisor
+from gateway.local.supervisor import Supervisor
+from tests.local.running import MakeCall, collect
 
 ORPHANING = """
 import asyncio, sys, threading
@@ -69,6 +73,36 @@ async def test_altered_file_starts_nothing(model: LocalModel, tmp_path: Path) ->
     with pytest.raises(ModelFileError, match=f"expected sha256 {'0' * 64}, got b179c952"):
         await supervisor.start()
     assert supervisor.status() == ()
+    assert not supervisor.sockets()
+
+
+async def test_a_manifest_may_name_another_template(
+    model: LocalModel, tmp_path: Path, make_call: MakeCall
+) -> None:
+    """It is what the worker renders with: here a list that is to be gone on with."""
+    path = tmp_path / "list.jinja"
+    path.write_text("1, 2, 3, 4, 5,")
+    own = replace(model, manifest=replace(model.manifest, template=path))
+    supervisor = Supervisor([own], tmp_path / "r", tmp_path / "s")
+    await supervisor.start()
+    backend = LocalBackend(supervisor.sockets())
+    await backend.start()
+    assert await backend.wait_ready(model.name, 30)
+    events = await collect(backend, make_call("What is the capital of France?", max_tokens=9))
+    await backend.stop()
+    await supervisor.stop()
+    text = "".join(event.text for event in events if isinstance(event, Delta))
+    assert text.startswith(" 6, 7, 8")
+
+
+async def test_a_wrong_template_starts_nothing(model: LocalModel, tmp_path: Path) -> None:
+    """It is an error at the start, with file and line, before any process is made."""
+    path = tmp_path / "wrong.jinja"
+    path.write_text("{{ bos_token }}\n{% for m in messages %}")
+    wrong = replace(model, manifest=replace(model.manifest, template=path))
+    supervisor = Supervisor([wrong], tmp_path / "r", tmp_path / "s")
+    with pytest.raises(ModelFileError, match=r"wrong\.jinja, line 2: no Jinja template"):
+        await supervisor.start()
     assert not supervisor.sockets()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.domain.call import Chat, Message
-from gateway.local.template import ChatTemplate, TemplateFault
+from gateway.errors import ModelFileError
+from gateway.local.template import ChatTemplate, TemplateFault, read_template
 
 STRICT = """
 {%- if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}
@@ -70,3 +73,26 @@ def test_size_is_limited() -> None:
 def test_tojson_is_not_for_html() -> None:
     """Quotes and angle brackets come through as they are."""
     assert render("{{ messages[0].content | tojson }}", ("user", "<é'>")) == '"<é\'>"'
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{% for m in messages %}\n{{ m.content }\n{% endfor %}", "chat.jinja, line 2: no Jinja"),
+        ("\n\n{% if x %}", "chat.jinja, line 3: no Jinja template: Unexpected end"),
+        ("{{ 1 | nothing }}", "chat.jinja, line 1: no Jinja template: No filter named 'nothing'"),
+        ("\udcff", "chat.jinja cannot be read: 'utf-8' codec"),
+        ("x" * (1 << 20) + "x", "chat.jinja is over 1,048,576 bytes"),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_line(tmp_path: Path, source: str, says: str) -> None:
+    """An operator's template that is none, or too much of one."""
+    (tmp_path / "chat.jinja").write_text(source, errors="surrogateescape")
+    with pytest.raises(ModelFileError, match=says):
+        read_template(tmp_path / "chat.jinja")
+
+
+def test_a_template_that_is_gone_is_told(tmp_path: Path) -> None:
+    """With its path."""
+    with pytest.raises(ModelFileError, match=r"chat\.jinja cannot be read: .*No such file"):
+        read_template(tmp_path / "chat.jinja")

@@ -133,7 +133,7 @@ def test_a_models_file_or_its_manifest_says_whether_it_has_embeddings(gguf: Path
     """A chat model whose file says nothing has none, and the refusal says what would help."""
     model = loaded(gguf)
     tasks = Tasks(model, 512)
-    assert tasks.capabilities == frozenset()
+    assert Capability.EMBEDDINGS not in tasks.abilities().capabilities
     declined = tasks.prepare((1, 2), Embedding((FOX,)))
     assert isinstance(declined, Declined)
     assert (declined.kind, declined.param) == (RefusalKind.INCAPABLE, Capability.EMBEDDINGS)
@@ -194,7 +194,7 @@ def test_an_encoder_takes_a_long_text_whole_even_while_others_wait(encoder: Llam
 def test_an_encoder_generates_nothing(encoder: LlamaModel, task: Task) -> None:
     """It is loaded all the same, and says what it is for."""
     tasks = Tasks(encoder, 512)
-    assert tasks.capabilities == {Capability.EMBEDDINGS}
+    assert tasks.abilities().capabilities == (Capability.EMBEDDINGS,)
     for outcome in (tasks.prepare((1, 2), task), tasks.count((1, 2), task)):
         assert isinstance(outcome, Declined)
         assert outcome.kind is RefusalKind.INCAPABLE

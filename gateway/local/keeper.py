@@ -1,0 +1,122 @@
+"""One local model as its supervisor has it: its state, its worker, and what it is known to need."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from gateway.domain.local_model import LocalModel
+from gateway.local.fit import Needs
+from gateway.local.layout import Layout
+from gateway.local.place import place
+from gateway.local.protocol import Pong, Retire, encode
+
+CRASHES = 3
+WITHIN = 60.0
+"""So many crashes within so long a time, and the model is given up."""
+
+
+class ModelState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    UNLOADED = "unloaded"
+    """Not in memory; loaded as soon as it is asked for."""
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people;
+    ``layout`` is that of the worker that runs or ran last.
+    """
+
+    name: str
+    state: ModelState
+    detail: str = ""
+    pid: int | None = None
+    restarts: int = 0
+    layout: Layout | None = None
+
+
+@dataclass(slots=True)
+class Keeper:
+    """One model's mutable state. ``needs`` is the memory that it is reckoned to need, ``template``
+    the Jinja source in place of the file's own, ``layout`` where its worker has it once
+    it is ``laid_out``; ``greeted`` says that the worker has been ready, ``without`` why the model
+    goes without devices for now; ``moved`` is set for all whenever something is otherwise with one.
+    """
+
+    model: LocalModel
+    listener: socket.socket
+    path: Path
+    needs: Needs
+    template: str | None
+    moved: asyncio.Event
+    layout: Layout = field(init=False)
+    greeted: bool = False
+    laid_out: bool = False
+    without: str = ""
+    state: ModelState = ModelState.STARTING
+    detail: str = ""
+    busy: bool = False
+    asked: int = 0
+    used: float = 0.0
+    retiring: bool = False
+    voice: asyncio.StreamWriter | None = None
+    process: asyncio.subprocess.Process | None = None
+    restarts: int = 0
+    crashes: deque[float] = field(default_factory=lambda: deque(maxlen=CRASHES))
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.layout = Layout.of(place(self.needs, ()), ())
+
+    @property
+    def loaded(self) -> bool:
+        return self.process is not None
+
+    @property
+    def status(self) -> ModelStatus:
+        pid = self.process.pid if self.process is not None else None
+        return ModelStatus(
+            self.model.name, self.state, self.detail, pid, self.restarts, self.layout
+        )
+
+    def heard(self, pong: Pong) -> None:
+        """What the worker says of its work."""
+        self.busy = pong.active + pong.waiting > 0
+        if self.busy or pong.asked != self.asked:
+            self.used = time.monotonic()
+        self.asked = pong.asked
+        self.retiring = self.retiring and not self.busy
+        self.moved.set()
+
+    def retire(self) -> None:
+        """Ask the worker to go, unless it has work by now."""
+        if not self.retiring and self.voice is not None:
+            self.retiring = True
+            self.voice.write(encode(Retire()))
+
+    def become(self, state: ModelState, detail: str = "") -> None:
+        self.state, self.detail = state, detail
+        self.changed.set()
+        self.moved.set()
+
+    def blame_devices(self, why: str, now: float) -> None:
+        """A worker has ended. Where it had layers on devices and was never ready, or another has
+        ended shortly before, the next one has none.
+        """
+        again = any(now - crash <= WITHIN for crash in self.crashes)
+        if self.layout.gpu_layers and (again or not self.greeted):
+            self.without = f"with {self.layout.gpu_layers} layers on devices its worker {why}"
+
+    def given_up(self, now: float) -> bool:
+        self.crashes.append(now)
+        return len(self.crashes) == CRASHES and now - self.crashes[0] <= WITHIN
