@@ -63,6 +63,7 @@ class LlamaModel:
             if projector is not None
             else None
         )
+        self.sees = self._vision is not None
         self.context = context
         self.slots = slots
         self.batch = batch

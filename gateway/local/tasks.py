@@ -23,10 +23,12 @@ HELLO = Chat((Message("user", "Hello"),), Sampling(temperature=0.0), max_tokens=
 
 class ModelTokens(PlainTokens, Protocol):
     """What must be known of a model beside. ``pooling`` is ``None`` for one that has no vectors;
-    what is ``longest_text`` and ``width`` is with ``LlamaModel``.
+    ``sees`` says whether it takes images; what is ``longest_text`` and ``width`` is with
+    ``LlamaModel``.
     """
 
     generates: bool
+    sees: bool
     pooling: Pooling | None
     width: int
     longest_text: int
@@ -65,6 +67,8 @@ class Tasks:
             found.add(Capability.EMBEDDINGS)
         if self._model.generates and self._model.infill is not None:
             found.add(Capability.INFILL)
+        if self._model.sees:
+            found.add(Capability.IMAGES)
         chat = self._chats.abilities() if self._chats is not None else None
         return Abilities(tuple(sorted(found)), chat)
 

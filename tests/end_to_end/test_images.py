@@ -229,3 +229,10 @@ def test_the_command_line_tells_of_it(gateway: RunningGateway) -> None:
         assert "mmproj.gguf is not the file that its manifest names" in verified.stdout
     finally:
         path.write_bytes(good)
+
+
+def test_the_status_says_who_sees(gateway: RunningGateway) -> None:
+    """As the worker has loaded it, before anybody has asked."""
+    models = gateway.get("/admin/status")[1]["local_models"]
+    sees = {model["name"]: "images" in model["loaded"]["capabilities"] for model in models}
+    assert sees == {"seeing": True, "smollm2": False}
