@@ -4,7 +4,8 @@ Theory of operation. A request waits until one of the model's slots is free, the
 answer ends. Each step is one ``decode`` of one batch: one token of every answer that is being
 generated, and pieces of the prompts that are not computed yet. While anybody generates, prompts get
 only ``PREFILL_SHARE`` tokens of a step between them, equally, so that a long prompt stalls neither
-those who generate nor those with a short prompt. Requests join and leave between steps. What of a
+those who generate nor those with a short prompt; and no more than the model computes in ``STEP``
+seconds (or so many tokens) where nobody does. Requests join and leave between steps. What of a
 prompt a slot still holds is not computed again (``gateway.local.slots``), and where many prompts
 with one beginning arrive together, the others wait until the first has computed it. An image in a
 prompt is computed as a whole, by itself, one in each step.
@@ -40,6 +41,8 @@ from gateway.local.waiting import Waiting
 
 PREFILL_SHARE = 64
 """Tokens of prompts in a step in which others generate."""
+STEP = 0.1
+"""Seconds that a step of prompts alone is to take: for so long nobody can join, nor be let go."""
 ALONE = 2
 """Answers that are computed alone at one time: each step of theirs holds up all others."""
 ALONE_PIECE = 64
@@ -309,7 +312,7 @@ class Batcher:
         shared = [s for s in self._active.values() if not s.job.repeatable and not s.looks]
         counts = {s.slot: 1 for s in shared if s.next is not None}
         room = self._model.batch - len(counts)
-        budget = min(PREFILL_SHARE, room) if counts else room
+        budget = min(PREFILL_SHARE if counts else self._bearable(), room)
         # The least that is left comes first, so what it does not use of its share is not lost.
         prompts = sorted((s for s in shared if s.next is None), key=lambda s: s.remaining)
         for index, sequence in enumerate(prompts):
@@ -318,6 +321,11 @@ class Batcher:
             counts[sequence.slot] = len(tokens)
             budget -= len(tokens)
         return _planned((s for s in shared if counts[s.slot]), counts)
+
+    def _bearable(self) -> int:
+        """Tokens of prompts that a step may have in which nobody generates."""
+        rate = self._pace.prefill_rate
+        return max(PREFILL_SHARE, int(rate * STEP)) if rate else self._model.batch
 
     def _plan_alone(self) -> list[_Plan]:
         """A batch for each: what is in it depends on its own answer and nothing else. And one for

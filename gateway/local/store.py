@@ -13,6 +13,7 @@ from gateway.domain.local_model import Pooling
 from gateway.errors import ModelFileError
 from gateway.local.batch import Chunk, NoRoom
 from gateway.local.native import DecodeFailed, llama
+from gateway.local.token_batch import TokenBatch
 
 BATCH = 512
 """Tokens of one ``llama_decode`` at most, where nothing else is configured."""
@@ -62,7 +63,7 @@ class Store:
         self.causal = bool(self._memory) and bool(llama.llama_get_causal_attn(self.handle))
         self.pooling = POOLINGS.get(int(llama.llama_pooling_type(self.handle)))
         self._batch = batch
-        self._tokens = llama.llama_batch_init(batch, 0, 1)
+        self._tokens = TokenBatch(batch)
         self._vectors: Any = None
 
     def logits(self, row: int) -> NDArray[np.float32]:
@@ -76,22 +77,9 @@ class Store:
         Raises NoRoom where the chunks were not computed and nothing else has changed, DecodeFailed
         where the state is lost.
         """
-        batch = self._tokens
-        rows: list[int] = []
-        at = 0
-        for chunk in chunks:
-            for offset, token in enumerate(chunk.tokens):
-                batch.token[at] = token
-                batch.pos[at] = chunk.start + offset
-                batch.n_seq_id[at] = 1
-                batch.seq_id[at][0] = chunk.slot
-                batch.logits[at] = 0
-                at += 1
-            batch.logits[at - 1] = chunk.output
-            rows.append(at - 1 if chunk.output else -1)
-        batch.n_tokens = at
-        self._compute(batch)
-        return rows
+        lasts = self._tokens.fill(chunks)
+        self._compute(self._tokens.native)
+        return [last if chunk.output else -1 for last, chunk in zip(lasts, chunks, strict=True)]
 
     def embed(self, chunk: Chunk, vectors: NDArray[np.float32], *, causal: bool) -> list[int]:
         """Compute a chunk from embeddings, one row of ``vectors`` for each token, instead of from
@@ -153,7 +141,7 @@ class Store:
         return int(llama.llama_memory_seq_pos_min(self._memory, slot)) == 0
 
     def close(self) -> None:
-        llama.llama_batch_free(self._tokens)
+        self._tokens.close()
         if self._vectors is not None:
             llama.llama_batch_free(self._vectors)
         llama.llama_free(self.handle)

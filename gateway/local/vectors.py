@@ -13,6 +13,7 @@ from gateway.errors import ModelFileError
 from gateway.local.batch import Chunk
 from gateway.local.native import DecodeFailed, llama
 from gateway.local.store import POOLINGS
+from gateway.local.token_batch import TokenBatch
 
 PIECE = 256
 """Tokens of one computation, where a text can be computed in parts. llama.cpp also computes what
@@ -57,24 +58,14 @@ class VectorStore:
         encodes = llama.llama_model_has_encoder(model)
         self._compute = llama.llama_encode if encodes else llama.llama_decode
         self._width = int(llama.llama_model_n_embd_out(model))
-        self._tokens = llama.llama_batch_init(self.batch, 0, 1)
+        self._tokens = TokenBatch(self.batch)
 
     def vectors(self, chunks: Sequence[Chunk]) -> list[NDArray[np.float32]]:
         """Compute all chunks in one batch; the pooled vector of each, for its tokens alone. Each is
         of another sequence. Raises DecodeFailed where the state is lost.
         """
-        batch = self._tokens
-        at = 0
-        for chunk in chunks:
-            for offset, token in enumerate(chunk.tokens):
-                batch.token[at] = token
-                batch.pos[at] = chunk.start + offset
-                batch.n_seq_id[at] = 1
-                batch.seq_id[at][0] = chunk.slot
-                batch.logits[at] = 1
-                at += 1
-        batch.n_tokens = at
-        code = int(self._compute(self._handle, batch))
+        self._tokens.fill(chunks, every=True)
+        code = int(self._compute(self._handle, self._tokens.native))
         if code != 0:
             raise DecodeFailed(f"llama.cpp returned {code} for a batch of texts")
         return [self._vector(chunk.slot) for chunk in chunks]
@@ -90,5 +81,5 @@ class VectorStore:
             llama.llama_memory_seq_rm(self._memory, slot, -1, -1)
 
     def close(self) -> None:
-        llama.llama_batch_free(self._tokens)
+        self._tokens.close()
         llama.llama_free(self._handle)

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 from gateway.domain.call import Chat, Message, Sampling, Shape, ShapeKind
 from gateway.local.batch import Batcher
@@ -30,75 +31,111 @@ SLOTS = 8
 MAX_TOKENS = 160
 
 
-class Schemas:
-    """Schemas drawn at random: every keyword that is enforced, nested, referred to and combined."""
+LOW = st.integers(-50, 50)
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
 
-    def one(self) -> dict[str, Any]:
-        defined = self._scalar()
-        schema = self._object(2, refers=True)
-        return {**schema, "$defs": {"thing": defined}}
+def _integers(low: int) -> st.SearchStrategy[dict[str, Any]]:
+    wide = st.integers(0, 900).map(lambda more: {"minimum": low, "maximum": low + more})
+    multiple = st.just({"exclusiveMinimum": low, "multipleOf": 3, "maximum": low + 99})
+    return (wide | multiple).map(lambda bounds: {"type": "integer", **bounds})
 
-    def _any(self, depth: int, *, refers: bool) -> dict[str, Any]:
-        kinds: list[Callable[[], dict[str, Any]]] = [self._scalar] * 4
-        if depth:
-            kinds += [
-                lambda: self._object(depth - 1, refers=refers),
-                lambda: self._array(depth - 1, refers=refers),
-                lambda: {"anyOf": [self._scalar(), self._object(depth - 1, refers=False)]},
-                lambda: self._tuple(depth - 1),
-            ]
-        if refers:
-            kinds.append(lambda: {"$ref": "#/$defs/thing"})
-        return self._random.choice(kinds)()
 
-    def _object(self, depth: int, *, refers: bool) -> dict[str, Any]:
-        names = self._random.sample(WORDS, self._random.randint(1, 3))
-        properties = {name: self._any(depth, refers=refers) for name in names}
-        required = [name for name in names if self._random.random() < 0.7]
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": False,
-        }
-
-    def _array(self, depth: int, *, refers: bool) -> dict[str, Any]:
-        least = self._random.randint(0, 2)
-        most = least + self._random.randint(0, 2)
-        items = self._any(depth, refers=refers)
-        return {"type": "array", "items": items, "minItems": least, "maxItems": most}
-
-    def _tuple(self, depth: int) -> dict[str, Any]:
-        first = [self._any(depth, refers=False) for _ in range(2)]
-        return {"type": "array", "prefixItems": first, "items": False, "minItems": 2}
-
-    def _scalar(self) -> dict[str, Any]:
-        low = self._random.randint(-50, 50)
-        choices: list[dict[str, Any]] = [
-            {"type": "integer", "minimum": low, "maximum": low + self._random.randint(0, 900)},
-            {"type": "integer", "exclusiveMinimum": low, "multipleOf": 3, "maximum": low + 99},
-            {"type": "number", "minimum": low, "exclusiveMaximum": low + 7.5},
+SCALARS: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    LOW.flatmap(_integers),
+    LOW.map(lambda low: {"type": "number", "minimum": low, "exclusiveMaximum": low + 7.5}),
+    st.sampled_from(
+        [
             {"type": "boolean"},
             {"type": "null"},
             {"type": ["integer", "null"], "minimum": 0, "maximum": 9},
-            {"enum": self._random.sample([1, "one", None, True, "Grün", 2.5], 3)},
-            {"const": self._random.choice(["x", 7, {"k": [1]}])},
-            {"type": "string", "minLength": 1, "maxLength": self._random.randint(2, 12)},
-            {"type": "string", "pattern": self._random.choice(PATTERNS)},
-            {"type": "string", "format": self._random.choice(FORMATS)},
         ]
-        return self._random.choice(choices)
+    ),
+    st.permutations([1, "one", None, True, "Grün", 2.5]).map(lambda values: {"enum": values[:3]}),
+    st.sampled_from(["x", 7, {"k": [1]}]).map(lambda value: {"const": value}),
+    st.integers(2, 12).map(lambda most: {"type": "string", "minLength": 1, "maxLength": most}),
+    st.sampled_from(PATTERNS).map(lambda pattern: {"type": "string", "pattern": pattern}),
+    st.sampled_from(FORMATS).map(lambda name: {"type": "string", "format": name}),
+)
 
 
-def answers(model: LlamaModel, schemas: list[dict[str, Any]]) -> Iterator[tuple[int, Reason, str]]:
+@st.composite
+def _objects(draw: st.DrawFn, values: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True))
+    return {
+        "type": "object",
+        "properties": {name: draw(values) for name in names},
+        "required": [name for name in names if draw(st.integers(0, 9)) < 7],
+        "additionalProperties": False,
+    }
+
+
+def _arrays(items: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    sizes = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    return st.tuples(items, sizes).map(
+        lambda drawn: {
+            "type": "array",
+            "items": drawn[0],
+            "minItems": drawn[1][0],
+            "maxItems": sum(drawn[1]),
+        }
+    )
+
+
+def _inner(depth: int) -> st.SearchStrategy[dict[str, Any]]:
+    """What may stand within an object: scalars half of the time, and nested ``depth`` times."""
+    refers = st.just({"$ref": "#/$defs/thing"})
+    if not depth:
+        return SCALARS | refers
+    within = _inner(depth - 1)
+    pairs = st.tuples(within, within)
+    nested = st.one_of(
+        _objects(within),
+        _arrays(within),
+        st.tuples(SCALARS, _objects(within)).map(lambda drawn: {"anyOf": list(drawn)}),
+        pairs.map(
+            lambda drawn: {
+                "type": "array",
+                "prefixItems": list(drawn),
+                "items": False,
+                "minItems": 2,
+            }
+        ),
+    )
+    return SCALARS | nested | refers
+
+
+WHOLE = st.tuples(_objects(_inner(2)), SCALARS).map(
+    lambda drawn: {**drawn[0], "$defs": {"thing": drawn[1]}}
+)
+"""Every keyword that is enforced, nested, referred to and combined."""
+
+
+def schemas(count: int, number: int) -> list[dict[str, Any]]:
+    """So many different ones, drawn by Hypothesis; the same for the same ``number``."""
+    found: dict[str, dict[str, Any]] = {}
+
+    @seed(number)
+    @settings(
+        max_examples=4 * count,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(WHOLE)
+    def collect(schema: dict[str, Any]) -> None:
+        found[json.dumps(schema)] = schema
+
+    collect()
+    # The first are the simplest that there are.
+    return list(found.values())[-count:]
+
+
+def answers(model: LlamaModel, drawn: list[dict[str, Any]]) -> Iterator[tuple[int, Reason, str]]:
     """What the model writes for each schema: its number, how it ended, and the text."""
     preparer = Preparer(model, model.context)
-    batcher = Batcher(model, len(schemas), time.monotonic)
+    batcher = Batcher(model, len(drawn), time.monotonic)
     said: dict[int, list[str]] = {}
-    for number, schema in enumerate(schemas):
+    for number, schema in enumerate(drawn):
         shape = Shape(ShapeKind.JSON_SCHEMA, json.dumps(schema))
         question = Message("user", f"Make up an example. Answer in JSON: {', '.join(WORDS)}.")
         chat = Chat((question,), Sampling(temperature=1.0), MAX_TOKENS, shape=shape)
@@ -128,24 +165,22 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args(arguments)
-    drawn = Schemas(given.seed)
-    schemas = [drawn.one() for _ in range(given.count)]
+    options = parser.parse_args(arguments)
+    drawn = schemas(options.count, options.seed)
     model = LlamaModel(real_model(), context=512, slots=SLOTS, threads=2, gpu_layers=0)
     ends: Counter[str] = Counter()
-    for number, reason, text in answers(model, schemas):
+    for number, reason, text in answers(model, drawn):
         if reason is Reason.LENGTH:
             ends["cut at its length, and said so"] += 1
             continue
         try:
-            check(schemas[number], text)
+            check(drawn[number], text)
         except (ValueError, jsonschema.ValidationError) as error:
             ends["NOT VALID"] += 1
-            sys.stdout.write(f"{json.dumps(schemas[number])}\n  {text}\n  {error}\n")
+            sys.stdout.write(f"{json.dumps(drawn[number])}\n  {text}\n  {error}\n")
         else:
             ends["valid"] += 1
-    different = len({json.dumps(schema) for schema in schemas})
-    sys.stdout.write(f"{given.count} schemas, {different} different: {dict(ends)}\n")
+    sys.stdout.write(f"{len(drawn)} schemas, all different: {dict(ends)}\n")
     return 1 if ends["NOT VALID"] else 0
 
 

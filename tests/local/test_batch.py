@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.domain.call import Sampling
-from gateway.local.batch import Batcher
+from gateway.local.batch import STEP, Batcher
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said
 from gateway.local.pictures import Picture, laid_out
 from gateway.local.protocol import Reason, RefusalKind
@@ -19,7 +19,7 @@ A, B = 1001, 1002
 
 
 def clock() -> Callable[[], float]:
-    """Every reading is a tenth of a second later."""
+    """Every reading is a second later."""
     return map(float, itertools.count()).__next__
 
 
@@ -119,12 +119,24 @@ def test_long_prompt_does_not_stall_who_generates() -> None:
 
 
 def test_alone_a_prompt_gets_the_whole_batch() -> None:
-    """Where nobody is stalled, prefill is not held back."""
+    """Where nobody is stalled, and nobody would have to wait for long."""
     model = FakeModel({A: []}, batch=100)
-    batcher = Batcher(model, 0, clock())
+    batcher = Batcher(model, 0, lambda: 0.0)
     batcher.submit(Job("a", [A] * 250))
     drain(batcher)
     assert [len(chunks[0].tokens) for chunks in model.decoded] == [100, 100, 50]
+
+
+def test_a_step_of_prompts_alone_is_as_long_as_one_may_wait() -> None:
+    """As soon as it is known how fast the model is: nobody can be let go within a step."""
+    times = itertools.count(0.0, 0.25)
+    model = FakeModel({A: []}, context=2000, batch=512)
+    batcher = Batcher(model, 0, lambda: next(times))
+    batcher.submit(Job("a", [A] * 1000))
+    drain(batcher)
+    a_second = 512 / 0.25
+    sizes = [len(chunks[0].tokens) for chunks in model.decoded[:2]]
+    assert sizes == [512, int(a_second * STEP)]
 
 
 def test_short_prompt_overtakes_a_long_one() -> None:

@@ -10,21 +10,20 @@ import pytest
 
 from gateway.local.llama import LlamaModel
 from gateway.local.protocol import Reason
-from tests.local.strict_schemas import SLOTS, Schemas, answers, check
+from tests.local.strict_schemas import SLOTS, answers, check, schemas
 
 
 def test_what_a_strict_schema_gives_is_valid_or_says_that_it_was_cut(gguf: Path) -> None:
     """By the word of another library; most come to their end."""
-    drawn = Schemas(2)
-    schemas = [drawn.one() for _ in range(16)]
+    drawn = schemas(16, 2)
     model = LlamaModel(gguf, context=512, slots=SLOTS, threads=2, gpu_layers=0)
     whole = 0
-    for number, reason, text in answers(model, schemas):
+    for number, reason, text in answers(model, drawn):
         if reason is Reason.STOP:
-            check(schemas[number], text)
+            check(drawn[number], text)
             whole += 1
     model.close()
-    assert whole > len(schemas) // 2
+    assert whole > len(drawn) // 2
 
 
 def test_the_check_can_fail() -> None:
