@@ -16,9 +16,9 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """``layers`` are all, the output among them; ``devices`` those that have some; ``memory`` the
-    bytes of main memory that the model is reckoned to need; ``note`` says why less is on devices
-    than was wanted, where something went wrong.
+    """``layers`` are all, the output among them; ``devices`` those that have any of the model, if
+    only its projector; ``memory`` the bytes of main memory that it is reckoned to need; ``note``
+    says why less is on devices than was wanted, where something went wrong.
     """
 
     layers: int
@@ -34,5 +34,5 @@ class Layout(msgspec.Struct, frozen=True):
     def of(cls, placed: Placed, names: tuple[str, ...], note: str = "") -> Layout:
         """``names`` are those of the devices that ``placed`` speaks of."""
         shares = zip(names, placed.split, placed.devices, strict=True)
-        used = tuple(Share(*share) for share in shares if share[1])
+        used = tuple(Share(*share) for share in shares if share[2])
         return cls(placed.layers, placed.memory, used, note)

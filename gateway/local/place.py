@@ -3,7 +3,8 @@
 llama.cpp counts the output as a layer behind the last. The ``n`` layers that it is told to offload
 are the last ones, and several devices get runs of them in the order of the devices, by the shares
 of ``tensor_split``: the counts of ``split`` here are such shares. Keys and values are where their
-layer is. (``llama_model_base::load_tensors`` in ``src/llama-model.cpp``.)
+layer is; a projector is on the first device. (``llama_model_base::load_tensors`` in
+``src/llama-model.cpp``, ``clip_ctx`` in ``tools/mtmd/clip.cpp``.)
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _room(
 ) -> list[int]:
     """Bytes for layers on each of the chosen devices."""
     taken = MARGIN + _working(wanted, len(chosen), all_there=all_there)
-    return [max(free[index] - taken, 0) for index in chosen]
+    return [max(free[index] - taken - (0 if index else wanted.seeing), 0) for index in chosen]
 
 
 def _working(wanted: Needs, devices: int, *, all_there: bool) -> int:
@@ -103,7 +104,8 @@ def _placed(
         split[index] = count
         devices[index] = sum(sizes[at : at + count]) + (working if count else 0)
         at += count
-    moved = sum(sizes) - (wanted.output if wanted.tied else 0)
+    devices[0] += wanted.seeing
+    moved = sum(sizes) + wanted.seeing - (wanted.output if wanted.tied else 0)
     return Placed(
         layers=layers,
         gpu_layers=len(sizes),

@@ -248,7 +248,7 @@ async def _work(config: WorkerConfig) -> None:
         ubatch=config.ubatch,
         threads=config.threads,
         gpu_layers=config.layout.gpu_layers,
-        split={share.device: share.layers for share in config.layout.devices},
+        split={share.device: share.layers for share in config.layout.devices if share.layers},
         pooling=config.pooling,
         projector=Path(config.projector) if config.projector is not None else None,
         template=config.template,

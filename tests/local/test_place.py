@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.local.fit import MARGIN, Needs, needs
 from gateway.local.gguf import read_header
+from gateway.local.layout import Layout
 from gateway.local.place import place
 
 MB = 1 << 20
@@ -67,6 +69,19 @@ def test_as_many_layers_as_fit(
     assert placed.gpu_layers == sum(split)
     moved = max(sum(split) - 1, 0) * 15 * MB + (12 * MB if any(split) else 0)
     assert placed.memory == NEEDS.total - moved
+
+
+def test_a_projector_is_on_the_first_device() -> None:
+    """Where any layers are on devices, whichever those are; it leaves main memory then."""
+    seeing = replace(NEEDS, seeing=100 * MB)
+    placed = place(seeing, [150 * MB, 500 * MB])
+    assert (placed.split, placed.devices) == ((0, 5), (100 * MB, 80 * MB))
+    assert placed.memory == NEEDS.total - 72 * MB
+    assert place(seeing, [MARGIN + WORK + 171 * MB]).gpu_layers < 5
+    assert place(seeing, [MARGIN + WORK + 172 * MB]).gpu_layers == 5
+    assert place(seeing, [0]).memory == seeing.total
+    layout = Layout.of(placed, ("G0", "G1"))
+    assert (layout.gpu_layers, [share.layers for share in layout.devices]) == (5, [0, 5])
 
 
 def test_an_output_that_is_the_input_is_there_twice(gguf: Path) -> None:
