@@ -88,14 +88,17 @@ class Sampler:
         """The token chosen from output ``row`` of the last decode; remembered for penalties. Sets
         ``complete`` where nothing more may come behind it, and ``scored``.
         """
+        unseen = self._guide is None and self._likely is None and self._chain is not None
+        if unseen and self._bias is None:
+            return self._by_llama(row)
         logits = self._store.logits(row)
         told = logits if self._likely is None or self._bias is None else logits.copy()
         if self._bias is not None:
             # In llama.cpp's own room, which the next decode fills anew: its samplers see it, too.
             tokens, added = self._bias
             logits[tokens] += added
-        if self._guide is None and self._likely is None and self._chain is not None:
-            return int(llama.llama_sampler_sample(self._chain, self._store.handle, row))
+        if unseen:
+            return self._by_llama(row)
         token = self._choose(logits)
         if self._guide is not None and not self._guide.allows(token):
             # Choosing again among what is allowed comes to the same probabilities as choosing
@@ -113,6 +116,10 @@ class Sampler:
     def close(self) -> None:
         if self._chain is not None:
             llama.llama_sampler_free(self._chain)
+
+    def _by_llama(self, row: int) -> int:
+        """Without a look at the logits here."""
+        return int(llama.llama_sampler_sample(self._chain, self._store.handle, row))
 
     def _choose(self, logits: NDArray[np.float32]) -> int:
         if self._chain is None:

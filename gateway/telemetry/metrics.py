@@ -6,7 +6,7 @@ costs a request nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -98,9 +98,8 @@ def _gaps(now: Reading) -> Metric:
         "1 where no local target of a configured model can do what another of its targets can.",
         labels=("model", "capability"),
     )
-    for model, words in now.lacking.items():
-        for word in sorted(words):
-            family.add_metric((model, word), 1)
+    for gap in _each_gap(now):
+        family.add_metric(gap, 1)
     return family
 
 
@@ -111,7 +110,11 @@ def _unmet(now: Reading) -> Metric:
         labels=("model", "capability"),
     )
     # From zero on, so that the first one is seen as a step.
-    for model, words in now.lacking.items():
-        for word in sorted(words):
-            family.add_metric((model, word), now.unmet.get((model, word), 0))
+    for gap in _each_gap(now):
+        family.add_metric(gap, now.unmet.get(gap, 0))
     return family
+
+
+def _each_gap(now: Reading) -> Iterator[tuple[str, Capability]]:
+    for model, words in now.lacking.items():
+        yield from ((model, word) for word in sorted(words))
