@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.config.manifests import local_manifests, local_model
 from gateway.config.policy_files import PolicyLoader
-from gateway.config.sections import LOCAL, LocalModelSection
+from gateway.config.sections import LOCAL, GroupSection, LocalModelSection
 from gateway.config.settings import Settings, is_pattern
 from gateway.config.shipped import load_catalog
 from gateway.config.signing import PublicKey
@@ -26,6 +26,7 @@ from gateway.local.gguf import read_header
 from gateway.local.machine import memory
 from gateway.local.projector import read_projector
 from gateway.policy.compile import Policy
+from gateway.routing.groups import By, Group
 from gateway.vendors.resolve import local_identity, resolve
 from gateway.vendors.weights import makers
 
@@ -131,12 +132,12 @@ class Inventory:
         exact: dict[str, Route] = {}
         patterns: list[tuple[str, Route]] = []
         for name, model in self.settings.models.items():
-            targets = tuple(self.target(target) for target in model.targets)
+            groups = tuple(map(self._group, model.targets))
             if is_pattern(name):
-                targets = tuple(map(_without_bias, targets))
+                groups = tuple(map(_without_bias, groups))
             else:
-                targets = (targets[0], *map(_without_bias, targets[1:]))
-            route = Route(targets, model.risky_last_resort, name)
+                groups = (groups[0], *map(_without_bias, groups[1:]))
+            route = Route(groups, model.risky_last_resort, model.continuation, name)
             if is_pattern(name):
                 patterns.append((name, route))
             else:
@@ -149,6 +150,13 @@ class Inventory:
             if channel.needs_key and name not in keys
         )
         return Routes(exact, tuple(patterns), lacking)
+
+    def _group(self, section: GroupSection) -> Group:
+        return Group(
+            tuple(self.target(target) for target in section.any),
+            tuple(float(weight) for weight in section.any.values()),
+            By(section.by),
+        )
 
     def load_policy(self) -> Policy:
         """The policy as it stands on disk, by all the rules under which it would be served."""
@@ -204,10 +212,14 @@ def _wish(section: LocalModelSection, manifest: Manifest) -> Wish:
     )
 
 
-def _without_bias(target: Target) -> Target:
-    """A local target that stands in for another model. The token ids of ``logit_bias`` are those of
+def _without_bias(group: Group) -> Group:
+    """Local targets that stand in for another model. The token ids of ``logit_bias`` are those of
     the model that the app named: in another vocabulary they are other tokens.
     """
+    return replace(group, targets=tuple(map(_target_without_bias, group.targets)))
+
+
+def _target_without_bias(target: Target) -> Target:
     if target.channel != LOCAL or target.capabilities is None:
         return target
     return replace(target, capabilities=target.capabilities - {Capability.LOGIT_BIAS})

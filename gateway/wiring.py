@@ -44,6 +44,7 @@ from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
 from gateway.readiness.capacity import Capacity, measure
+from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
@@ -358,7 +359,9 @@ def offline_engine(settings: Settings, model: str) -> Engine:
     policy = inventory.load_policy()
     routes = inventory.routes(channel_keys(settings))
     if "/" in model and model not in routes.exact:
-        routes = replace(routes, exact={**routes.exact, model: Route((inventory.target(model),))})
+        routes = replace(
+            routes, exact={**routes.exact, model: Route(in_order(inventory.target(model)))}
+        )
     return Engine(routes=routes, policy=lambda: policy, backends=_Unasked(), audit=_Unwritten())
 
 

@@ -100,11 +100,22 @@ class JudgedTarget(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Seam:
+    """Where an answer broke off: behind how many bytes (UTF-8) of the assistant's text, and about
+    how many tokens.
+    """
+
+    byte: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One attempt. Times in seconds; ``first_content`` is ``None`` where none came.
 
     ``outcome`` is ``served``, ``cancelled`` or the kind of the failure. ``model`` is what the
-    answer called its model, ``provider`` to whom a router said that it sent the request.
+    answer called its model, ``provider`` to whom a router said that it sent the request. ``seam``
+    is where it broke off, where the app had been sent something.
     """
 
     target: str
@@ -115,6 +126,7 @@ class AttemptRecord:
     status: int | None = None
     model: str | None = None
     provider: str | None = None
+    seam: Seam | None = None
 
 
 @dataclass(slots=True)
@@ -123,8 +135,9 @@ class Record:
 
     ``at`` is the instant that was decided for, ``policy`` the revision of the policy that decided
     last. ``outcome`` is ``served``, ``cancelled``, ``broken`` (the stream ended in an error event)
-    or the code of the error that went back. ``sent_characters`` of the assistant's text had been
-    sent.
+    or the code of the error that went back. ``served_by`` is the target that ended the answer; the
+    attempts before it tell where they broke off. ``sent_characters`` of the assistant's text had
+    been sent.
     """
 
     id: str

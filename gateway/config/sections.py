@@ -163,10 +163,37 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class ModelSection(Closed):
-    """What an app may ask for: its targets in order, as ``<channel>/<model id>``."""
+def _weighed(value: object) -> object:
+    """A list of targets with a weight of 1 for each."""
+    if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+        return dict.fromkeys(value, 1)
+    return value
 
-    targets: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+class GroupSection(Closed):
+    """Targets that are as good as each other, with their weights; ``by`` is how one is chosen."""
+
+    any: Annotated[
+        Mapping[Text, Annotated[Number, Field(gt=0, le=1_000_000)]],
+        Field(min_length=1),
+        BeforeValidator(_weighed),
+    ]
+    by: Literal["weight", "least_busy"] = "weight"
+
+
+def _alone(value: object) -> object:
+    """A target that stands by itself is a group of one."""
+    return {"any": [value]} if isinstance(value, str) else value
+
+
+class ModelSection(Closed):
+    """What an app may ask for: its targets in order, as ``<channel>/<model id>``, or groups of
+    them. ``continuation`` lets another target go on with an answer that broke off.
+    """
+
+    targets: Annotated[
+        tuple[Annotated[GroupSection, BeforeValidator(_alone)], ...], Field(min_length=1)
+    ]
     risky_last_resort: Flag = False
     continuation: Flag = True
 

@@ -181,10 +181,20 @@ def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
     models = _mapping(_mapping(merged, "local"), "models")
     for name, model in _mapping(merged, "models").items():
         targets = model.get("targets") if isinstance(model, dict) else None
-        for index, target in enumerate(targets if isinstance(targets, list) else ()):
-            path: Steps = ("models", name, "targets", index)
-            if isinstance(target, str) and target:
-                yield from _target(path, target, channels, models)
+        for path, target in _written(("models", name, "targets"), targets):
+            yield from _target(path, target, channels, models)
+
+
+def _written(path: Steps, targets: object) -> Iterable[tuple[Steps, str]]:
+    """The targets of a model, groups of them included, each with its place."""
+    for index, target in enumerate(targets if isinstance(targets, list) else ()):
+        group = target.get("any") if isinstance(target, dict) else None
+        if isinstance(target, str) and target:
+            yield (*path, index), target
+        elif isinstance(group, list):
+            yield from _written((*path, index, "any"), group)
+        elif isinstance(group, dict):
+            yield from (((*path, index, "any", one), one) for one in group if isinstance(one, str))
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -176,12 +176,26 @@ Task: TypeAlias = Chat | Completion | Embedding
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """What the app has been sent of an answer whose target then failed: ``text`` of the assistant,
+    of about ``tokens`` tokens; ``spent`` counts those of its thoughts, too.
+    """
+
+    text: str
+    tokens: int
+    spent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
     sent; ``functions`` says that it uses the dialect's older parameters for them; ``received`` a
     monotonic time in seconds and ``deadline`` the monotonic time by which all must be done.
+    ``session`` is what the app says belongs together, where it says so. With ``begun`` the target
+    goes on with an answer that the app has the beginning of: the task holds it too, and the events
+    say only what comes behind it, never as ``Relayed``.
     """
 
     id: str
@@ -196,6 +210,8 @@ class Call:
     functions: bool = False
     needs: frozenset[Capability] = frozenset()
     labels: Labels = field(default_factory=Labels)
+    session: str | None = None
+    begun: Begun | None = None
 
 
 class Backend(Protocol):

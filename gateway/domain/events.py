@@ -66,11 +66,14 @@ class FinishReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Started:
     """The target has begun to answer. ``model`` is what it calls itself, ``provider`` to whom it
-    says that it sent the request on, where it says so.
+    says that it sent the request on, where it says so. ``id`` and ``created`` are the answer's own
+    where its bytes are relayed.
     """
 
     model: str | None = None
     provider: str | None = None
+    id: str | None = None
+    created: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,17 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A piece of the answer's bytes, already in the caller's dialect. ``text`` is how many
-    characters of the assistant's text it holds.
+    """A piece of the answer's bytes, already in the caller's dialect. ``text`` is what the
+    assistant says in it, which came in ``pieces`` pieces, about as many as tokens; ``binding`` says
+    that it also holds what no other target could go on from: a part of a call, a refusal, audio.
+    ``block`` is the content block that is open behind it, in dialects that have such.
     """
 
     data: bytes
-    text: int = 0
+    text: str = ""
+    pieces: int = 0
+    binding: bool = False
+    block: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +163,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """``reasons`` has one for each choice; empty where the target's own bytes tell it."""
-
-    reasons: tuple[FinishReason, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Failed:
     """One attempt failed. ``retry_after`` is in seconds; ``code`` and ``param`` are those of the
     vendor's error envelope where ``kind`` is ``REQUEST_FAULT``. ``message`` holds no address, key
@@ -175,6 +176,31 @@ class Failed:
     code: str | None = None
     param: str | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """``reasons`` has one for each choice. ``flaw`` is what the target did wrong all the same, once
+    the answer was complete: the app has it whole, and the target is counted as failed.
+    """
+
+    reasons: tuple[FinishReason, ...] = ()
+    flaw: Failed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """From here another target goes on with the same answer, in ``Delta``, ``Reasoned`` and
+    ``Called``. Only the engine yields it. ``id`` and ``created`` are those that the app has seen,
+    ``block`` the content block that it has open; ``None`` where they are our own, or none.
+    """
+
+    id: str | None = None
+    created: int | None = None
+    block: int | None = None
+
+
+Piece: TypeAlias = Delta | Reasoned | Called
+"""What an answer is made of."""
 
 Event: TypeAlias = (
     Started | Delta | Reasoned | Called | Relayed | Embedded | Usage | Finished | Failed

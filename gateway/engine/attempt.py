@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.audit.record import AttemptRecord, Record
-from gateway.domain.call import Backend, Call
+from gateway.domain.call import Backend
 from gateway.domain.decision import Decision, Handling, Labels, Verdict
 from gateway.domain.events import (
     Called,
+    Continued,
     Delta,
     Embedded,
     Event,
@@ -27,6 +28,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.plan import Step
 from gateway.domain.target import Target
+from gateway.engine.sent import Sent, whole_usage
 from gateway.routing.failover import Progress
 
 
@@ -40,6 +42,10 @@ class Serving:
     warning: str | None = None
 
 
+Told: TypeAlias = Serving | Continued | Event
+"""What the engine tells of an answer."""
+
+
 class Keeper(Protocol):
     """Who has the backends, and remembers how attempts ended."""
 
@@ -49,22 +55,25 @@ class Keeper(Protocol):
 
 
 class Attempt:
-    """One attempt on one target, and what became of it. ``denied`` is the decision by which policy
-    ended it, if it did.
+    """One attempt on one target, and what became of it. ``sent`` is what the app has of the answer,
+    attempts before this one included. ``denied`` is the decision by which policy ended it, if it
+    did.
     """
 
-    def __init__(self, keeper: Keeper, call: Call, step: Step, record: Record) -> None:
+    def __init__(self, keeper: Keeper, sent: Sent, step: Step, record: Record) -> None:
         self._keeper = keeper
-        self._call = call
+        self._call = sent.rest()
+        self._sent = sent
         self._step = step
         self._record = record
         self._began = time.monotonic()
         self._first_content: float | None = None
         self._started = Started()
         self._waiting: asyncio.Task[object] | None = None
+        self._passing = False
+        self._flaw: Failed | None = None
         self.denied: Decision | None = None
         self.failure: Failed | None = None
-        self.sent = False
 
     @property
     def target(self) -> Target:
@@ -80,9 +89,9 @@ class Attempt:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    async def events(self, why: str | None) -> AsyncGenerator[Serving | Event, None]:
-        """The answer's events behind one ``Serving``. A failure before that ends the iteration
-        silently and stands in ``failure``; one after it is yielded as the last event.
+    async def events(self, why: str | None) -> AsyncGenerator[Told, None]:
+        """The answer's events behind one ``Serving``, or behind ``Continued`` where the app has the
+        beginning already. A failure ends the iteration silently and stands in ``failure``.
         """
         target = self._step.target
         backend = self._keeper.dispatch(target)
@@ -94,18 +103,17 @@ class Attempt:
                     if isinstance(event, Failed):
                         self.failure = event
                         break
+                    event = self._observe(event)
                     held.append(event)
-                    self._observe(event)
                     if self._may_pass(event):
-                        if not self.sent:
-                            self.sent = True
-                            yield self._serving(why)
+                        if not self._passing:
+                            self._passing = True
+                            yield self._opening(why)
                         for passed in held:
+                            self._sent.note(passed)
                             yield passed
                         held.clear()
             outcome = self._concluded()
-            if self.failure is not None and self.sent:
-                yield self.failure
         finally:
             if outcome == "cancelled":
                 self._keeper.release(target)
@@ -126,54 +134,49 @@ class Attempt:
         return Failed(FailureKind.POLICY_CUT, "policy has come to deny the target")
 
     def _may_pass(self, event: Event) -> bool:
-        if self.sent or isinstance(event, Finished):
+        if self._passing or isinstance(event, Finished):
             return True
         return self._call.stream and isinstance(event, Delta | Reasoned | Called | Relayed)
 
-    def _serving(self, why: str | None) -> Serving:
+    def _opening(self, why: str | None) -> Serving | Continued:
         target, decision = self._step.target, self._step.decision
         self._record.served_by = target.id
         self._record.locality = target.locality
         self._record.failover = why
+        if self._call.begun is not None:
+            return self._sent.goes_on()
+        self._sent.began(self._started)
         warning = None
         if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
             warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
         return Serving(target, why, decision.revision, warning)
 
-    def _observe(self, event: Event) -> None:
+    def _observe(self, event: Event) -> Event:
+        """Note what is to be known of an event; the event as the app is told it."""
         match event:
-            case Delta(text=text) | Reasoned(text=text) | Called(arguments=text):
-                self._count_text(len(text))
-            case Relayed(text=characters):
-                self._count_text(characters)
-            case Usage(prompt=prompt, completion=completion):
-                self._record.prompt_tokens = prompt
-                self._record.completion_tokens = completion
+            case Delta() | Reasoned() | Called() | Relayed():
+                if self._first_content is None:
+                    self._first_content = time.monotonic() - self._began
+            case Usage():
+                event = whole_usage(event, self._call.begun)
+                self._record.prompt_tokens = event.prompt
+                self._record.completion_tokens = event.completion
             case Started():
                 self._started = event
-            case Embedded() | Finished() | Failed():
+            case Finished(flaw=flaw):
+                self._flaw = flaw
+            case Embedded() | Failed():
                 pass
-
-    def _count_text(self, characters: int) -> None:
-        if self._first_content is None:
-            self._first_content = time.monotonic() - self._began
-        self._record.sent_characters += characters
+        return event
 
     def _concluded(self) -> str:
-        progress = Progress.CONTENT_SENT if self.sent else Progress.NOTHING_SENT
-        if self.failure is None and not self.sent:
+        if self.failure is None and not self._passing:
             self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
-        self._keeper.feed_back(self._step.target, self.failure, progress)
-        if self.failure is None:
-            self._record.outcome = "served"
-            return "served"
-        if self.sent:
-            self._record.outcome = "broken"
-        else:
-            self._record.sent_characters = 0
-        return self.failure.kind
+        self._keeper.feed_back(self._step.target, self.failure or self._flaw, self._sent.progress)
+        return "served" if self.failure is None else self.failure.kind
 
     def _write_down(self, outcome: str) -> None:
+        broken = self._passing and outcome != "served"
         self._record.attempts.append(
             AttemptRecord(
                 target=self._step.target.id,
@@ -184,5 +187,6 @@ class Attempt:
                 status=self.failure.status if self.failure else None,
                 model=self._started.model,
                 provider=self._started.provider,
+                seam=self._sent.seam() if broken else None,
             )
         )

@@ -1,8 +1,9 @@
 """The loop: decide → plan → perform → feed back → audit. Knows backends only by their protocol.
 
 The engine yields ``Serving`` once, as soon as it is known which target answers, then that answer's
-events. Until then every failure leads to the next target without the app noticing. For a plain
-(not streamed) call nothing is yielded before the answer is complete.
+events. Until then every failure leads to the next target without the app noticing; afterwards the
+next target goes on with the same answer, behind one ``Continued``. For a plain (not streamed) call
+nothing is yielded before the answer is complete.
 """
 
 from __future__ import annotations
@@ -12,29 +13,30 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.audit.record import JudgedTarget, Record
 from gateway.audit.sink import AuditSink
 from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Handling, Labels, Verdict
-from gateway.domain.events import Event, Failed
-from gateway.domain.plan import LeftOut, Omission, Plan, Step
+from gateway.domain.events import Failed
+from gateway.domain.plan import LeftOut, Plan
 from gateway.domain.target import Capability, Target
-from gateway.engine.attempt import Attempt, Serving
+from gateway.engine.attempt import Attempt, Told
+from gateway.engine.course import Course
 from gateway.engine.routes import Routes
+from gateway.engine.sent import Sent
 from gateway.errors import GatewayError
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
 from gateway.policy.rules import InFlight
-from gateway.routing.failover import TABLE, Move, Progress
+from gateway.routing.failover import TABLE, Progress
 from gateway.routing.gaps import gap
+from gateway.routing.groups import ordered
 from gateway.routing.health import Health
-from gateway.routing.outcome import after_failures, nothing_planned
+from gateway.routing.outcome import nothing_planned
 from gateway.routing.plan import Candidate, make_plan
-
-MOST_ATTEMPTS = 4
+from gateway.routing.retries import RetryBudget
 
 
 class Engine:
@@ -57,7 +59,9 @@ class Engine:
         self._audit = audit
         self._listed = listed
         self._health: dict[str, Health] = {}
-        self._running: set[Attempt] = set()
+        self._busy: Counter[str] = Counter()
+        self.running: set[Attempt] = set()
+        self.retries = RetryBudget()
         self.lacking = {route.name: gap(route.targets).capabilities for route in routes.all()}
         """What no local target of a configured model can do, and another can."""
         self.unmet: Counter[tuple[str, Capability]] = Counter()
@@ -70,6 +74,7 @@ class Engine:
         needs: frozenset[Capability] = frozenset(),
         labels: Labels | None = None,
         request_id: str = "",
+        session: str | None = None,
         at: datetime | None = None,
         policy: Policy | None = None,
     ) -> Plan:
@@ -82,7 +87,13 @@ class Engine:
         return make_plan(
             (
                 self._candidate(target, policy, labels or Labels(), request_id, when)
-                for target in route.targets
+                for group in route.groups
+                for target in ordered(
+                    group,
+                    session or request_id,
+                    session=session is not None,
+                    busy=self._busy,
+                )
             ),
             needs=needs,
             risky_last_resort=route.risky_last_resort,
@@ -106,7 +117,7 @@ class Engine:
             and self._listed(target)
         )
 
-    async def run(self, call: Call) -> AsyncGenerator[Serving | Event, None]:
+    async def run(self, call: Call) -> AsyncGenerator[Told, None]:
         """Serve one call. Raises ``GatewayError`` where no answer has begun."""
         record = Record(
             id=call.id,
@@ -121,15 +132,18 @@ class Engine:
                 needs=call.needs,
                 labels=call.labels,
                 request_id=call.id,
+                session=call.session,
                 at=record.at,
             )
+            self.retries.request(time.monotonic())
             if call.needs:
                 self._count_unmet(call)
             record.targets = tuple(_judged(plan))
             record.policy = plan.revision
             if not plan.steps:
-                raise nothing_planned(plan, self._shortest_wait(plan))
-            async with aclosing(self._perform(call, plan, record)) as events:
+                raise nothing_planned(plan, self.shortest_wait(plan))
+            sent = Sent(call, continuation=self.routes.find(call.model).continuation)
+            async with aclosing(Course(self, call, plan, record, sent).events()) as events:
                 async for event in events:
                     yield event
         except GatewayError as error:
@@ -139,49 +153,6 @@ class Engine:
             record.seconds = time.monotonic() - call.received
             self._audit.write(record)
 
-    async def _perform(
-        self, call: Call, plan: Plan, record: Record
-    ) -> AsyncGenerator[Serving | Event, None]:
-        omitted = list(plan.omitted)
-        failures: list[tuple[Step, Failed]] = []
-        for step in plan.steps:
-            if len(failures) >= MOST_ATTEMPTS or time.monotonic() >= call.deadline:
-                break
-            # Policy may have changed since the plan was made: it is asked where it counts.
-            target = step.target
-            decision = evaluate(
-                self.policy, target.id, target.identity, call.labels, datetime.now(UTC)
-            )
-            record.policy = decision.revision
-            if decision.acted is Verdict.DENY:
-                omitted.append(Omission(target, decision, LeftOut.POLICY, decision.reason))
-                continue
-            attempt = Attempt(self, call, Step(target, decision), record)
-            why = _why_not_first(plan, omitted, failures, target)
-            self._running.add(attempt)
-            try:
-                async with aclosing(attempt.events(why)) as events:
-                    async for event in events:
-                        yield event
-            finally:
-                self._running.discard(attempt)
-            if attempt.failure is None or attempt.sent:
-                return
-            if attempt.denied is not None:
-                record.policy = attempt.denied.revision
-                omitted.append(
-                    Omission(target, attempt.denied, LeftOut.POLICY, attempt.denied.reason)
-                )
-                continue
-            failures.append((step, attempt.failure))
-            if TABLE[Progress.NOTHING_SENT, attempt.failure.kind].move is Move.HAND_BACK:
-                break
-        if not failures:
-            raise nothing_planned(
-                replace(plan, steps=(), omitted=tuple(omitted)), self._shortest_wait(plan)
-            )
-        raise after_failures(failures, self._shortest_wait(plan))
-
     def enforce(self) -> None:
         """Policy may have come to deny what is running: where it says ``in_flight: cut``, such
         attempts end now. To be called whenever policy or its verdicts change.
@@ -189,7 +160,7 @@ class Engine:
         policy, now = self.policy, datetime.now(UTC)
         if policy.in_flight is not InFlight.CUT:
             return
-        for attempt in tuple(self._running):
+        for attempt in tuple(self.running):
             target = attempt.target
             decision = evaluate(policy, target.id, target.identity, attempt.labels, now)
             if decision.acted is Verdict.DENY:
@@ -198,6 +169,7 @@ class Engine:
     def feed_back(self, target: Target, failure: Failed | None, progress: Progress) -> None:
         """Remember how an attempt ended: ``None`` is success."""
         now = time.monotonic()
+        self._busy[target.id] -= 1
         health = self.health(target.id)
         if failure is None:
             self._health[target.id] = health.succeeded(now)
@@ -209,10 +181,12 @@ class Engine:
     def dispatch(self, target: Target) -> Backend:
         """The backend for an attempt that is made now."""
         self._health[target.id] = self.health(target.id).dispatched()
+        self._busy[target.id] += 1
         return self._backends[target.channel]
 
     def release(self, target: Target) -> None:
         """An attempt was cancelled: it says nothing of the target."""
+        self._busy[target.id] -= 1
         self._health[target.id] = self.health(target.id).released()
 
     def _candidate(
@@ -234,7 +208,7 @@ class Engine:
         route = self.routes.find(call.model)
         self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
 
-    def _shortest_wait(self, plan: Plan) -> float:
+    def shortest_wait(self, plan: Plan) -> float:
         """Seconds until one of the targets that policy leaves may be tried again."""
         now = time.monotonic()
         targets = [step.target for step in plan.steps]
@@ -246,21 +220,3 @@ class Engine:
 def _judged(plan: Plan) -> Iterator[JudgedTarget]:
     for target, decision, why in plan.judged:
         yield JudgedTarget.of(target, decision, why or "")
-
-
-def _why_not_first(
-    plan: Plan,
-    omitted: list[Omission],
-    failures: list[tuple[Step, Failed]],
-    target: Target,
-) -> str | None:
-    """Why the first configured target does not serve; ``None`` where it does."""
-    if target.id == plan.first:
-        return None
-    for omission in omitted:
-        if omission.target.id == plan.first:
-            return omission.why
-    for step, failed in failures:
-        if step.target.id == plan.first:
-            return failed.kind
-    return LeftOut.RISKY

@@ -8,15 +8,24 @@ from fnmatch import fnmatchcase
 
 from gateway.domain.target import Target
 from gateway.errors import ModelNotFound
+from gateway.routing.groups import Group
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a configured model name, or a pattern of names, leads to."""
+    """What a configured model name, or a pattern of names, leads to: groups of equal targets, in
+    the order of trying. ``continuation`` lets another target go on with an answer that broke off.
+    """
 
-    targets: tuple[Target, ...]
+    groups: tuple[Group, ...]
     risky_last_resort: bool = False
+    continuation: bool = True
     name: str = ""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets, in the order of the configuration."""
+        return tuple(target for group in self.groups for target in group.targets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from starlette.types import Receive, Scope, Send
 from gateway.domain.call import Call, Chat, Dialect
 from gateway.domain.events import (
     Called,
+    Continued,
     Delta,
-    Event,
     Failed,
     Finished,
     Reasoned,
     Relayed,
     Usage,
 )
-from gateway.engine.attempt import Serving
+from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
 from gateway.errors import GatewayError, InternalFault, Unavailable
 from gateway.http.exchange import (
@@ -95,6 +95,7 @@ class ChatCompletions:
             include_usage=request.include_usage,
             functions=request.functions,
             needs=request.needs,
+            session=request.session,
         )
 
 
@@ -134,7 +135,7 @@ class _Reply:
         self._request_id = request_id
         self._streaming = False
 
-    async def answer(self, call: Call, events: AsyncGenerator[Serving | Event, None]) -> None:
+    async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
         writer = openai_answer.ChatWriter(
             id=f"chatcmpl-{self._request_id}",
             model=call.model,
@@ -163,6 +164,9 @@ class _Reply:
                         await self._piece(data)
                     else:
                         relayed.append(data)
+                case Continued():
+                    relays = False
+                    writer.resume(event)
                 case Usage():
                     writer.count(event)
                 case Finished(reasons=reasons):

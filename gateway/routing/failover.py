@@ -2,10 +2,12 @@
 
 Theory of operation. An attempt on a target ends well or with one ``Failed`` event. What follows
 depends on two things only: what the app has been sent so far (``Progress``) and how the attempt
-failed (``FailureKind``). A ``Reaction`` says two things in turn: what happens to the request
-(``Move``), and what the gateway remembers of the target (``Mark``). All of it stands in
-``_BEFORE`` below; once content has been sent, the request's move is always ``END`` while the mark
-stays the same. The rows are those of the specification's page on failures.
+failed (``FailureKind``). A ``Reaction`` says three things in turn: what happens to the request
+(``Move``), what the gateway remembers of the target (``Mark``), and whether the same target may be
+asked once more when no other is left. All of it stands in ``_BEFORE`` below. Once content has been
+sent, whatever happens leads to the next target, which goes on with the same answer; or to the end,
+where the answer cannot be gone on with. The mark stays the same. The rows are those of the
+specification's page on failures.
 """
 
 from __future__ import annotations
@@ -21,13 +23,18 @@ class Progress(Enum):
 
     NOTHING_SENT = "nothing_sent"
     CONTENT_SENT = "content_sent"
+    """Text that another target can go on from."""
+    BOUND = "bound"
+    """Something that no other can: a call, one of several answers, or the model's configuration
+    forbids it.
+    """
 
 
 class Move(Enum):
     """What happens to the request."""
 
     NEXT = "next"
-    """Another target is tried."""
+    """Another target is tried; with none left, an answer that has begun ends in an error event."""
     NEXT_OR_FAULT = "next_or_fault"
     """Another target is tried; with none left, the failure is the caller's and goes back."""
     HAND_BACK = "hand_back"
@@ -54,14 +61,15 @@ class Mark(Enum):
 class Reaction:
     move: Move
     mark: Mark
+    again: bool = False
 
 
-_COUNTED = Reaction(Move.NEXT, Mark.COUNT)
+_COUNTED = Reaction(Move.NEXT, Mark.COUNT, again=True)
 _UNCOUNTED = Reaction(Move.NEXT, Mark.NOTHING)
 
 _BEFORE: dict[FailureKind, Reaction] = {
     FailureKind.REFUSED: _COUNTED,
-    FailureKind.TLS: _COUNTED,
+    FailureKind.TLS: Reaction(Move.NEXT, Mark.COUNT),
     FailureKind.CONNECT_TIMEOUT: _COUNTED,
     FailureKind.SERVER_ERROR: _COUNTED,
     FailureKind.MALFORMED: _COUNTED,
@@ -69,16 +77,17 @@ _BEFORE: dict[FailureKind, Reaction] = {
     FailureKind.STREAM_ERROR: _COUNTED,
     FailureKind.FIRST_TOKEN_TIMEOUT: _COUNTED,
     FailureKind.IDLE_TIMEOUT: _COUNTED,
-    FailureKind.WORKER_LOST: _COUNTED,
+    # One process may have answered many at once, and whoever watches it knows when it is back.
+    FailureKind.WORKER_LOST: Reaction(Move.NEXT, Mark.NOTHING, again=True),
     FailureKind.RATE_LIMITED: Reaction(Move.NEXT, Mark.REST),
     FailureKind.UNAUTHORIZED: Reaction(Move.NEXT, Mark.MISCONFIGURED),
     FailureKind.VENDOR_BLOCKED: Reaction(Move.NEXT, Mark.BLOCKED),
     FailureKind.REQUEST_FAULT: Reaction(Move.HAND_BACK, Mark.NOTHING),
     FailureKind.CONTEXT_OVERFLOW: Reaction(Move.NEXT_OR_FAULT, Mark.NOTHING),
     FailureKind.INCAPABLE: Reaction(Move.NEXT_OR_FAULT, Mark.NOTHING),
-    FailureKind.STALE_CONNECTION: _UNCOUNTED,
+    FailureKind.STALE_CONNECTION: Reaction(Move.NEXT, Mark.NOTHING, again=True),
     FailureKind.EGRESS_REFUSED: _UNCOUNTED,
-    FailureKind.ANSWERED_BY_DENIED: _COUNTED,
+    FailureKind.ANSWERED_BY_DENIED: Reaction(Move.NEXT, Mark.COUNT),
     FailureKind.POLICY_CUT: _UNCOUNTED,
     FailureKind.BUSY: _UNCOUNTED,
 }
@@ -86,7 +95,11 @@ _BEFORE: dict[FailureKind, Reaction] = {
 TABLE: dict[tuple[Progress, FailureKind], Reaction] = {
     **{(Progress.NOTHING_SENT, kind): reaction for kind, reaction in _BEFORE.items()},
     **{
-        (Progress.CONTENT_SENT, kind): replace(reaction, move=Move.END)
+        (Progress.CONTENT_SENT, kind): replace(reaction, move=Move.NEXT)
+        for kind, reaction in _BEFORE.items()
+    },
+    **{
+        (Progress.BOUND, kind): replace(reaction, move=Move.END, again=False)
         for kind, reaction in _BEFORE.items()
     },
 }

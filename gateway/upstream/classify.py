@@ -8,7 +8,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gateway.domain.events import Failed, FailureKind
-from gateway.wire.openai_relay import VendorError
+from gateway.wire.relay import VendorError
 
 BLOCKED = frozenset(
     {

@@ -29,7 +29,8 @@ from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
-from gateway.wire.openai_relay import read_answer, read_error, request_body
+from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.relay import Speech
 from gateway.wire.routed import tell
 
 __all__ = ["Channel", "RelayBackend"]
@@ -80,6 +81,7 @@ class RelayBackend:
         self._channels = channels
         self._judge = judge
         self._servers = servers or Servers()
+        self._speech: Speech = OpenAISpeech()
         self.pool = Pool(guard, tls or ssl.create_default_context())
 
     def ready(self, target: Target) -> bool:
@@ -99,7 +101,8 @@ class RelayBackend:
         finished = False
         try:
             clock = _Clock(channel, call)
-            body = self._told(target, call, request_body(call.body, call.model, target.model))
+            typed = call.begun is not None
+            body = self._told(target, call, self._speech.request(call, target))
             connection, status = await self._send(channel, clock, body)
             if status < 500:
                 self._servers.answered(channel.name)
@@ -112,16 +115,15 @@ class RelayBackend:
                 finished = True
                 yield _scrub(refusal, channel)
             elif not call.stream:
-                answer = await self._whole(connection, clock, target, call)
+                answer = await self._whole(connection, clock, target, call, typed=typed)
                 # From here on, a caller that goes away does not cost the connection.
                 finished = True
                 for event in answer:
                     yield event
             else:
-                stream = self._stream_of(connection, target, call)
+                stream = self._stream_of(connection, target, call, typed=typed)
                 while not stream.ended:
-                    data = await clock.read(connection, started=stream.started)
-                    for event in stream.feed(data) if data else stream.end():
+                    for event in await self._more(connection, clock, stream):
                         finished = stream.finished
                         yield event
         except AttemptFault as fault:
@@ -166,6 +168,16 @@ class RelayBackend:
                 self.pool.give_back(connection, finished=False)
         return connection, status
 
+    async def _more(
+        self, connection: Connection, clock: _Clock, stream: StreamRelay
+    ) -> list[Event]:
+        """The next events of a stream."""
+        try:
+            data = await clock.read(connection, started=stream.started)
+        except AttemptFault as fault:
+            return stream.broken(fault.failed())
+        return stream.feed(data) if data else stream.end()
+
     async def _refusal(self, connection: Connection, clock: _Clock, status: int) -> Failed:
         body = b""
         until = asyncio.get_running_loop().time() + min(ERROR_BODY_WAIT, clock.left())
@@ -180,10 +192,10 @@ class RelayBackend:
             connection.abort()
         if len(body) > MOST_ERROR:
             connection.abort()
-        return classify(status, read_error(body), connection.headers, time.time())
+        return classify(status, self._speech.error(body), connection.headers, time.time())
 
     async def _whole(
-        self, connection: Connection, clock: _Clock, target: Target, call: Call
+        self, connection: Connection, clock: _Clock, target: Target, call: Call, *, typed: bool
     ) -> list[Event]:
         if _media(connection) == b"text/event-stream":
             # It may never end, and would be waited for.
@@ -197,7 +209,7 @@ class RelayBackend:
                 connection.abort()
                 raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
         try:
-            answer = read_answer(b"".join(pieces), call.model)
+            answer = self._speech.answer(b"".join(pieces), call.model, typed=typed)
         except ValueError:
             raise AttemptFault(
                 "the answer is not a chat completion", FailureKind.MALFORMED
@@ -209,21 +221,23 @@ class RelayBackend:
             why = self._judge.provider(target, answer.provider, call.labels)
         if why is not None:
             return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
-        started = Started(answer.model, answer.provider or _named(connection))
-        events: list[Event] = [started, Relayed(answer.data, answer.text)]
+        events: list[Event] = [Started(answer.model, answer.provider or _named(connection))]
+        events += answer.pieces if typed else (Relayed(answer.data, answer.text),)
         if answer.usage is not None:
             events.append(answer.usage)
-        events.append(Finished((answer.finish_reason,) if answer.finish_reason else ()))
-        return events
+        return [*events, Finished(answer.reasons)]
 
-    def _stream_of(self, connection: Connection, target: Target, call: Call) -> StreamRelay:
+    def _stream_of(
+        self, connection: Connection, target: Target, call: Call, *, typed: bool
+    ) -> StreamRelay:
         if _media(connection) != b"text/event-stream":
             raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
         return StreamRelay(
-            call.model,
+            self._speech.reader(call.model, typed=typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
             _named(connection),
+            typed=typed,
         )
 
 

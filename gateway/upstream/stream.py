@@ -1,4 +1,10 @@
-"""A streamed answer: the body's bytes to events, without I/O."""
+"""A streamed answer: the body's bytes to events, without I/O.
+
+Theory of operation. Each event of the stream is read as a ``Chunk``. The opening, which says
+nothing yet, is held back until the answer's first content: until then another target can still take
+over unnoticed. So is what closes the answer, until its terminator or more content comes: a stream
+that breaks off has not told the app that it is over, and another target can go on.
+"""
 
 from __future__ import annotations
 
@@ -14,42 +20,46 @@ from gateway.domain.events import (
     Started,
     Usage,
 )
-from gateway.wire.openai_relay import Chunk, StreamReader
+from gateway.wire.relay import Chunk, StreamReader
 from gateway.wire.sse import MOST_EVENT, EventSplitter
 
 
 class StreamRelay:
-    """``judge`` says why an answer by the model it is given may not be delivered, or ``None``;
-    ``judge_provider`` says it of whom a router sent the request on to; ``provider`` is who that is
-    as far as the head of the answer says it.
+    """``reader`` knows the stream's dialect; with ``typed`` an answer is told as what it says and
+    not as bytes. ``judge`` says why an answer by the model it is given may not be delivered, or
+    ``None``; ``judge_provider`` says it of whom a router sent the request on to; ``provider`` is
+    who that is as far as the head of the answer says it.
 
     ``started`` once the first event with a choice has come, ``ended`` once no more is read,
-    ``finished`` if that is because the answer is complete. The opening, which says nothing yet, is
-    held back until the answer's first content: until then another target can still take over
-    unnoticed.
+    ``finished`` if that is because the stream is complete.
     """
 
     def __init__(
         self,
-        asked: str,
+        reader: StreamReader,
         judge: Callable[[str], str | None],
         judge_provider: Callable[[str], str | None],
         provider: str | None = None,
+        *,
+        typed: bool = False,
     ) -> None:
         self.started = False
         self.ended = False
         self.finished = False
+        self._reader = reader
+        self._typed = typed
         self._judge = judge
         self._judge_provider = judge_provider
-        self._reader = StreamReader(asked)
         self._splitter = EventSplitter()
         self._model: str | None = None
         self._provider = provider
-        self._held: list[bytes] = []
-        self._opening = 0
+        self._held: list[Chunk] = []
+        self._closing: list[Chunk] = []
+        self._kept = 0
         self._flowing = False
         self._usage: Usage | None = None
-        self._reason: FinishReason | None = None
+        self._choices: set[int] = set()
+        self._reasons: dict[int, FinishReason] = {}
         self._came = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -65,41 +75,44 @@ class StreamRelay:
         events = self._events(self._splitter.end())
         if not self.ended:
             kind = FailureKind.TRUNCATED if self._came else FailureKind.MALFORMED
-            events.append(self._fail(kind, "the stream ended without its terminator"))
+            events += self.broken(Failed(kind, "the stream ended without its terminator"))
         return events
+
+    def broken(self, failure: Failed) -> list[Event]:
+        """No more will come. Where all that is missing is the terminator, the app gets one: the
+        target has said that the answer is complete.
+        """
+        self.ended = True
+        complete = self._flowing and self._choices and self._choices <= self._reasons.keys()
+        if not complete:
+            return [failure]
+        self._held += (*self._closing, Chunk(self._reader.terminator))
+        return [*self._flush(), *self._ending(failure)]
 
     def _events(self, payloads: list[bytes]) -> list[Event]:
         events: list[Event] = []
-        text = 0
-        last: Event | None = None
+        last: list[Event] = []
         for payload in payloads:
             chunk = self._reader.read(payload)
-            last = self._reject(chunk)
-            if last is not None:
+            failure = self._reject(chunk)
+            if failure is not None:
+                denied = failure.kind is FailureKind.ANSWERED_BY_DENIED
+                last = [failure] if denied else self.broken(failure)
                 break
-            if chunk.choice and not self.started:
+            if chunk.choices and not self.started:
                 self.started = True
-                events.append(Started(self._model, self._provider))
-            self._held.append(chunk.data)
-            text += chunk.text
+                events.append(Started(self._model, self._provider, chunk.id, chunk.created))
             self._note(chunk)
-            if not self._flowing:
-                self._opening += len(chunk.data)
-            if self._opening > MOST_EVENT:
-                last = self._fail(FailureKind.MALFORMED, "the stream's opening is too long")
+            if self._kept > MOST_EVENT:
+                last = [self._fail(FailureKind.MALFORMED, "what holds no answer is too long")]
                 break
             if chunk.done:
                 self.ended = self.finished = True
-                last = Finished((self._reason,) if self._reason else ())
+                last = self._ending(None)
                 break
-        if self._flowing and self._held:
-            events.append(Relayed(b"".join(self._held), text))
-            self._held.clear()
-        if self.finished and self._usage is not None:
-            events.append(self._usage)
-        if last is not None:
-            events.append(last)
-        return events
+        if self._flowing:
+            events += self._flush()
+        return events + last
 
     def _reject(self, chunk: Chunk) -> Failed | None:
         if chunk.error:
@@ -120,11 +133,48 @@ class StreamRelay:
         return None
 
     def _note(self, chunk: Chunk) -> None:
-        self._flowing = self._flowing or chunk.content or chunk.done
+        """Put a chunk where it is to wait, or among what flows."""
         if chunk.usage is not None:
             self._usage = chunk.usage
-        if chunk.finish_reason is not None:
-            self._reason = chunk.finish_reason
+        if chunk.reason is not None:
+            choice, reason = chunk.reason
+            self._reasons[choice] = reason
+        self._choices.update(chunk.choices)
+        self._flowing = self._flowing or chunk.content or chunk.done
+        if chunk.closing and not chunk.done:
+            self._closing.append(chunk)
+        else:
+            self._held += (*self._closing, chunk)
+            self._closing.clear()
+        if self._flowing and not chunk.closing:
+            self._kept = 0
+        else:
+            self._kept += len(chunk.data)
+
+    def _flush(self) -> list[Event]:
+        """What has been held back and may go now."""
+        held, self._held = self._held, []
+        if self._typed:
+            return [piece for chunk in held for piece in chunk.pieces]
+        if not held:
+            return []
+        if len(held) == 1:
+            one = held[0]
+            return [Relayed(one.data, one.text, int(bool(one.text)), one.binding, one.block)]
+        return [
+            Relayed(
+                b"".join([chunk.data for chunk in held]),
+                "".join([chunk.text for chunk in held]),
+                sum(1 for chunk in held if chunk.text),
+                any(chunk.binding for chunk in held),
+                held[-1].block,
+            )
+        ]
+
+    def _ending(self, flaw: Failed | None) -> list[Event]:
+        events: list[Event] = [] if self._usage is None else [self._usage]
+        reasons = tuple(reason for _, reason in sorted(self._reasons.items()))
+        return [*events, Finished(reasons, flaw)]
 
     def _fail(self, kind: FailureKind, message: str) -> Failed:
         self.ended = True

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from gateway.domain.events import Called, Delta, FinishReason, Likely, Reasoned, Scored, Usage
+from gateway.domain.events import (
+    Called,
+    Continued,
+    Delta,
+    FinishReason,
+    Likely,
+    Piece,
+    Reasoned,
+    Scored,
+    Usage,
+)
 
-Piece: TypeAlias = Delta | Reasoned | Called
 _LEAST = -9999.0
 """What the API says of a token that cannot be; JSON has no infinity."""
 _ROLE: Mapping[str, Any] = {"role": "assistant"}
@@ -70,6 +79,14 @@ class ChatWriter:
                 delta |= self._call(piece)
         scores = _logprobs(piece.scores) if isinstance(piece, Delta) and self._scores else None
         return self._chunk([_choice(piece.choice, delta, None, scores)])
+
+    def resume(self, continued: Continued) -> None:
+        """Go on with a stream that the app has the beginning of, in another target's bytes."""
+        self._begun.add(0)
+        if continued.id is not None:
+            self._head["id"] = continued.id
+        if continued.created is not None:
+            self._head["created"] = continued.created
 
     def keep(self, piece: Piece) -> None:
         """Collect a piece for an answer that is not streamed."""

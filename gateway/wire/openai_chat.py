@@ -107,11 +107,14 @@ class _Body(msgspec.Struct):
     ignore_eos: bool | None = None
     modalities: list[str] | None = None
     web_search_options: Any = None
+    prompt_cache_key: Any = None
+    user: Any = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
     """A parsed body: what the engine needs beside the bytes themselves. ``functions`` says that it
-    uses the older parameters of that name, and so must its answer.
+    uses the older parameters of that name, and so must its answer; ``session`` is by what the app
+    says which requests begin alike.
     """
 
     model: str
@@ -120,6 +123,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     functions: bool
     chat: Chat
     needs: frozenset[Capability]
+    session: str | None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -156,7 +160,12 @@ def parse(body: bytes) -> ChatRequest:
         functions=parsed.functions is not None,
         chat=_chat(parsed),
         needs=_needs(parsed),
+        session=_session(parsed.prompt_cache_key) or _session(parsed.user),
     )
+
+
+def _session(given: object) -> str | None:
+    return given if isinstance(given, str) and given else None
 
 
 def _invalid(text: str) -> InvalidRequest:

@@ -1,26 +1,21 @@
 """Chat completions that pass between an app and a vendor of the same dialect, byte for byte but for
 the model's name. Only what the gateway must know is decoded.
-
-The name is replaced in place where that is provably safe: in valid JSON whose only occurrence of
-the key's pattern is one match, and in which no escape could spell the key another way, that match
-is the top-level member. Anything else is decoded one level deep and written anew, which also
-collapses duplicate keys, and drops those that differ from ``model`` in case only (some decoders,
-Go's among them, take them for it), so that a vendor cannot read another model than policy judged.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from gateway.domain.events import FinishReason, Usage
+from gateway.domain.call import Begun, Call, Chat
+from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
+from gateway.domain.identity import Locality
+from gateway.domain.target import Target
+from gateway.wire.model_name import with_model
+from gateway.wire.relay import Answer, Chunk, VendorError
 
-_MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_KEY = re.compile(rb'"model"[ \t\r\n]*:', re.IGNORECASE)
-_ESCAPED_ASCII = re.compile(rb"\\u00[0-7]")
 _REASONS = {reason.value: reason for reason in FinishReason} | {
     "function_call": FinishReason.TOOL_CALLS
 }
@@ -48,15 +43,22 @@ class _Content(msgspec.Struct):
 
     def says(self) -> bool:
         """Whether there is anything of the answer in it, reasoning that an app shows included."""
-        return bool(
-            self.content
-            or self.tool_calls
-            or self.refusal
-            or self.reasoning_content
-            or self.reasoning
-            or self.function_call
-            or self.audio
-        )
+        return bool(self.content or self.reasoning_content or self.reasoning or self.binds())
+
+    def binds(self) -> bool:
+        """Whether there is anything in it that no other target could go on from."""
+        return bool(self.tool_calls or self.function_call or self.refusal or self.audio)
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -72,6 +74,7 @@ class _Answer(msgspec.Struct):
 
 
 class _StreamChoice(msgspec.Struct):
+    index: int = 0
     delta: _Content | None = None
     finish_reason: str | None = None
 
@@ -82,6 +85,8 @@ class _Chunk(msgspec.Struct):
     usage: _Usage | None = None
     error: Any = None
     provider: Any = None
+    id: Any = None
+    created: Any = None
 
 
 class _ErrorBody(msgspec.Struct):
@@ -99,66 +104,69 @@ _answers = msgspec.json.Decoder(_Answer)
 _chunks = msgspec.json.Decoder(_Chunk)
 _errors = msgspec.json.Decoder(_ErrorEnvelope)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_messages = msgspec.json.Decoder(list[msgspec.Raw])
+_TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
+_PREFIXED = frozenset({"mistral", "deepseek"})
+"""Channels that go on with an assistant's turn where it says that it is a prefix."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
-    ``provider`` to whom a router says that it went.
+class OpenAISpeech:
+    """Implements ``Speech`` for chat completions."""
+
+    def request(self, call: Call, target: Target) -> bytes:
+        body = with_model(call.body, call.model, target.model)
+        if call.begun is None or not isinstance(call.task, Chat):
+            return body
+        return _going_on(body, call.task, call.begun, target)
+
+    def answer(self, body: bytes, asked: str, *, typed: bool) -> Answer:
+        return _answer(body, asked, typed)
+
+    def error(self, body: bytes) -> VendorError:
+        return _vendor_error(body)
+
+    def reader(self, asked: str, *, typed: bool) -> ChunkReader:
+        return ChunkReader(asked, typed=typed)
+
+
+def _going_on(body: bytes, chat: Chat, begun: Begun, target: Target) -> bytes:
+    """The request for the rest of an answer: what there is of it stands as the assistant's turn.
+    How a server is told to go on with that, rather than to answer it, is as in vLLM's server and in
+    the APIs of Mistral and DeepSeek; others do so by themselves, or begin a turn of their own.
     """
-
-    data: bytes
-    model: str | None
-    provider: str | None
-    usage: Usage | None
-    finish_reason: FinishReason | None
-    text: int
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One event of a stream. ``data`` are the bytes to relay, empty for an error or what is
-    malformed; ``choice`` says whether it is about an answer at all, ``content`` whether it holds
-    anything of it beyond its opening.
-    """
-
-    data: bytes = b""
-    text: int = 0
-    choice: bool = False
-    content: bool = False
-    usage: Usage | None = None
-    finish_reason: FinishReason | None = None
-    model: str | None = None
-    provider: str | None = None
-    done: bool = False
-    error: bool = False
-    malformed: bool = False
+    members = _objects.decode(body)
+    messages = _messages.decode(members["messages"])
+    turn: dict[str, Any] = {"role": "assistant", "content": chat.prefill}
+    if target.identity.channel in _PREFIXED:
+        turn["prefix"] = True
+    if chat.prefill != begun.text:
+        # The app itself gave the turn's beginning, as its last message.
+        messages.pop()
+    if chat.prefill:
+        messages.append(msgspec.Raw(msgspec.json.encode(turn)))
+        members["messages"] = msgspec.Raw(msgspec.json.encode(messages))
+        if target.locality is Locality.SOVEREIGN:
+            members["continue_final_message"] = _TRUE
+            members["add_generation_prompt"] = _FALSE
+    # Without it the answer's usage could not be told as a whole.
+    members["stream_options"] = msgspec.Raw(b'{"include_usage":true}')
+    for name in ("max_tokens", "max_completion_tokens"):
+        if chat.max_tokens is not None and name in members:
+            members[name] = msgspec.Raw(b"%d" % chat.max_tokens)
+    return msgspec.json.encode(members)
 
 
-@dataclass(frozen=True, slots=True)
-class VendorError:
-    """A vendor's error envelope, as far as it has one."""
-
-    message: str | None = None
-    type: str | None = None
-    code: str | None = None
-    param: str | None = None
-
-
-def request_body(body: bytes, asked: str, model: str) -> bytes:
-    """The body to send for ``model`` where the app asked for ``asked``; ``body`` itself where
-    nothing changes. Raises ``ValueError`` for what is no JSON object.
-    """
-    return _with_model(body, asked, model)
-
-
-def read_answer(body: bytes, asked: str) -> Answer:
-    """Read and rewrite a whole answer. Raises ``ValueError`` where it is not the API's shape."""
+def _answer(body: bytes, asked: str, typed: bool) -> Answer:
     try:
         answer = _answers.decode(body)
         if not answer.choices:
             raise ValueError("the answer has no choice")
-        data = _with_model(body, answer.model, asked)
+        data = with_model(body, answer.model, asked)
+        pieces = tuple(
+            piece
+            for number, choice in enumerate(answer.choices if typed else ())
+            for piece in _pieces(number, choice.message)
+        )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ValueError("the answer is not a chat completion") from None
     return Answer(
@@ -166,13 +174,13 @@ def read_answer(body: bytes, asked: str) -> Answer:
         model=answer.model,
         provider=_provider(answer.provider, answer.choices[0].message),
         usage=_usage(answer.usage),
-        finish_reason=_REASONS.get(answer.choices[0].finish_reason or ""),
-        text=sum(len(choice.message.content or "") for choice in answer.choices),
+        reasons=tuple(_reason(choice.finish_reason) for choice in answer.choices),
+        text="".join(choice.message.content or "" for choice in answer.choices),
+        pieces=pieces,
     )
 
 
-def read_error(body: bytes) -> VendorError:
-    """A vendor's error envelope; an empty one where the body is something else."""
+def _vendor_error(body: bytes) -> VendorError:
     try:
         error = _errors.decode(body).error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -189,67 +197,88 @@ def read_error(body: bytes) -> VendorError:
     )
 
 
-class StreamReader:
+class ChunkReader:
     """Reads the events of a stream for an app that asked for ``asked``."""
 
-    def __init__(self, asked: str) -> None:
+    terminator = b"data: [DONE]\n\n"
+
+    def __init__(self, asked: str, *, typed: bool) -> None:
         self._asked = asked
+        self._typed = typed
 
     def read(self, payload: bytes) -> Chunk:
-        """Read the data of one event."""
         if payload.strip() == b"[DONE]":
-            return Chunk(b"data: [DONE]\n\n", done=True)
+            return Chunk(self.terminator, closing=True, done=True)
         try:
             chunk = _chunks.decode(payload)
             if chunk.error is not None:
                 return Chunk(error=True)
             if chunk.choices is None:
                 return Chunk(malformed=True)
-            data = _with_model(payload, chunk.model, self._asked)
+            data = with_model(payload, chunk.model, self._asked)
+            return self._told(chunk, data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return Chunk(malformed=True)
+
+    def _told(self, chunk: _Chunk, data: bytes) -> Chunk:
         if b"\n" in data or b"\r" in data:
             # Within valid JSON a line's end can only stand between tokens.
             data = data.replace(b"\n", b" ").replace(b"\r", b" ")
-        text, content, reason = 0, False, None
+        choices = chunk.choices or ()
+        text, says, binding, reason = "", False, False, None
         provider = _provider(chunk.provider)
-        for choice in chunk.choices:
+        pieces: tuple[Piece, ...] = ()
+        for choice in choices:
             delta = choice.delta
             if delta is not None:
-                text += len(delta.content or "")
-                content = content or delta.says()
+                text += delta.content or ""
+                says = says or delta.says()
+                binding = binding or delta.binds()
                 provider = provider or _provider(None, delta)
+                if self._typed:
+                    pieces += tuple(_pieces(choice.index, delta))
             if choice.finish_reason is not None:
-                content = True
-                reason = _REASONS.get(choice.finish_reason)
+                reason = (choice.index, _reason(choice.finish_reason))
         return Chunk(
             data=b"data: %b\n\n" % data,
             text=text,
-            choice=bool(chunk.choices),
-            content=content,
+            pieces=pieces,
+            choices=tuple(choice.index for choice in choices),
+            content=says or reason is not None,
+            binding=binding,
+            # The chunk with the finish, or with the usage behind it: nothing of the answer itself.
+            closing=not says and (reason is not None or not choices),
             usage=_usage(chunk.usage),
-            finish_reason=reason,
+            reason=reason,
             model=chunk.model,
             provider=provider,
+            id=chunk.id if isinstance(chunk.id, str) else None,
+            created=chunk.created if isinstance(chunk.created, int) else None,
         )
 
 
-def _with_model(body: bytes, present: str | None, wanted: str) -> bytes:
-    """``body`` with its top-level model, which is ``present``, made ``wanted``."""
-    if present is not None and len(_KEY.findall(body)) == 1 and not _ESCAPED_ASCII.search(body):
-        match = _MODEL.search(body)
-        if match is not None and match[1] == present.encode():
-            if present == wanted:
-                return body
-            start, end = match.span(1)
-            return b"".join((body[:start], msgspec.json.encode(wanted)[1:-1], body[end:]))
-    members = {
-        name: value
-        for name, value in _objects.decode(body).items()
-        if name == "model" or name.lower() != "model"
-    }
-    members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
-    return msgspec.json.encode(members)
+def _pieces(choice: int, content: _Content) -> Iterator[Piece]:
+    """What a message, or a part of one, says. Raises msgspec.ValidationError for calls that are not
+    of the API's shape.
+    """
+    thought = content.reasoning_content or content.reasoning
+    if isinstance(thought, str) and thought:
+        yield Reasoned(thought, choice)
+    said = content.content or content.refusal
+    if said:
+        yield Delta(said, choice)
+    calls = msgspec.convert(content.tool_calls or [], list[_Call])
+    for place, call in enumerate(calls):
+        function = call.function or _Function()
+        index = place if call.index is None else call.index
+        yield Called(index, function.arguments or "", call.id, function.name, choice)
+    if content.function_call is not None:
+        older = msgspec.convert(content.function_call, _Function)
+        yield Called(0, older.arguments or "", None, older.name, choice)
+
+
+def _reason(word: str | None) -> FinishReason:
+    return _REASONS.get(word or "", FinishReason.STOP)
 
 
 def _provider(top: object, content: _Content | None = None) -> str | None:

@@ -11,7 +11,7 @@ from gateway.domain.call import Call
 from gateway.domain.decision import Verdict
 from gateway.domain.events import Event, Started
 from gateway.domain.target import Target
-from gateway.engine.attempt import Serving
+from gateway.engine.attempt import Serving, Told
 from gateway.policy.compile import Policy, compile_policy
 from gateway.policy.rules import InFlight, PolicyDocument, vendor_rule
 from tests.engine.test_engine import SECOND, House, Scripted
@@ -43,7 +43,7 @@ class Hanging(Scripted):
             yield event
 
 
-async def hanging() -> tuple[House, Hanging, asyncio.Task[list[Serving | Event]]]:
+async def hanging() -> tuple[House, Hanging, asyncio.Task[list[Told]]]:
     """A request that waits for the first vendor's answer."""
     backend = Hanging()
     house = House(backend)

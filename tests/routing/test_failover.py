@@ -41,11 +41,32 @@ def test_a_failure_before_content(kind: FailureKind, move: Move, mark: Mark) -> 
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_after_content_the_stream_ends_and_the_mark_stays(kind: FailureKind) -> None:
-    """What the target did wrong is remembered whether the app has seen content or not."""
+def test_after_content_another_target_goes_on_and_the_mark_stays(kind: FailureKind) -> None:
+    """Whatever happens to a stream, who asked for it wants the rest of it; what the target did
+    wrong is remembered whether the app has seen content or not.
+    """
     after = TABLE[Progress.CONTENT_SENT, kind]
-    assert after.move is Move.END
+    assert after.move is Move.NEXT
     assert after.mark is TABLE[Progress.NOTHING_SENT, kind].mark
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_what_nobody_can_go_on_with_ends(kind: FailureKind) -> None:
+    """Half a call is no beginning for another model, and is not asked for again."""
+    bound = TABLE[Progress.BOUND, kind]
+    assert (bound.move, bound.again) == (Move.END, False)
+    assert bound.mark is TABLE[Progress.NOTHING_SENT, kind].mark
+
+
+def test_what_the_same_target_may_be_asked_again_for() -> None:
+    """What can pass by itself within a second; not what is a matter of keys, rates or policy."""
+    again = {kind for kind in FailureKind if TABLE[Progress.NOTHING_SENT, kind].again}
+    assert again == {
+        *(FailureKind.REFUSED, FailureKind.CONNECT_TIMEOUT, FailureKind.SERVER_ERROR),
+        *(FailureKind.MALFORMED, FailureKind.TRUNCATED, FailureKind.STREAM_ERROR),
+        *(FailureKind.FIRST_TOKEN_TIMEOUT, FailureKind.IDLE_TIMEOUT, FailureKind.WORKER_LOST),
+        FailureKind.STALE_CONNECTION,
+    }
 
 
 def failing(health: Health, times: int, now: float = 0.0) -> Health:

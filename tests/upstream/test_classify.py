@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain.events import FailureKind
 from gateway.upstream.classify import classify, retry_after
-from gateway.wire.openai_relay import VendorError
+from gateway.wire.relay import VendorError
 
 NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
 

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.events import FinishReason, Usage
-from gateway.wire.openai_relay import StreamReader, VendorError, read_answer, read_error
-from gateway.wire.openai_relay import request_body as rewrite
+from gateway.wire.model_name import with_model as rewrite
+from gateway.wire.openai_relay import ChunkReader, OpenAISpeech
+from gateway.wire.relay import Answer, VendorError
+
+
+def read_answer(body: bytes) -> Answer:
+    return OpenAISpeech().answer(body, "m", typed=False)
+
+
+read_error = OpenAISpeech().error
 
 
 def test_the_same_object_where_nothing_changes() -> None:
@@ -116,11 +124,11 @@ def test_an_answer_is_read_and_renamed() -> None:
         b'{"model":"v","choices":[{"message":{"content":"h\xc3\xa9"},"finish_reason":"length"}],'
         b'"usage":{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":null}}'
     )
-    answer = read_answer(body, "m")
+    answer = read_answer(body)
     assert answer.data == body.replace(b'"v"', b'"m"')
-    assert (answer.model, answer.text) == ("v", 2)
+    assert (answer.model, answer.text) == ("v", "hé")
     assert answer.usage == Usage(3, 2)
-    assert answer.finish_reason is FinishReason.LENGTH
+    assert answer.reasons == (FinishReason.LENGTH,)
 
 
 @pytest.mark.parametrize(
@@ -130,27 +138,30 @@ def test_an_answer_is_read_and_renamed() -> None:
 def test_what_is_no_answer(body: bytes) -> None:
     """Anything but the API's shape is refused."""
     with pytest.raises(ValueError, match="answer"):
-        read_answer(body, "m")
+        read_answer(body)
 
 
 def test_events_of_a_stream() -> None:
     """Each kind of event is told apart."""
-    reader = StreamReader("m")
+    reader = ChunkReader("m", typed=False)
     text = reader.read(b'{"model":"v",\n"choices":[{"delta":{"content":"ab"}}]}')
     assert text.data == b'data: {"model":"m", "choices":[{"delta":{"content":"ab"}}]}\n\n'
-    assert (text.text, text.content, text.model) == (2, True, "v")
+    assert (text.text, text.content, text.model) == ("ab", True, "v")
     role = reader.read(b'{"model":"v","choices":[{"delta":{"role":"assistant","content":""}}]}')
     assert not role.content
-    assert role.choice
+    assert role.choices == (0,)
     thought = reader.read(b'{"choices":[{"delta":{"reasoning_content":"hm"}}]}')
-    assert (thought.content, thought.text) == (True, 0)
+    assert (thought.content, thought.text) == (True, "")
     tool = reader.read(b'{"model":"v","choices":[{"delta":{"tool_calls":[{"index":0}]}}]}')
     assert tool.content
+    assert tool.binding
+    assert not text.binding
     end = reader.read(b'{"model":"v","choices":[{"delta":{},"finish_reason":"tool_calls"}]}')
-    assert end.finish_reason is FinishReason.TOOL_CALLS
+    assert (end.reason, end.closing) == ((0, FinishReason.TOOL_CALLS), True)
     usage = reader.read(b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}')
     assert usage.usage == Usage(1, 2)
-    assert not usage.choice
+    assert usage.choices == ()
+    assert usage.closing
     assert reader.read(b" [DONE] ").done
     assert reader.read(b'{"error":{"message":"x"}}').error
     assert reader.read(b"{}").malformed
@@ -160,7 +171,7 @@ def test_events_of_a_stream() -> None:
 def test_a_count_of_null_does_not_cost_an_answer() -> None:
     """A vendor that leaves a count out has still answered."""
     answer = read_answer(
-        b'{"choices":[{"message":{}}],"usage":{"prompt_tokens":3,"completion_tokens":null}}', "m"
+        b'{"choices":[{"message":{}}],"usage":{"prompt_tokens":3,"completion_tokens":null}}'
     )
     assert answer.usage == Usage(3, 0)
 

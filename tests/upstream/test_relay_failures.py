@@ -26,7 +26,6 @@ CASES = [
     ("400", {}, FailureKind.REQUEST_FAULT, FailureKind.REQUEST_FAULT),
     ("html", {}, FailureKind.MALFORMED, FailureKind.MALFORMED),
     ("empty", {}, FailureKind.MALFORMED, FailureKind.MALFORMED),
-    ("missing_done", {}, FailureKind.TRUNCATED, FailureKind.TRUNCATED),
     ("error_event", {}, FailureKind.MALFORMED, FailureKind.STREAM_ERROR),
     ("broken_json", {}, FailureKind.MALFORMED, FailureKind.MALFORMED),
     (
@@ -93,7 +92,7 @@ async def test_a_whole_answer_is_relayed_under_the_name_asked_for(bench: Bench) 
     assert started == Started("gpt-4o-2024-08-06")
     assert isinstance(relayed, Relayed)
     assert b'"model": "gpt-4o"' in relayed.data
-    assert relayed.text == len("vendor answer in pieces")
+    assert relayed.text == "vendor answer in pieces"
     assert usage == Tokens(7, 4, 2)
     assert finished == Finished((FinishReason.STOP,))
 
@@ -116,6 +115,30 @@ async def test_what_the_vendor_gets_is_the_targets_model_and_only_our_headers(be
 async def test_a_stream_ends_with_its_terminator_relayed(bench: Bench) -> None:
     """``[DONE]`` is part of the relayed bytes and ``Finished`` comes last."""
     assert (await bench.text(stream=True)).endswith("data: [DONE]\n\n")
+
+
+async def test_only_the_terminator_is_missing(bench: Bench) -> None:
+    """The vendor has said that the answer is complete: the app gets it so, and the vendor's flaw
+    is told.
+    """
+    bench.vendor.behave("missing_done")
+    events = await bench.events(stream=True)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].flaw is not None
+    assert events[-1].flaw.kind is FailureKind.TRUNCATED
+    text = b"".join(e.data for e in events if isinstance(e, Relayed))
+    assert text.count(b'"finish_reason": "stop"') == 1
+    assert text.endswith(b"data: [DONE]\n\n")
+    assert await bench.kind() is FailureKind.TRUNCATED
+
+
+async def test_the_end_is_not_told_before_it_is_certain(bench: Bench) -> None:
+    """A stream that breaks off in the middle has not told the app that it is over."""
+    bench.vendor.behave("break_off", after=3)
+    events = await bench.events(stream=True)
+    assert b'finish_reason": "stop' not in b"".join(
+        e.data for e in events if isinstance(e, Relayed)
+    )
 
 
 async def test_nothing_is_relayed_before_there_is_content(bench: Bench) -> None:

@@ -91,6 +91,12 @@ async def house(vendor: VendorSimulator) -> AsyncIterator[House]:
     await house.backend.close()
 
 
+def told(event: Event) -> tuple[str | None, str | None]:
+    """Model and provider, by the first event."""
+    assert isinstance(event, Started)
+    return event.model, event.provider
+
+
 async def test_a_router_is_told_whom_it_may_choose(house: House) -> None:
     """Those that policy allows as channels, and no app's wish for another."""
     events = await house.ask(provider={"only": ["azure", "anthropic"]}, models=["x/y"])
@@ -146,7 +152,7 @@ async def test_an_answer_through_a_denied_provider_is_not_delivered(
     )
     house.vendor.behave("answer", provider="Azure")
     events = await house.ask(stream=stream)
-    assert events[0] == Started("gpt-4o-2024-08-06", "Azure")
+    assert told(events[0]) == ("gpt-4o-2024-08-06", "Azure")
     assert isinstance(events[-1], Finished)
 
 
@@ -154,7 +160,7 @@ async def test_a_provider_that_nobody_knows_is_recorded_and_no_more(house: House
     """As a model is whose name cannot be resolved."""
     house.vendor.behave("answer", provider="Brand New Cloud")
     events = await house.ask()
-    assert events[0] == Started("gpt-4o-2024-08-06", "Brand New Cloud")
+    assert told(events[0]) == ("gpt-4o-2024-08-06", "Brand New Cloud")
     assert isinstance(events[-1], Finished)
 
 
@@ -231,7 +237,7 @@ async def test_vercel_says_it_within_what_it_answers(house: House, stream: bool)
     )
     routing["routing"]["finalProvider"] = "openai"
     events = await house.ask("vercel", stream=stream)
-    assert events[0] == Started("gpt-4o-2024-08-06", "openai")
+    assert told(events[0]) == ("gpt-4o-2024-08-06", "openai")
     assert isinstance(events[-1], Finished)
 
 
@@ -247,7 +253,7 @@ async def test_hugging_face_says_it_in_a_header(house: House, stream: bool) -> N
     )
     house.vendor.behave("answer", headers="x-inference-provider: groq\r\n")
     events = await house.ask("hf", "openai/gpt-oss-20b:groq", stream=stream)
-    assert events[0] == Started("gpt-4o-2024-08-06", "groq")
+    assert told(events[0]) == ("gpt-4o-2024-08-06", "groq")
     before = len(house.vendor.requests)
     (failed,) = await house.ask("hf", "openai/gpt-oss-20b:together", stream=stream)
     assert isinstance(failed, Failed)
@@ -265,7 +271,7 @@ async def test_an_answer_of_azure_is_judged_by_the_name_of_its_model(house: Hous
     )
     house.vendor.behave("other_model", model="our-own-name-7")
     events = await house.ask("azure", "prod")
-    assert events[0] == Started("our-own-name-7")
+    assert told(events[0]) == ("our-own-name-7", None)
     assert isinstance(events[-1], Finished)
 
 

@@ -6,6 +6,7 @@ import json
 
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started
 from gateway.upstream.stream import StreamRelay
+from gateway.wire.openai_relay import ChunkReader
 
 DONE = b"data: [DONE]\n\n"
 
@@ -21,7 +22,7 @@ def relay(seen: list[str] | None = None) -> StreamRelay:
             seen.append(model)
         return "denied" if model == "evil" else None
 
-    return StreamRelay("m", judge, lambda _: None)
+    return StreamRelay(ChunkReader("m", typed=False), judge, lambda _: None)
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:
@@ -52,7 +53,7 @@ def test_events_of_one_read_are_one_piece() -> None:
     events = relay().feed(chunk({"content": "a"}) + chunk({"content": "b"}) + DONE)
     assert kinds(events) == [Started, Relayed, Finished]
     assert isinstance(events[1], Relayed)
-    assert events[1].text == 2
+    assert (events[1].text, events[1].pieces) == ("ab", 2)
 
 
 def test_reasoning_flows() -> None:
@@ -75,4 +76,4 @@ def test_an_opening_without_end_is_not_held() -> None:
     one = chunk({"role": "assistant", "content": ""}, padding="x" * 1_000_000)
     events = [event for _ in range(5) if not stream.ended for event in stream.feed(one)]
     assert isinstance(events[-1], Failed)
-    assert events[-1].message == "the stream's opening is too long"
+    assert events[-1].message == "what holds no answer is too long"

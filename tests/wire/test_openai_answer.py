@@ -10,11 +10,12 @@ from gateway.domain.events import (
     Delta,
     FinishReason,
     Likely,
+    Piece,
     Reasoned,
     Scored,
     Usage,
 )
-from gateway.wire.openai_answer import ChatWriter, Piece
+from gateway.wire.openai_answer import ChatWriter
 
 CALL: tuple[Piece, ...] = (
     Reasoned("hm"),

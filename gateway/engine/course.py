@@ -1,0 +1,168 @@
+"""One request on its way over the targets of its plan."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from gateway.audit.record import Record
+from gateway.domain.call import Call
+from gateway.domain.decision import Decision, Verdict
+from gateway.domain.events import Failed
+from gateway.domain.identity import Locality
+from gateway.domain.plan import LeftOut, Omission, Plan, Step
+from gateway.domain.target import Target
+from gateway.engine.attempt import Attempt, Keeper, Told
+from gateway.engine.sent import Sent
+from gateway.policy.compile import Policy
+from gateway.policy.evaluate import evaluate
+from gateway.routing.failover import TABLE, Move, Progress, Reaction
+from gateway.routing.health import Health
+from gateway.routing.outcome import after_failures, nothing_planned
+from gateway.routing.retries import MOST_ATTEMPTS, MOST_ON_ONE, RetryBudget, pause
+
+
+class House(Keeper, Protocol):
+    """What a request shares with all others."""
+
+    running: set[Attempt]
+    retries: RetryBudget
+
+    @property
+    def policy(self) -> Policy: ...
+    def health(self, target: str) -> Health: ...
+    def shortest_wait(self, plan: Plan) -> float: ...
+
+
+class Course:
+    """``sent`` is what the app has of the answer, which the attempts tell."""
+
+    def __init__(self, house: House, call: Call, plan: Plan, record: Record, sent: Sent) -> None:
+        self._house = house
+        self._call = call
+        self._plan = plan
+        self._record = record
+        self._sent = sent
+        self._omitted = list(plan.omitted)
+        self._failures: list[tuple[Step, Failed]] = []
+        self._tries: Counter[str] = Counter()
+        self._broke: Failed | None = None
+
+    async def events(self) -> AsyncGenerator[Told, None]:
+        """The answer's events. Raises ``GatewayError`` where none has begun; one that has, and that
+        nobody goes on with, ends in the failure at which it broke off.
+        """
+        async with aclosing(self._steps()) as steps:
+            async for step in steps:
+                decision = self._decide(step.target)
+                if decision.acted is Verdict.DENY:
+                    self._omit(step.target, decision)
+                    continue
+                attempt = Attempt(
+                    self._house, self._sent, Step(step.target, decision), self._record
+                )
+                self._tries[step.target.id] += 1
+                self._house.running.add(attempt)
+                try:
+                    async with aclosing(attempt.events(self._why_not_first(step))) as events:
+                        async for event in events:
+                            yield event
+                finally:
+                    self._house.running.discard(attempt)
+                    self._record.sent_characters = self._sent.characters
+                if attempt.failure is None:
+                    self._record.outcome = "served"
+                    return
+                if self._lost(attempt, attempt.failure, step).move in (Move.END, Move.HAND_BACK):
+                    break
+        yield self._given_up()
+
+    def _decide(self, target: Target) -> Decision:
+        """Policy may have changed since the plan was made: it is asked where it counts."""
+        decision = evaluate(
+            self._house.policy, target.id, target.identity, self._call.labels, datetime.now(UTC)
+        )
+        self._record.policy = decision.revision
+        return decision
+
+    def _omit(self, target: Target, decision: Decision) -> None:
+        self._record.policy = decision.revision
+        self._omitted.append(Omission(target, decision, LeftOut.POLICY, decision.reason))
+
+    def _lost(self, attempt: Attempt, failure: Failed, step: Step) -> Reaction:
+        """An attempt has failed: what follows."""
+        progress = self._sent.progress
+        if progress is not Progress.NOTHING_SENT and self._broke is None:
+            self._broke = failure
+        if attempt.denied is not None:
+            self._omit(step.target, attempt.denied)
+        else:
+            self._failures.append((step, failure))
+        return TABLE[progress, failure.kind]
+
+    def _given_up(self) -> Failed:
+        if self._broke is not None:
+            self._record.outcome = "broken"
+            return self._broke
+        wait = self._house.shortest_wait(self._plan)
+        if not self._failures:
+            left = replace(self._plan, steps=(), omitted=tuple(self._omitted))
+            raise nothing_planned(left, wait)
+        raise after_failures(self._failures, wait)
+
+    async def _steps(self) -> AsyncGenerator[Step, None]:
+        """Each target of the plan in turn; when all have failed, those again that may be, after a
+        pause and within the budget.
+        """
+        for step in self._plan.steps:
+            if not self._more():
+                return
+            yield step
+        again = 0
+        for step in self._plan.steps:
+            if not self._more():
+                return
+            if not self._once_more(step.target):
+                continue
+            seconds = pause(again, random.random())  # noqa: S311 - jitter, no secret
+            if time.monotonic() + seconds >= self._call.deadline:
+                return
+            await asyncio.sleep(seconds)
+            again += 1
+            yield step
+
+    def _more(self) -> bool:
+        """Whether there is room for another attempt."""
+        made = sum(self._tries.values())
+        return made < MOST_ATTEMPTS and time.monotonic() < self._call.deadline
+
+    def _once_more(self, target: Target) -> bool:
+        kinds = [failed.kind for step, failed in self._failures if step.target.id == target.id]
+        now = time.monotonic()
+        return (
+            0 < self._tries[target.id] < MOST_ON_ONE
+            and bool(kinds)
+            and TABLE[self._sent.progress, kinds[-1]].again
+            and self._house.health(target.id).obstacle(now) is None
+            # The budget is for other people's servers: our own may lose many answers at once.
+            and (target.locality is Locality.LOCAL or self._house.retries.take(now))
+        )
+
+    def _why_not_first(self, step: Step) -> str | None:
+        """Why the first configured target does not serve; ``None`` where it does."""
+        if step.target.id == self._plan.first:
+            return None
+        for omission in self._omitted:
+            if omission.target.id == self._plan.first:
+                return omission.why
+        for tried, failed in self._failures:
+            if tried.target.id == self._plan.first:
+                return failed.kind
+        return LeftOut.RISKY

@@ -1,0 +1,99 @@
+"""What the app has of an answer so far, whoever sent it, and what is left to ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.audit.record import Seam
+from gateway.domain.call import Begun, Call, Chat
+from gateway.domain.events import (
+    Called,
+    Continued,
+    Delta,
+    Embedded,
+    Event,
+    Reasoned,
+    Relayed,
+    Started,
+    Usage,
+)
+from gateway.routing.failover import Progress
+
+
+class Sent:
+    """``continuation`` says whether the model's configuration lets another target go on."""
+
+    def __init__(self, call: Call, *, continuation: bool) -> None:
+        chat = call.task
+        self._may = continuation and isinstance(chat, Chat) and chat.choices == 1
+        self._call = call
+        self._texts: list[str] = []
+        self._began = False
+        self._bound = False
+        self._tokens = 0
+        self._spent = 0
+        self._continued = Continued()
+        self.characters = 0
+
+    @property
+    def progress(self) -> Progress:
+        if not self._began:
+            return Progress.NOTHING_SENT
+        return Progress.CONTENT_SENT if self._may and not self._bound else Progress.BOUND
+
+    def began(self, started: Started) -> None:
+        """The app is sent the first events of an answer that ``started`` so."""
+        if not self._began:
+            self._began = True
+            self._continued = replace(self._continued, id=started.id, created=started.created)
+
+    def note(self, event: Event) -> None:
+        """The app is sent this."""
+        match event:
+            case Delta(text=text):
+                self._say(text, 1)
+            case Relayed():
+                self._say(event.text, event.pieces)
+                self._bound = self._bound or event.binding
+                self._continued = replace(self._continued, block=event.block)
+            case Reasoned(text=text) | Called(arguments=text):
+                self.characters += len(text)
+                self._spent += 1
+                self._bound = self._bound or isinstance(event, Called)
+            case Embedded():
+                self._bound = True
+
+    def goes_on(self) -> Continued:
+        """What the app is told where another target takes over."""
+        return self._continued
+
+    def rest(self) -> Call:
+        """The call for what is left of the answer."""
+        call, chat = self._call, self._call.task
+        if not self._began or not isinstance(chat, Chat):
+            return call
+        text = "".join(self._texts)
+        most = None if chat.max_tokens is None else max(1, chat.max_tokens - self._spent)
+        return replace(
+            call,
+            task=replace(chat, prefill=chat.prefill + text, max_tokens=most),
+            begun=Begun(text, self._tokens, self._spent),
+        )
+
+    def seam(self) -> Seam:
+        """Where the answer broke off, if it did so now."""
+        return Seam(byte=len("".join(self._texts).encode()), token=self._spent)
+
+    def _say(self, text: str, pieces: int) -> None:
+        self._texts.append(text)
+        self.characters += len(text)
+        self._tokens += pieces
+        self._spent += pieces
+
+
+def whole_usage(usage: Usage, begun: Begun | None) -> Usage:
+    """The usage of an answer whose rest took ``usage``: what was begun is no prompt to the app."""
+    if begun is None:
+        return usage
+    prompt = max(0, usage.prompt - begun.tokens)
+    return Usage(prompt, usage.completion + begun.spent, min(usage.cached, prompt))

@@ -1,0 +1,104 @@
+"""What the relay must know of a dialect: how a request is put to a target that speaks it, and what
+the bytes of its answers say. One ``Speech`` a dialect; no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.call import Call
+from gateway.domain.events import FinishReason, Piece, Usage
+from gateway.domain.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
+    ``provider`` to whom a router says that it went, ``text`` what the assistant says in it.
+    ``pieces`` say the same where it was to be ``typed``.
+    """
+
+    data: bytes
+    model: str | None
+    provider: str | None
+    usage: Usage | None
+    reasons: tuple[FinishReason, ...]
+    text: str
+    pieces: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a stream. ``data`` are the bytes to relay, empty for an error or what is
+    malformed; ``choices`` are the answers that it is about, ``content`` whether it holds
+    anything of them beyond their opening; ``text`` is what the assistant says in it, ``block`` the
+    content block that is open behind it, where the dialect has such. ``pieces`` say the same where
+    it was to be ``typed``.
+
+    ``binding`` says that it holds what no other target could go on from, ``closing`` that it only
+    tells that something has ended: it is held back until more comes, or the end.
+    ``reason`` is why a choice ended, with the choice's number.
+    """
+
+    data: bytes = b""
+    text: str = ""
+    pieces: tuple[Piece, ...] = ()
+    choices: tuple[int, ...] = ()
+    content: bool = False
+    binding: bool = False
+    closing: bool = False
+    block: int | None = None
+    usage: Usage | None = None
+    reason: tuple[int, FinishReason] | None = None
+    model: str | None = None
+    provider: str | None = None
+    id: str | None = None
+    created: int | None = None
+    done: bool = False
+    error: bool = False
+    malformed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VendorError:
+    """A vendor's error envelope, as far as it has one."""
+
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+
+
+class StreamReader(Protocol):
+    """Reads one stream. ``terminator`` is what ends one that is complete."""
+
+    terminator: bytes
+
+    def read(self, payload: bytes) -> Chunk:
+        """Read the data of one event."""
+        ...
+
+
+class Speech(Protocol):
+    """A dialect, as a target speaks it. ``typed`` is for answers whose bytes are not relayed: the
+    app speaks another dialect, or has the beginning of the answer already.
+    """
+
+    def request(self, call: Call, target: Target) -> bytes:
+        """The body to send. Raises ``ValueError`` for what is no JSON object."""
+        ...
+
+    def answer(self, body: bytes, asked: str, *, typed: bool) -> Answer:
+        """Read and rewrite a whole answer for an app that asked for ``asked``. Raises
+        ``ValueError`` where it is not the API's shape.
+        """
+        ...
+
+    def error(self, body: bytes) -> VendorError:
+        """A vendor's error envelope; an empty one where the body is something else."""
+        ...
+
+    def reader(self, asked: str, *, typed: bool) -> StreamReader:
+        """For one stream of an answer to an app that asked for ``asked``."""
+        ...
