@@ -179,6 +179,13 @@ class RunningGateway:
         files = sorted((self.folder / "state" / "audit").glob("*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
+    def last_record(self) -> dict[str, Any]:
+        """The record of the request that has just been answered: it is written behind the answer,
+        and never late.
+        """
+        time.sleep(0.3)
+        return self.records()[-1]
+
     def _files(self) -> tuple[str, ...]:
         return ("--config", str(self.config), "--policy", str(self.policies))
 

@@ -73,12 +73,6 @@ def ban(gateway: RunningGateway) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def last_record(gateway: RunningGateway) -> dict[str, Any]:
-    time.sleep(0.3)
-    record: dict[str, Any] = gateway.records()[-1]
-    return record
-
-
 def test_a_plain_answer_that_is_waited_for_comes_from_the_next_target(
     gateway: RunningGateway, vendor: VendorSimulator
 ) -> None:
@@ -90,7 +84,7 @@ def test_a_plain_answer_that_is_waited_for_comes_from_the_next_target(
     assert status == 200, body
     assert headers["x-gateway-served-by"] == "local/smollm2"
     assert headers["x-gateway-failover"] == "policy"
-    record = last_record(gateway)
+    record = gateway.last_record()
     assert [(a["target"], a["outcome"]) for a in record["attempts"]] == [
         ("openai/gpt-4o", "policy_cut"),
         ("local/smollm2", "served"),
@@ -153,7 +147,7 @@ def test_a_stream_is_cut_and_another_target_goes_on(
     assert pieces[: len(sent)] == sent
     time.sleep(1)  # the simulator sees the end of a connection when it next writes
     assert vendor.open == 0
-    record = last_record(gateway)
+    record = gateway.last_record()
     cut, rest = record["attempts"]
     assert (record["outcome"], record["served_by"]) == ("served", "local/smollm2")
     assert (cut["outcome"], rest["outcome"]) == ("policy_cut", "served")
@@ -209,7 +203,7 @@ def test_a_stream_without_content_yet_comes_from_the_next_target(
         ban(gateway)
         assert reading.result(60) == "finished"
     assert pieces
-    record = last_record(gateway)
+    record = gateway.last_record()
     assert [attempt["outcome"] for attempt in record["attempts"]] == ["policy_cut", "served"]
     assert (vendor.open, len(vendor.requests)) == (0, before + 1)
 
@@ -228,7 +222,7 @@ def test_weights_that_are_banned_stop_in_the_midst_of_an_answer(gateway: Running
             "roles: [weights]}, verdict: deny}\n"
         )
         assert reading.result(30) == "stream_interrupted"
-    record = last_record(gateway)
+    record = gateway.last_record()
     assert (record["outcome"], record["attempts"][0]["outcome"]) == ("broken", "policy_cut")
 
 
