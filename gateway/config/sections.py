@@ -167,6 +167,10 @@ def _weighed(value: object) -> object:
     """A list of targets with a weight of 1 for each."""
     if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
         return dict.fromkeys(value, 1)
+    if not isinstance(value, dict):
+        raise PydanticCustomError(
+            "group", "expected a list of targets, or a mapping of targets to their weights"
+        )
     return value
 
 
@@ -183,6 +187,10 @@ class GroupSection(Closed):
 
 def _alone(value: object) -> object:
     """A target that stands by itself is a group of one."""
+    if not isinstance(value, (str, dict, GroupSection)):
+        raise PydanticCustomError(
+            "target", "expected a target as <channel>/<model id>, or a group of them under any:"
+        )
     return {"any": [value]} if isinstance(value, str) else value
 
 
