@@ -4,7 +4,7 @@ the model's name. Only what the gateway must know is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -42,8 +42,8 @@ class _Content(msgspec.Struct):
     provider_metadata: Any = None
 
     def says(self) -> bool:
-        """Whether there is anything of the answer in it, reasoning that an app shows included."""
-        return bool(self.content or self.reasoning_content or self.reasoning or self.binds())
+        """Whether there is any text in it, reasoning that an app shows included."""
+        return bool(self.content or self.reasoning_content or self.reasoning)
 
     def binds(self) -> bool:
         """Whether there is anything in it that no other target could go on from."""
@@ -106,6 +106,7 @@ _errors = msgspec.json.Decoder(_ErrorEnvelope)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
+_FIRST = (0,)
 _PREFIXED = frozenset({"mistral", "deepseek"})
 """Channels that go on with an assistant's turn where it says that it is a prefix."""
 
@@ -225,6 +226,7 @@ class ChunkReader:
             # Within valid JSON a line's end can only stand between tokens.
             data = data.replace(b"\n", b" ").replace(b"\r", b" ")
         choices = chunk.choices or ()
+        numbers = _FIRST if len(choices) == 1 and not choices[0].index else _numbers(choices)
         text, says, binding, reason = "", False, False, None
         provider = _provider(chunk.provider)
         pieces: tuple[Piece, ...] = ()
@@ -232,8 +234,8 @@ class ChunkReader:
             delta = choice.delta
             if delta is not None:
                 text += delta.content or ""
-                says = says or delta.says()
                 binding = binding or delta.binds()
+                says = says or delta.says()
                 provider = provider or _provider(None, delta)
                 if self._typed:
                     pieces += tuple(_pieces(choice.index, delta))
@@ -243,11 +245,11 @@ class ChunkReader:
             data=b"data: %b\n\n" % data,
             text=text,
             pieces=pieces,
-            choices=tuple(choice.index for choice in choices),
-            content=says or reason is not None,
+            choices=numbers,
+            content=says or binding or reason is not None,
             binding=binding,
             # The chunk with the finish, or with the usage behind it: nothing of the answer itself.
-            closing=not says and (reason is not None or not choices),
+            closing=not (says or binding) and (reason is not None or not choices),
             usage=_usage(chunk.usage),
             reason=reason,
             model=chunk.model,
@@ -255,6 +257,10 @@ class ChunkReader:
             id=chunk.id if isinstance(chunk.id, str) else None,
             created=chunk.created if isinstance(chunk.created, int) else None,
         )
+
+
+def _numbers(choices: Sequence[_StreamChoice]) -> tuple[int, ...]:
+    return tuple([choice.index for choice in choices])
 
 
 def _pieces(choice: int, content: _Content) -> Iterator[Piece]:

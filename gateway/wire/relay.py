@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from gateway.domain.call import Call
 from gateway.domain.events import FinishReason, Piece, Usage
 from gateway.domain.target import Target
@@ -28,8 +30,7 @@ class Answer:
     pieces: tuple[Piece, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream. ``data`` are the bytes to relay, empty for an error or what is
     malformed; ``choices`` are the answers that it is about, ``content`` whether it holds
     anything of them beyond their opening; ``text`` is what the assistant says in it, ``block`` the
