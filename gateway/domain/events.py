@@ -180,11 +180,13 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """``reasons`` has one for each choice. ``flaw`` is what the target did wrong all the same, once
-    the answer was complete: the app has it whole, and the target is counted as failed.
+    the answer was complete: the app has it whole, and the target is counted as failed. ``stop`` is
+    the text that was asked for as an end and ended the first choice, where the target tells it.
     """
 
     reasons: tuple[FinishReason, ...] = ()
     flaw: Failed | None = None
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

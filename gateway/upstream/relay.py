@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from gateway.domain.call import Call
+from gateway.domain.call import Call, Dialect
 from gateway.domain.decision import Labels
 from gateway.domain.events import (
     Event,
@@ -97,6 +97,9 @@ class RelayBackend:
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """The events of one attempt. Closing the generator closes the connection."""
         channel = self._channels[target.channel]
+        if call.dialect is not Dialect.OPENAI:
+            yield Failed(FailureKind.INCAPABLE, "this target does not speak the app's dialect")
+            return
         connection: Connection | None = None
         finished = False
         try:
