@@ -19,7 +19,7 @@ from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
-from gateway.domain.call import Backend, Call
+from gateway.domain.call import Backend, Call, Dialect
 from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Event
 from gateway.domain.target import Target
@@ -306,6 +306,7 @@ def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
         name: Channel.parse(
             name,
             section.base_url,
+            dialect=Dialect(section.kind),
             api_key=keys.get(name),
             locality=section.locality,
             allow_private=section.allow_private,

@@ -19,7 +19,7 @@ from gateway.domain.identity import ChannelFacts, Deployment, Locality
 LOCAL = "local"
 """The channel of our own GGUF models; no configured channel may have this name."""
 
-KINDS = ("openai",)
+KINDS = ("openai", "anthropic")
 """The kinds of channel that this version can speak to."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
@@ -44,7 +44,8 @@ def _channel_name(value: str) -> str:
 
 def _kind(value: object) -> object:
     if value not in KINDS:
-        raise PydanticCustomError("kind", "only kind 'openai' is supported in this version")
+        known = " and ".join(repr(kind) for kind in KINDS)
+        raise PydanticCustomError("kind", f"this version supports the kinds {known}")
     return value
 
 
@@ -82,7 +83,7 @@ class ChannelSection(Closed):
     """One endpoint that requests can be sent to."""
 
     vendor: Text
-    kind: Annotated[Literal["openai"], BeforeValidator(_kind)]
+    kind: Annotated[Literal["openai", "anthropic"], BeforeValidator(_kind)]
     base_url: Text
     api_key: Secret | None = None
     locality: Literal["cloud", "sovereign"] = "cloud"

@@ -193,12 +193,14 @@ class Finished:
 class Continued:
     """From here another target goes on with the same answer, in ``Delta``, ``Reasoned`` and
     ``Called``. Only the engine yields it. ``id`` and ``created`` are those that the app has seen,
-    ``block`` the content block that it has open; ``None`` where they are our own, or none.
+    ``block`` the content block that it has open; ``None`` where they are our own, or none. That
+    block is of text where the assistant has ``said`` something, and of thinking where not.
     """
 
     id: str | None = None
     created: int | None = None
     block: int | None = None
+    said: bool = True
 
 
 Piece: TypeAlias = Delta | Reasoned | Called

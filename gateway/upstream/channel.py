@@ -8,18 +8,23 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from gateway import __version__
+from gateway.domain.call import Call, Counting, Dialect
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+ANTHROPIC_VERSION = "2023-06-01"
+_LENGTH = b"Content-Length: "
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
-    seconds; ``head`` is the head of a chat completion's request up to the value of
-    ``content-length``, ``listing`` the whole request for the list of models.
+    seconds; ``head`` is the head of a request for an answer up to the value of
+    ``content-length``, ``counting`` that of one for a count of tokens, where the dialect has such;
+    ``listing`` is the whole request for the list of models.
     """
 
     name: str
+    dialect: Dialect
     host: str
     port: int
     tls: bool
@@ -32,6 +37,7 @@ class Channel:
     idle_timeout: float
     api_key: str | None = field(repr=False)
     head: bytes = field(repr=False)
+    counting: bytes = field(repr=False)
     listing: bytes = field(repr=False)
 
     @classmethod
@@ -40,6 +46,7 @@ class Channel:
         name: str,
         base_url: str,
         *,
+        dialect: Dialect = Dialect.OPENAI,
         api_key: str | None,
         locality: str,
         allow_private: bool,
@@ -61,9 +68,25 @@ class Channel:
         bracketed = f"[{host}]" if ":" in host else host
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
         path = url.path.rstrip("/")
-        lines = _lines(authority, api_key, organization)
+        lines = _lines(authority, dialect, api_key, organization)
+        asked, counted = "/chat/completions", "/chat/completions"
+        if dialect is Dialect.ANTHROPIC:
+            # This dialect's base URLs are written without the version, and now and then with it.
+            path = path.removesuffix("/v1") + "/v1"
+            asked, counted = "/messages", "/messages/count_tokens"
+        heads = [
+            _head(
+                name,
+                f"POST {path}{place} HTTP/1.1",
+                *lines,
+                "Accept: application/json, text/event-stream",
+                "Content-Type: application/json",
+            )
+            for place in (asked, counted)
+        ]
         return cls(
             name=name,
+            dialect=dialect,
             host=host,
             port=url.port or (443 if tls else 80),
             tls=tls,
@@ -75,17 +98,19 @@ class Channel:
             answer_timeout=answer_timeout,
             idle_timeout=idle_timeout,
             api_key=api_key,
-            head=_head(
-                name,
-                f"POST {path}/chat/completions HTTP/1.1",
-                *lines,
-                "Accept: application/json, text/event-stream",
-                "Content-Type: application/json",
-            )
-            + b"Content-Length: ",
+            head=heads[0] + _LENGTH,
+            counting=heads[1] + _LENGTH,
             listing=_head(name, f"GET {path}/models HTTP/1.1", *lines, "Accept: application/json")
             + b"\r\n",
         )
+
+    def head_for(self, call: Call) -> bytes:
+        """The head of a call's request, up to the value of ``content-length``."""
+        head = self.counting if isinstance(call.task, Counting) else self.head
+        if not call.betas or self.dialect is not call.dialect:
+            return head
+        betas = ",".join(call.betas).encode("ascii")
+        return b"%bAnthropic-Beta: %b\r\n%b" % (head.removesuffix(_LENGTH), betas, _LENGTH)
 
 
 def _literal(host: str) -> Address | None:
@@ -95,14 +120,20 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _lines(authority: str, api_key: str | None, organization: str | None) -> list[str]:
+def _lines(
+    authority: str, dialect: Dialect, api_key: str | None, organization: str | None
+) -> list[str]:
     """The header lines of every request."""
     lines = [
         f"Host: {authority}",
         f"User-Agent: sovereign-gateway/{__version__}",
         "Accept-Encoding: identity",
     ]
-    if api_key is not None:
+    if dialect is Dialect.ANTHROPIC:
+        lines.append(f"Anthropic-Version: {ANTHROPIC_VERSION}")
+    if api_key is not None and dialect is Dialect.ANTHROPIC:
+        lines.append(f"X-Api-Key: {api_key}")
+    elif api_key is not None:
         lines.append(f"Authorization: Bearer {api_key}")
     if organization is not None:
         lines.append(f"OpenAI-Organization: {organization}")

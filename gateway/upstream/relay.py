@@ -1,4 +1,4 @@
-"""The relay: a call to a vendor of the app's own dialect, its answer to events."""
+"""The relay: a call to a vendor, in the dialect of its channel, its answer to events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from gateway.domain.call import Call, Dialect
+from gateway.domain.call import Call
 from gateway.domain.decision import Labels
 from gateway.domain.events import (
     Event,
@@ -29,7 +29,7 @@ from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
-from gateway.wire.openai_relay import OpenAISpeech
+from gateway.upstream.ways import Way, way
 from gateway.wire.relay import Speech
 from gateway.wire.routed import tell
 
@@ -62,7 +62,7 @@ class Answerable(Protocol):
 
 
 class RelayBackend:
-    """Implements ``Backend`` for OpenAI-compatible endpoints.
+    """Implements ``Backend`` for endpoints of the dialects that we speak ourselves.
 
     ``judge`` says which answers may be delivered, and what a channel that routes by itself is told.
     ``servers`` are those that are watched; they are told how attempts on them went. ``tls`` checks
@@ -81,7 +81,6 @@ class RelayBackend:
         self._channels = channels
         self._judge = judge
         self._servers = servers or Servers()
-        self._speech: Speech = OpenAISpeech()
         self.pool = Pool(guard, tls or ssl.create_default_context())
 
     def ready(self, target: Target) -> bool:
@@ -97,16 +96,13 @@ class RelayBackend:
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """The events of one attempt. Closing the generator closes the connection."""
         channel = self._channels[target.channel]
-        if call.dialect is not Dialect.OPENAI:
-            yield Failed(FailureKind.INCAPABLE, "this target does not speak the app's dialect")
-            return
         connection: Connection | None = None
         finished = False
         try:
             clock = _Clock(channel, call)
-            typed = call.begun is not None
-            body = self._told(target, call, self._speech.request(call, target))
-            connection, status = await self._send(channel, clock, body)
+            asked = way(channel, target, call)
+            asked = replace(asked, body=self._told(target, call, asked.body))
+            connection, status = await self._send(channel, clock, asked)
             if status < 500:
                 self._servers.answered(channel.name)
             named = _named(connection)
@@ -114,17 +110,17 @@ class RelayBackend:
             if why is not None:
                 raise AttemptFault(why, FailureKind.ANSWERED_BY_DENIED)
             if status != 200:
-                refusal = await self._refusal(connection, clock, status)
+                refusal = await self._refusal(connection, clock, asked.speech, status)
                 finished = True
                 yield _scrub(refusal, channel)
             elif not call.stream:
-                answer = await self._whole(connection, clock, target, call, typed=typed)
+                answer = await self._whole(connection, clock, asked, target, call)
                 # From here on, a caller that goes away does not cost the connection.
                 finished = True
                 for event in answer:
                     yield event
             else:
-                stream = self._stream_of(connection, target, call, typed=typed)
+                stream = self._stream_of(connection, asked, target, call)
                 while not stream.ended:
                     for event in await self._more(connection, clock, stream):
                         finished = stream.finished
@@ -147,22 +143,22 @@ class RelayBackend:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
 
-    async def _send(self, channel: Channel, clock: _Clock, body: bytes) -> tuple[Connection, int]:
+    async def _send(self, channel: Channel, clock: _Clock, asked: Way) -> tuple[Connection, int]:
         """Send the request and wait for the answer's head; once more where a kept connection
         turns out to be closed.
         """
         try:
-            return await self._exchange(channel, clock, body, fresh=False)
+            return await self._exchange(channel, clock, asked, fresh=False)
         except StaleConnection:
-            return await self._exchange(channel, clock, body, fresh=True)
+            return await self._exchange(channel, clock, asked, fresh=True)
 
     async def _exchange(
-        self, channel: Channel, clock: _Clock, body: bytes, *, fresh: bool
+        self, channel: Channel, clock: _Clock, asked: Way, *, fresh: bool
     ) -> tuple[Connection, int]:
         connection = await self.pool.take(channel, clock.left(), fresh=fresh)
         answered = False
         try:
-            connection.send(channel.head, body)
+            connection.send(asked.head, asked.body)
             clock.sent()
             status = await clock.head(connection)
             answered = True
@@ -181,7 +177,9 @@ class RelayBackend:
             return stream.broken(fault.failed())
         return stream.feed(data) if data else stream.end()
 
-    async def _refusal(self, connection: Connection, clock: _Clock, status: int) -> Failed:
+    async def _refusal(
+        self, connection: Connection, clock: _Clock, speech: Speech, status: int
+    ) -> Failed:
         body = b""
         until = asyncio.get_running_loop().time() + min(ERROR_BODY_WAIT, clock.left())
         try:
@@ -195,10 +193,10 @@ class RelayBackend:
             connection.abort()
         if len(body) > MOST_ERROR:
             connection.abort()
-        return classify(status, self._speech.error(body), connection.headers, time.time())
+        return classify(status, speech.error(body), connection.headers, time.time())
 
     async def _whole(
-        self, connection: Connection, clock: _Clock, target: Target, call: Call, *, typed: bool
+        self, connection: Connection, clock: _Clock, asked: Way, target: Target, call: Call
     ) -> list[Event]:
         if _media(connection) == b"text/event-stream":
             # It may never end, and would be waited for.
@@ -212,11 +210,9 @@ class RelayBackend:
                 connection.abort()
                 raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
         try:
-            answer = self._speech.answer(b"".join(pieces), call.model, typed=typed)
-        except ValueError:
-            raise AttemptFault(
-                "the answer is not a chat completion", FailureKind.MALFORMED
-            ) from None
+            answer = asked.speech.answer(b"".join(pieces), call.model, typed=asked.typed)
+        except ValueError as error:
+            raise AttemptFault(str(error), FailureKind.MALFORMED) from None
         why = None
         if answer.model is not None:
             why = self._judge.model(target, answer.model, call.labels)
@@ -225,22 +221,22 @@ class RelayBackend:
         if why is not None:
             return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
         events: list[Event] = [Started(answer.model, answer.provider or _named(connection))]
-        events += answer.pieces if typed else (Relayed(answer.data, answer.text),)
+        events += answer.pieces if asked.typed else (Relayed(answer.data, answer.text),)
         if answer.usage is not None:
             events.append(answer.usage)
-        return [*events, Finished(answer.reasons)]
+        return [*events, Finished(answer.reasons, stop=answer.stop)]
 
     def _stream_of(
-        self, connection: Connection, target: Target, call: Call, *, typed: bool
+        self, connection: Connection, asked: Way, target: Target, call: Call
     ) -> StreamRelay:
         if _media(connection) != b"text/event-stream":
             raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
         return StreamRelay(
-            self._speech.reader(call.model, typed=typed),
+            asked.speech.reader(call.model, typed=asked.typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
             _named(connection),
-            typed=typed,
+            typed=asked.typed,
         )
 
 

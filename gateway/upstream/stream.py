@@ -61,6 +61,7 @@ class StreamRelay:
         self._usage: Usage | None = None
         self._choices: set[int] = set()
         self._reasons: dict[int, FinishReason] = {}
+        self._stop: str | None = None
         self._came = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -141,6 +142,7 @@ class StreamRelay:
         if chunk.reason is not None:
             choice, reason = chunk.reason
             self._reasons[choice] = reason
+            self._stop = chunk.stop
         if not self._choices.issuperset(chunk.choices):
             self._choices.update(chunk.choices)
         self._flowing = self._flowing or chunk.content or chunk.done
@@ -160,7 +162,7 @@ class StreamRelay:
     def _ending(self, flaw: Failed | None) -> list[Event]:
         events: list[Event] = [] if self._usage is None else [self._usage]
         reasons = tuple(reason for _, reason in sorted(self._reasons.items()))
-        return [*events, Finished(reasons, flaw)]
+        return [*events, Finished(reasons, flaw, self._stop)]
 
     def _fail(self, kind: FailureKind, message: str) -> Failed:
         self.ended = True

@@ -12,13 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from gateway.domain.events import Called, Delta, Finished, FinishReason, Reasoned, Usage
-
-Piece: TypeAlias = Delta | Reasoned | Called
+from gateway.domain.events import (
+    Called,
+    Continued,
+    Delta,
+    Finished,
+    FinishReason,
+    Piece,
+    Reasoned,
+    Usage,
+)
 
 _REASONS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "end_turn",
@@ -89,6 +96,15 @@ class MessageWriter:
 
     def count(self, usage: Usage) -> None:
         self._usage = usage
+
+    def resume(self, continued: Continued) -> None:
+        """Go on with a stream that the app has the beginning of, in another target's bytes or in
+        ours: within the block that is open.
+        """
+        if not self._begun and continued.block is not None:
+            self._blocks = continued.block + 1
+            self._open = "text" if continued.said else "thinking"
+        self._begun = True
 
     def end(self, finished: Finished) -> bytes:
         """The last events of a stream."""

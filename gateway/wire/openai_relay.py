@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.call import Begun, Call, Chat
+from gateway.domain.call import Begun, Call, Chat, Dialect
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
+from gateway.wire.openai_request import PREFIXED, written
 from gateway.wire.relay import Answer, Chunk, VendorError
 
 _REASONS = {reason.value: reason for reason in FinishReason} | {
@@ -64,6 +65,8 @@ class _Call(msgspec.Struct):
 class _Choice(msgspec.Struct):
     message: _Content
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """The stop string, as vLLM's server tells it."""
 
 
 class _Answer(msgspec.Struct):
@@ -77,6 +80,7 @@ class _StreamChoice(msgspec.Struct):
     index: int = 0
     delta: _Content | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -107,14 +111,14 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
 _FIRST = (0,)
-_PREFIXED = frozenset({"mistral", "deepseek"})
-"""Channels that go on with an assistant's turn where it says that it is a prefix."""
 
 
 class OpenAISpeech:
     """Implements ``Speech`` for chat completions."""
 
     def request(self, call: Call, target: Target) -> bytes:
+        if call.dialect is not Dialect.OPENAI:
+            return written(call, target)
         body = with_model(call.body, call.model, target.model)
         if call.begun is None or not isinstance(call.task, Chat):
             return body
@@ -138,7 +142,7 @@ def _going_on(body: bytes, chat: Chat, begun: Begun, target: Target) -> bytes:
     members = _objects.decode(body)
     messages = _messages.decode(members["messages"])
     turn: dict[str, Any] = {"role": "assistant", "content": chat.prefill}
-    if target.identity.channel in _PREFIXED:
+    if target.identity.channel in PREFIXED:
         turn["prefix"] = True
     if chat.prefill != begun.text:
         # The app itself gave the turn's beginning, as its last message.
@@ -178,6 +182,7 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         reasons=tuple(_reason(choice.finish_reason) for choice in answer.choices),
         text="".join(choice.message.content or "" for choice in answer.choices),
         pieces=pieces,
+        stop=_text_only(answer.choices[0].stop_reason),
     )
 
 
@@ -227,7 +232,7 @@ class ChunkReader:
             data = data.replace(b"\n", b" ").replace(b"\r", b" ")
         choices = chunk.choices or ()
         numbers = _FIRST if len(choices) == 1 and not choices[0].index else _numbers(choices)
-        text, says, binding, reason = "", False, False, None
+        text, says, binding, reason, stop = "", False, False, None, None
         provider = _provider(chunk.provider)
         pieces: tuple[Piece, ...] = ()
         for choice in choices:
@@ -241,6 +246,7 @@ class ChunkReader:
                     pieces += tuple(_pieces(choice.index, delta))
             if choice.finish_reason is not None:
                 reason = (choice.index, _reason(choice.finish_reason))
+                stop = _text_only(choice.stop_reason)
         return Chunk(
             data=b"data: %b\n\n" % data,
             text=text,
@@ -252,6 +258,7 @@ class ChunkReader:
             closing=not (says or binding) and (reason is not None or not choices),
             usage=_usage(chunk.usage),
             reason=reason,
+            stop=stop,
             model=chunk.model,
             provider=provider,
             id=chunk.id if isinstance(chunk.id, str) else None,
@@ -307,6 +314,10 @@ def _usage(usage: _Usage | None) -> Usage | None:
     details = usage.prompt_tokens_details
     cached = details.cached_tokens if details is not None else None
     return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached or 0)
+
+
+def _text_only(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:

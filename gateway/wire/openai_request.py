@@ -27,9 +27,12 @@ from gateway.domain.call import (
     ToolChoice,
     Tools,
 )
-from gateway.domain.target import Capability
+from gateway.domain.identity import Locality
+from gateway.domain.target import Capability, Target
 from gateway.errors import CapabilityMissing
 
+PREFIXED = frozenset({"mistral", "deepseek"})
+"""Channels that go on with an assistant's turn where it says that it is a prefix."""
 MOST_STOPS = 4
 NAME = "answer"
 """What a schema is called, where the app's dialect has no name for one."""
@@ -48,17 +51,27 @@ UNTOLD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What a target takes. ``vllm``: the further parameters of vLLM's server, which other servers
-    of our own ignore. ``reasons``: its model is one of OpenAI's, the newest of which take the limit
-    of an answer by its newer name alone.
+    """What a target takes. ``own``: the further parameters of vLLM's server, which other servers
+    of our own ignore. ``newer``: its model is one of OpenAI's, the newest of which take the limit
+    of an answer by its newer name alone. ``prefixed``: as ``PREFIXED`` says.
     """
 
-    vllm: bool = False
-    reasons: bool = False
+    own: bool = False
+    newer: bool = False
+    prefixed: bool = False
+
+    @classmethod
+    def at(cls, target: Target) -> Listener:
+        own = target.locality is Locality.SOVEREIGN
+        return cls(
+            own=own,
+            newer=not own and target.identity.developer == "openai",
+            prefixed=target.identity.channel in PREFIXED,
+        )
 
 
-def request_body(call: Call, chat: Chat, model: str, listener: Listener) -> bytes:
-    """The body that asks ``model`` for the answer to a chat. Raises ``CapabilityMissing`` where it
+def written(call: Call, target: Target) -> bytes:
+    """The body that asks a target for the answer to a call. Raises ``CapabilityMissing`` where it
     cannot be said in this dialect.
     """
     untold = sorted(call.needs & UNTOLD)
@@ -66,20 +79,25 @@ def request_body(call: Call, chat: Chat, model: str, listener: Listener) -> byte
         raise CapabilityMissing(
             f"What needs {untold[0]} cannot be carried over to another API.", param=untold[0]
         )
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [_message(message, listener) for message in _messages(chat)],
-        **dict(_sampling(chat, listener)),
-        **dict(_wishes(chat, listener)),
-    }
+    if not isinstance(call.task, Chat):
+        raise CapabilityMissing("This target can only be asked for an answer.", param="model")
+    body = {"model": target.model, **chat_members(call.task, Listener.at(target))}
     if call.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return msgspec.json.encode(body)
 
 
-def _messages(chat: Chat) -> tuple[Message, ...]:
-    begun = (Message("assistant", chat.prefill),) if chat.prefill else ()
-    return (*chat.messages, *begun)
+def chat_members(chat: Chat, listener: Listener) -> dict[str, Any]:
+    """A chat as members of a body. Raises ``CapabilityMissing`` as ``written`` does."""
+    messages = [_message(message, listener) for message in chat.messages]
+    if chat.prefill:
+        begun: dict[str, Any] = {"role": "assistant", "content": chat.prefill}
+        messages.append({**begun, "prefix": True} if listener.prefixed else begun)
+    return {
+        "messages": messages,
+        **dict(_sampling(chat, listener)),
+        **dict(_wishes(chat, listener)),
+    }
 
 
 def _message(message: Message, listener: Listener) -> dict[str, Any]:
@@ -101,7 +119,7 @@ def _message(message: Message, listener: Listener) -> dict[str, Any]:
         written["tool_call_id"] = message.call_id
     if message.name is not None:
         written["name"] = message.name
-    if message.reasoning is not None and listener.vllm:
+    if message.reasoning is not None and listener.own:
         written["reasoning_content"] = message.reasoning
     return written
 
@@ -134,16 +152,16 @@ def _sampling(chat: Chat, listener: Listener) -> Iterator[tuple[str, Any]]:
         "repetition_penalty": None if sampling.repeat_penalty == 1.0 else sampling.repeat_penalty,
         "ignore_eos": sampling.ignore_end or None,
     }
-    for name, value in {**published, **(further if listener.vllm else {})}.items():
+    for name, value in {**published, **(further if listener.own else {})}.items():
         if value is not None:
             yield name, value
 
 
 def _wishes(chat: Chat, listener: Listener) -> Iterator[tuple[str, Any]]:
     if chat.max_tokens is not None:
-        yield "max_completion_tokens" if listener.reasons else "max_tokens", chat.max_tokens
+        yield "max_completion_tokens" if listener.newer else "max_tokens", chat.max_tokens
     if chat.stop:
-        if len(chat.stop) > MOST_STOPS and not listener.vllm:
+        if len(chat.stop) > MOST_STOPS and not listener.own:
             raise CapabilityMissing(
                 f"This target takes no more than {MOST_STOPS} stop sequences.", param="stop"
             )
@@ -157,7 +175,7 @@ def _wishes(chat: Chat, listener: Listener) -> Iterator[tuple[str, Any]]:
         yield from _tools(chat.tools, listener)
     if chat.shape is not None:
         yield _shape(chat.shape, listener)
-    if listener.vllm:
+    if listener.own:
         if chat.prefill:
             yield "continue_final_message", True
             yield "add_generation_prompt", False
@@ -196,7 +214,7 @@ def _shape(shape: Shape, listener: Listener) -> tuple[str, Any]:
             strict = shape.strict and _may_be_strict(shape.source, listener)
             named = {"name": NAME, "schema": source, "strict": strict}
             return "response_format", {"type": "json_schema", "json_schema": named}
-        case _ if not listener.vllm:
+        case _ if not listener.own:
             raise CapabilityMissing(
                 f"This target cannot hold an answer to a {shape.kind}.",
                 param=Capability.STRUCTURED_OUTPUTS,
@@ -212,7 +230,7 @@ def _may_be_strict(schema: str, listener: Listener) -> bool:
     any other schema it would refuse the request, which without is answered nearly as well.
     """
     try:
-        return listener.vllm or _closed(json.loads(schema))
+        return listener.own or _closed(json.loads(schema))
     except (ValueError, RecursionError):
         return False
 

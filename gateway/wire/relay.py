@@ -18,7 +18,7 @@ from gateway.domain.target import Target
 class Answer:
     """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
     ``provider`` to whom a router says that it went, ``text`` what the assistant says in it.
-    ``pieces`` say the same where it was to be ``typed``.
+    ``pieces`` say the same where it was to be ``typed``; ``stop`` as in ``Finished``.
     """
 
     data: bytes
@@ -28,6 +28,7 @@ class Answer:
     reasons: tuple[FinishReason, ...]
     text: str
     pieces: tuple[Piece, ...] = ()
+    stop: str | None = None
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +40,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     ``binding`` says that it holds what no other target could go on from, ``closing`` that it only
     tells that something has ended: it is held back until more comes, or the end.
-    ``reason`` is why a choice ended, with the choice's number.
+    ``reason`` is why a choice ended, with the choice's number; ``stop`` as in ``Finished``.
     """
 
     data: bytes = b""
@@ -52,6 +53,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     block: int | None = None
     usage: Usage | None = None
     reason: tuple[int, FinishReason] | None = None
+    stop: str | None = None
     model: str | None = None
     provider: str | None = None
     id: str | None = None
@@ -87,7 +89,9 @@ class Speech(Protocol):
     """
 
     def request(self, call: Call, target: Target) -> bytes:
-        """The body to send. Raises ``ValueError`` for what is no JSON object."""
+        """The body to send. Raises ``ValueError`` for what is no JSON object, and
+        ``CapabilityMissing`` where it cannot be said to that target.
+        """
         ...
 
     def answer(self, body: bytes, asked: str, *, typed: bool) -> Answer:

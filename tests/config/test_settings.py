@@ -126,7 +126,7 @@ def test_five_mistakes_are_told_at_once(tmp_path: Path) -> None:
     expected = [
         (1, 10, "unknown key 'prot'", "did you mean 'port'?"),
         (3, 20, "unknown vendor 'opnai'", "did you mean 'openai'?"),
-        (4, 35, "only kind 'openai' is supported in this version", ""),
+        (4, 35, "this version supports the kinds 'openai' and 'anthropic'", ""),
         (
             5,
             8,

@@ -12,7 +12,7 @@ import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
-from gateway.domain.events import Called, Delta, Finished, FinishReason, Reasoned, Usage
+from gateway.domain.events import Called, Continued, Delta, Finished, FinishReason, Piece, Reasoned, Usage
 from gateway.errors import (
     BodyTooLarge,
     CapabilityMissing,
@@ -25,7 +25,7 @@ from gateway.errors import (
     VendorFault,
 )
 from gateway.wire import anthropic_errors
-from gateway.wire.anthropic_answer import CountWriter, MessageWriter, Piece
+from gateway.wire.anthropic_answer import CountWriter, MessageWriter
 
 EVENTS: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 STOP = Finished((FinishReason.STOP,))
@@ -186,6 +186,41 @@ def test_an_answer_without_a_word() -> None:
     """No content, which is what that vendor sends then; an empty text could not be sent back."""
     assert names(streamed(writer(), [], STOP)) == ["message_start", "message_delta", "message_stop"]
     assert whole(writer(), [], STOP).content == []
+
+
+def test_an_answer_that_another_target_began() -> None:
+    """In the block that the app has open; thinking is over where the text begins."""
+    said = writer()
+    said.resume(Continued("msg_x", block=1))
+    stream = streamed(said, [Delta("is")], STOP)
+    assert names(stream) == [
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    assert [event.index for event in events(stream)[:2] if hasattr(event, "index")] == [1, 1]
+    thought = writer()
+    thought.resume(Continued("msg_x", block=0, said=False))
+    stream = streamed(thought, [Delta("Par")], STOP)
+    assert names(stream) == [
+        *("content_block_delta", "content_block_stop"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+        *("message_delta", "message_stop"),
+    ]
+    assert [event.index for event in events(stream)[:5] if hasattr(event, "index")] == [
+        *(0, 0),
+        *(1, 1, 1),
+    ]
+
+
+def test_an_answer_that_we_began_ourselves_goes_on_as_it_was() -> None:
+    """Nothing of it depends on which of our targets it came from."""
+    written = writer()
+    stream = written.piece(Delta("Par"))
+    written.resume(Continued())
+    stream += written.piece(Delta("is")) + written.end(STOP)
+    assert stream == streamed(writer(), [Delta("Par"), Delta("is")], STOP)
 
 
 def test_a_count() -> None:
