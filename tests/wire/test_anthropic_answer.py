@@ -12,7 +12,16 @@ import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
-from gateway.domain.events import Called, Continued, Delta, Finished, FinishReason, Piece, Reasoned, Usage
+from gateway.domain.events import (
+    Called,
+    Continued,
+    Delta,
+    Finished,
+    FinishReason,
+    Piece,
+    Reasoned,
+    Usage,
+)
 from gateway.errors import (
     BodyTooLarge,
     CapabilityMissing,
