@@ -1,5 +1,6 @@
-"""Who an answer came from, against policy: the model and the provider that it reports, and what a
-channel that routes by itself is told beforehand.
+"""What the way to a target asks of policy: whether it may be dialled, what a channel that routes by
+itself is told beforehand, and whether an answer of the model and provider that it reports may be
+delivered.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from gateway.domain.decision import Labels, Mode, Verdict
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Role
 from gateway.domain.target import Target
+from gateway.policy.anyone import anyone_may
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
 from gateway.policy.told import providers_allowed
@@ -48,6 +50,21 @@ class Judge:
         }
         self._told: dict[tuple[str, str, Labels], tuple[datetime | None, tuple[str, ...]]] = {}
         self._known: dict[tuple[str, str], Identity | None] = {}
+        self._open: dict[str, tuple[str, datetime, datetime | None, bool]] = {}
+
+    def allows(self, target: Target, labels: Labels) -> bool:
+        """Whether policy lets a target be dialled for these labels at this instant."""
+        decision = evaluate(self._policy(), target.id, target.identity, labels, datetime.now(UTC))
+        return decision.acted is not Verdict.DENY
+
+    def anyone(self, target: Target) -> bool:
+        """Whether policy leaves a configured target to anybody at this instant, whoever asks."""
+        policy, now = self._policy(), datetime.now(UTC)
+        revision, since, until, found = self._open.get(target.id, ("", now, None, False))
+        if revision != policy.revision or now < since or (until is not None and until <= now):
+            found = anyone_may(policy, target, now)
+            self._open[target.id] = (policy.revision, now, policy.next_change(now), found)
+        return found
 
     def model(self, target: Target, reported: str, labels: Labels) -> str | None:
         """Why an answer of ``target`` that calls its model ``reported`` may not be delivered, or

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -25,7 +25,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.classify import classify
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
-from gateway.upstream.guard import EgressGuard
+from gateway.upstream.guard import EgressGuard, Permit
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
@@ -44,7 +44,11 @@ ERROR_BODY_WAIT = 5.0
 
 
 class Answerable(Protocol):
-    """What policy says of whom an answer comes from, for the labels of the call."""
+    """What policy says at this instant, for the labels of the call."""
+
+    def allows(self, target: Target, labels: Labels) -> bool:
+        """Whether the target may be dialled."""
+        ...
 
     def providers(self, target: Target, labels: Labels) -> tuple[str, Sequence[str]] | None:
         """The router's vendor id and the slugs of the providers that may serve; ``None`` for a
@@ -102,8 +106,11 @@ class RelayBackend:
         try:
             clock = _Clock(channel, call)
             typed = call.begun is not None
-            body = self._told(target, call, self._speech.request(call, target))
-            connection, status = await self._send(channel, clock, body)
+            told = partial(self._told, target, call, self._speech.request(call, target))
+            # Nobody is dialled for what none of those behind a router may serve.
+            told()
+            permit = partial(self._judge.allows, target, call.labels)
+            connection, status = await self._send(channel, permit, clock, told)
             if status < 500:
                 self._servers.answered(channel.name)
             named = _named(connection)
@@ -144,22 +151,30 @@ class RelayBackend:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
 
-    async def _send(self, channel: Channel, clock: _Clock, body: bytes) -> tuple[Connection, int]:
+    async def _send(
+        self, channel: Channel, permit: Permit, clock: _Clock, told: Callable[[], bytes]
+    ) -> tuple[Connection, int]:
         """Send the request and wait for the answer's head; once more where a kept connection
-        turns out to be closed.
+        turns out to be closed. ``told`` makes the body by the policy of the instant.
         """
         try:
-            return await self._exchange(channel, clock, body, fresh=False)
+            return await self._exchange(channel, permit, clock, told, fresh=False)
         except StaleConnection:
-            return await self._exchange(channel, clock, body, fresh=True)
+            return await self._exchange(channel, permit, clock, told, fresh=True)
 
     async def _exchange(
-        self, channel: Channel, clock: _Clock, body: bytes, *, fresh: bool
+        self,
+        channel: Channel,
+        permit: Permit,
+        clock: _Clock,
+        told: Callable[[], bytes],
+        *,
+        fresh: bool,
     ) -> tuple[Connection, int]:
-        connection = await self.pool.take(channel, clock.left(), fresh=fresh)
+        connection = await self.pool.take(channel, permit, clock.left(), fresh=fresh)
         answered = False
         try:
-            connection.send(channel.head, body)
+            connection.send(channel.head, told())
             clock.sent()
             status = await clock.head(connection)
             answered = True

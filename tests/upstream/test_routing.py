@@ -50,7 +50,7 @@ class House:
         self.judge = Judge(lambda: self.policy, FACTS, CATALOG, load_routers(CATALOG))
         self.backend = RelayBackend(
             {name: channel(vendor.url, name=name) for name in FACTS},
-            EgressGuard(lambda _: True),
+            EgressGuard(),
             self.judge,
         )
 
@@ -185,15 +185,32 @@ async def test_who_asks_counts_before_and_after(house: House) -> None:
     assert isinstance(events[-1], Finished)
 
 
-async def test_what_only_one_team_may_use_is_delivered_to_it(house: House) -> None:
-    """The model of an answer is judged for who asked, as the target was."""
-    allow = Rule(
+def only_for_blue(vendor: str) -> Rule:
+    return Rule(
         "blue-may",
-        Match(vendor=frozenset({"openai"})),
+        Match(vendor=frozenset({vendor})),
         Verdict.ALLOW,
         when=When(team=frozenset({"blue"})),
     )
-    house.policy = policy(allow, microsoft="allow")
+
+
+async def test_what_only_one_team_may_use_is_dialled_for_it_alone(house: House) -> None:
+    """Neither a new connection nor the one that is kept open is anybody else's."""
+    house.policy = policy(only_for_blue("openai"), microsoft="allow")
+    refused = [Failed(FailureKind.EGRESS_REFUSED, "policy does not let channel azure be dialled")]
+    assert await house.ask("azure", "prod", team="red") == refused
+    assert not house.vendor.connections
+    assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
+    assert await house.ask("azure", "prod", team="red") == refused
+    assert await house.ask("azure", "prod") == refused
+    assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
+    assert (len(house.vendor.connections), len(house.vendor.requests)) == (1, 2)
+
+
+async def test_what_only_one_team_may_use_is_delivered_to_it(house: House) -> None:
+    """The model of an answer is judged for who asked, as the target was."""
+    house.policy = policy(only_for_blue("deepseek"), microsoft="allow", openai="allow")
+    house.vendor.behave("other_model", model="deepseek-chat")
     assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
     (failed,) = await house.ask("azure", "prod", team="red")
     assert isinstance(failed, Failed)
