@@ -90,10 +90,13 @@ class Gateway:
             inventory.facts,
             inventory.catalog,
             load_routers(inventory.catalog),
+            offline=settings.offline,
         )
         dialled = channels(settings, keys)
         self._servers = Servers(inventory.sovereign)
-        self._relay = RelayBackend(dialled, EgressGuard(), self._judge, servers=self._servers)
+        self._relay = RelayBackend(
+            dialled, EgressGuard(offline=settings.offline), self._judge, servers=self._servers
+        )
         self._discovery = Discovery(
             [dialled[name] for name in inventory.sovereign],
             self._relay.pool,
@@ -162,6 +165,7 @@ class Gateway:
             local_models=local,
             sovereign=[self._sovereign(*row) for row in self._servers.all().items()],
             without_credentials=sorted(self.engine.routes.without_credentials),
+            offline=self._settings.offline,
         )
 
     def _sovereign(self, channel: str, server: Server) -> SovereignState:

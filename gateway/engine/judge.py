@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.domain.decision import Labels, Mode, Verdict
-from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Role
+from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.target import Target
 from gateway.policy.anyone import anyone_may
 from gateway.policy.compile import Policy
@@ -26,7 +26,8 @@ _PUBLISHED = "openai"
 
 class Judge:
     """``policy`` gives the policy in force; ``facts`` are the configured channels by name;
-    ``routers`` the channels that route, by vendor.
+    ``routers`` the channels that route, by vendor; ``offline`` lets nothing be dialled that is
+    cloud.
     """
 
     MOST_TOLD = 1024
@@ -39,7 +40,10 @@ class Judge:
         facts: Mapping[str, ChannelFacts],
         catalog: Catalog,
         routers: Mapping[str, Router],
+        *,
+        offline: bool = False,
     ) -> None:
+        self._offline = offline
         self._policy = policy
         self._facts = facts
         self._catalog = catalog
@@ -54,6 +58,9 @@ class Judge:
 
     def allows(self, target: Target, labels: Labels) -> bool:
         """Whether policy lets a target be dialled for these labels at this instant."""
+        if self._offline and target.locality is Locality.CLOUD:
+            # Also what a server of our own would forward off site.
+            return False
         decision = evaluate(self._policy(), target.id, target.identity, labels, datetime.now(UTC))
         return decision.acted is not Verdict.DENY
 

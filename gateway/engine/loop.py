@@ -112,6 +112,7 @@ class Engine:
         """Whether a request could be sent to a target now, if policy lets it."""
         return (
             target.channel not in self.routes.without_credentials
+            and not self.routes.forbids(target)
             and self.health(target.id).obstacle(time.monotonic()) is None
             and self._backends[target.channel].ready(target)
             and self._listed(target)
@@ -199,6 +200,7 @@ class Engine:
             decision=decision,
             health=self.health(target.id),
             drained=drained,
+            offline=self.routes.forbids(target),
             credentials=target.channel not in self.routes.without_credentials,
             ready=self._backends[target.channel].ready(target),
             listed=self._listed(target),
