@@ -214,7 +214,8 @@ class Engine:
         """Seconds until one of the targets that policy leaves may be tried again."""
         now = time.monotonic()
         targets = [step.target for step in plan.steps]
-        targets += [o.target for o in plan.omitted if o.why is not LeftOut.POLICY]
+        never = (LeftOut.POLICY, LeftOut.OFFLINE)
+        targets += [o.target for o in plan.omitted if o.why not in never]
         waits = (self.health(target.id).available_in(now) for target in targets)
         return max(1.0, min((wait for wait in waits if wait is not None), default=1.0))
 

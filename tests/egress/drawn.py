@@ -183,7 +183,7 @@ stories = st.builds(
     models,
     st.sampled_from((False, False, False, False, True)),
     policies,
-    st.lists(steps, min_size=4, max_size=16).map(tuple),
+    st.lists(steps, min_size=8, max_size=24).map(tuple),
     st.integers(0, 2**32),
 )
 

@@ -21,7 +21,7 @@ from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Delta, Event, Finished, FinishReason, Started, Usage
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
-from gateway.engine.attempt import Serving
+from gateway.engine.attempt import Told
 from gateway.http.app import create_app
 from gateway.policy.evaluate import evaluate
 from gateway.wiring import Gateway, ServeOptions
@@ -91,7 +91,7 @@ class Words:
         yield Finished((FinishReason.STOP,))
 
 
-class Told:
+class Tale:
     """One story: ``acts`` and ``replies`` are what came of it."""
 
     def __init__(self, story: Story, folder: Path, vendors: Mapping[str, VendorSimulator]) -> None:
@@ -111,7 +111,7 @@ class Told:
         self._app = create_app(self._gateway)
         run = engine.run
 
-        def labelled(call: Call) -> AsyncGenerator[Serving | Event, None]:
+        def labelled(call: Call) -> AsyncGenerator[Told, None]:
             asking = ASKING.get()
             assert asking is not None
             return run(replace(call, labels=asking.labels))

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.egress.drawn import CHANNELS, Story, stories
-from tests.egress.in_process import Told, settle
+from tests.egress.in_process import Tale, settle
 from tests.egress.watched import WatchedLoop
 from tests.simulators.vendor import VendorSimulator
 
-STORIES = int(os.environ.get("NEVER_DIALLED_STORIES", "60"))
+STORIES = int(os.environ.get("NEVER_DIALLED_STORIES", "80"))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_nobody_is_dialled_whom_policy_denies(
         tempfile.TemporaryDirectory() as folder,
         asyncio.Runner(loop_factory=WatchedLoop) as runner,
     ):
-        told = Told(story, Path(folder), vendors)
+        told = Tale(story, Path(folder), vendors)
         runner.run(told.run())
     denied = [act for act in told.acts if not act.allowed]
     assert not denied, denied[:3]
@@ -86,5 +86,5 @@ def test_nobody_is_dialled_whom_policy_denies(
 
 def test_enough_happened_in_these_stories(tally: Counter[str]) -> None:
     """Silence would prove nothing."""
-    least = {"look-up": 2, "dial": 2, "request": 2, "200": 4, "451": 1, "503": 1}
-    assert {what: count for what, count in least.items() if tally[what] < count * STORIES / 4} == {}
+    assert min(tally[what] for what in ("look-up", "dial", "request", "200")) > STORIES
+    assert min(tally[what] for what in ("451", "503")) > 0

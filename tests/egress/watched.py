@@ -52,7 +52,7 @@ class WatchedLoop(asyncio.SelectorEventLoop):
 
     way: Way
 
-    async def getaddrinfo(self, host: Any, port: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **kwargs: Any) -> Any:
         name = str(host)
         if not name.endswith(SUFFIX):
             return await super().getaddrinfo(host, port, **kwargs)
@@ -80,5 +80,5 @@ class WatchedLoop(asyncio.SelectorEventLoop):
                 self.way.told("request", channel, model)
                 write(sent)
 
-            transport.writelines = writelines
+            transport.writelines = writelines  # type: ignore[method-assign, assignment]
         return transport, protocol

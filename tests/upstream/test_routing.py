@@ -129,6 +129,22 @@ async def test_a_new_policy_and_a_passing_date_are_told(house: House) -> None:
     ]
 
 
+async def test_a_router_is_told_by_the_policy_of_the_instant_of_sending(
+    house: House, vendor: VendorSimulator
+) -> None:
+    """A provider that is banned while the connection is made is not among them."""
+
+    async def resolve(name: str, port: int) -> list[str]:
+        house.policy = policy(openrouter="allow", openai="allow", microsoft="deny")
+        return ["127.0.0.1"]
+
+    there = channel(f"http://router.test:{vendor.port}/v1", name="router", allow_private=True)
+    house.backend = RelayBackend({"router": there}, EgressGuard(resolve), house.judge)
+    events = await house.ask()
+    assert isinstance(events[-1], Finished)
+    assert vendor.requests[-1].json["provider"]["only"] == ["openai"]
+
+
 async def test_with_no_provider_left_nothing_is_dialled(house: House) -> None:
     """Only the router itself is allowed, and nobody behind it."""
     house.policy = policy(openrouter="allow")
