@@ -28,6 +28,7 @@ class Pool:
         self._idle_time = idle
         self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
         self._busy: set[Connection] = set()
+        self._making: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
         self._epochs: defaultdict[str, int] = defaultdict(int)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -49,7 +50,7 @@ class Pool:
                     return connection
         connection = await self._connect(channel, permit, min(limit, channel.connect_timeout))
         try:
-            # A sweep cannot see a connection that is being made: policy is asked once more.
+            # Policy may have come to deny it to this caller alone, which is no reason for a sweep.
             self._guard.ask(channel, permit)
         except EgressRefused:
             connection.abort()
@@ -68,8 +69,12 @@ class Pool:
             connection.abort()
 
     def sweep(self, channel: str) -> None:
-        """Close a channel's unused connections at once, and those in use after their answer."""
+        """Close a channel's unused connections at once, and those in use after their answer; what
+        is being connected is given up.
+        """
         self._epochs[channel] += 1
+        for timer in self._making[channel]:
+            timer.reschedule(0)
         for connection in self._idle.pop(channel, ()):
             connection.abort()
 
@@ -130,10 +135,16 @@ class Pool:
 
     async def _connect(self, channel: Channel, permit: Permit, limit: float) -> Connection:
         try:
-            async with asyncio.timeout(limit):
-                addresses = await self._guard.check(channel, permit)
-                return await self._dial(channel, permit, addresses, limit)
+            async with asyncio.timeout(limit) as timer:
+                self._making[channel.name].add(timer)
+                try:
+                    addresses = await self._guard.check(channel, permit)
+                    return await self._dial(channel, permit, addresses, limit)
+                finally:
+                    self._making[channel.name].discard(timer)
         except TimeoutError:
+            # A sweep makes time run out as well.
+            self._guard.ask(channel, permit)
             raise AttemptFault(
                 "the connection was not made in time", FailureKind.CONNECT_TIMEOUT
             ) from None

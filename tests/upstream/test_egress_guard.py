@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -219,6 +221,24 @@ async def test_policy_is_asked_again_before_the_next_address(
     with pytest.raises(EgressRefused, match="policy"):
         await pool.take(there, lambda: next(answers), 1)
     assert vendor.connections == []
+
+
+async def test_a_ban_ends_the_handshake_with_a_vendor(tls: ssl.SSLContext) -> None:
+    """A connection that is being made when its channel is swept is given up at once."""
+    allowed = {"vendor"}
+    pool = Pool(guard(), tls)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(5)
+        there = channels.channel(f"https://127.0.0.1:{silent.getsockname()[1]}/v1", connect=20)
+        taking = asyncio.create_task(pool.take(there, lambda: bool(allowed), 20))
+        peer, _ = await asyncio.to_thread(silent.accept)
+        with peer:
+            assert await asyncio.to_thread(peer.recv, 1)
+            allowed.clear()
+            pool.sweep("vendor")
+            async with asyncio.timeout(1):
+                with pytest.raises(EgressRefused, match="policy"):
+                    await taking
 
 
 async def test_offline_leaves_what_is_sovereign(make_bench: MakeBench) -> None:
