@@ -57,6 +57,14 @@ test-vulkan: ## GPU code for real, on Mesa's software Vulkan device (Debian 12; 
 			.venv-vulkan/.stamps/dev
 	.venv-vulkan/bin/python -m pytest --timeout 600 tests/vulkan
 
+.PHONY: egress-proof
+egress-proof: setup $(STAMPS)/dev ## Every packet of a gateway, captured: 200 requests under a ban (root)
+	EGRESS_PROOF_REQUESTS=200 $(BIN)/python -m pytest -rs tests/egress/test_capture.py
+
+.PHONY: never-dialled
+never-dialled: setup $(STAMPS)/dev ## 2000 random stories in which nobody is dialled whom policy denies
+	NEVER_DIALLED_STORIES=2000 $(BIN)/python -m pytest tests/egress/test_never_dialled.py
+
 .PHONY: kill-worker
 kill-worker: setup $(STAMPS)/dev ## kill -9 of a worker in the middle of 16 streams: what comes of each
 	$(BIN)/python -m tests.end_to_end.worker_killed

@@ -149,7 +149,7 @@ class Inventory:
             for name, channel in self.settings.channels.items()
             if channel.needs_key and name not in keys
         )
-        return Routes(exact, tuple(patterns), lacking)
+        return Routes(exact, tuple(patterns), lacking, self.settings.offline)
 
     def _group(self, section: GroupSection) -> Group:
         return Group(

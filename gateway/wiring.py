@@ -20,7 +20,6 @@ from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
 from gateway.domain.call import Backend, Call, Dialect
-from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Event
 from gateway.domain.target import Target
 from gateway.engine.judge import Judge
@@ -42,7 +41,6 @@ from gateway.local.client import LocalBackend
 from gateway.local.protocol import Hello
 from gateway.local.supervisor import Supervisor
 from gateway.policy.compile import Policy
-from gateway.policy.evaluate import evaluate
 from gateway.readiness.capacity import Capacity, measure
 from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
@@ -87,20 +85,22 @@ class Gateway:
         self._announcement = Announcement(run_dir(settings))
         self._audit = JsonLinesSink(settings.state.dir / "audit")
         self._local = LocalBackend(options.local_sockets, inventory.on_demand)
-        judge = Judge(
+        self._judge = Judge(
             lambda: self._store.current,
             inventory.facts,
             inventory.catalog,
             load_routers(inventory.catalog),
+            offline=settings.offline,
         )
         dialled = channels(settings, keys)
         self._servers = Servers(inventory.sovereign)
         self._relay = RelayBackend(
-            dialled, EgressGuard(self._may_dial), judge, servers=self._servers
+            dialled, EgressGuard(offline=settings.offline), self._judge, servers=self._servers
         )
         self._discovery = Discovery(
             [dialled[name] for name in inventory.sovereign],
             self._relay.pool,
+            self._usable,
             self._servers,
             interval=float(settings.upstream.health_interval),
         )
@@ -165,6 +165,7 @@ class Gateway:
             local_models=local,
             sovereign=[self._sovereign(*row) for row in self._servers.all().items()],
             without_credentials=sorted(self.engine.routes.without_credentials),
+            offline=self._settings.offline,
         )
 
     def _sovereign(self, channel: str, server: Server) -> SovereignState:
@@ -195,7 +196,7 @@ class Gateway:
         """Verdicts may have changed: what runs or is kept open against them ends."""
         self.engine.enforce()
         for name in self._inventory.facts:
-            if not self._may_dial(name):
+            if not self._usable(name):
                 self._relay.sweep(name)
         self._servers.hurry()
 
@@ -223,13 +224,9 @@ class Gateway:
             )
         )
 
-    def _may_dial(self, channel: str) -> bool:
-        """Whether policy leaves any configured target of a channel at this instant."""
-        policy, now, nobody = self._store.current, datetime.now(UTC), Labels()
-        return any(
-            evaluate(policy, target.id, target.identity, nobody, now).acted is not Verdict.DENY
-            for target in self._targets.get(channel, ())
-        )
+    def _usable(self, channel: str) -> bool:
+        """Whether policy leaves any configured target of a channel to anybody at this instant."""
+        return any(self._judge.anyone(target) for target in self._targets.get(channel, ()))
 
 
 def local_state(name: str, hello: Hello | None, *, on_demand: bool) -> LocalState:
@@ -268,7 +265,7 @@ def serving_app(options: ServeOptions) -> GatewayApp:
 
 
 def by_channel(routes: Routes) -> dict[str, tuple[Target, ...]]:
-    """The targets of each channel, each once: what the egress guard asks about at every dial."""
+    """The targets of each channel, each once."""
     found: dict[str, dict[str, Target]] = {}
     for route in routes.all():
         for target in route.targets:

@@ -56,6 +56,11 @@ def add(
             "a file from a URL needs --sha256, or --trust-first to pin what comes"
         )
     inventory = Inventory(settings_of(config))
+    if remote and inventory.settings.offline:
+        raise ModelFileError(
+            "offline: true forbids to fetch a file from another machine: copy it here by other "
+            "means, and give its path"
+        )
     folder = inventory.settings.local.manifests
     if (folder / f"{id_}.yaml").exists():
         raise ModelFileError(f"{folder / f'{id_}.yaml'} is there already: choose another --id")

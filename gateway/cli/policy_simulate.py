@@ -72,7 +72,7 @@ def simulate_(
         records,
         policy,
         last_resort=last_resort,
-        without_credentials=routes.without_credentials,
+        without_credentials=routes.without_credentials | _shut(inventory),
         at=at,
     )
     if measure:
@@ -85,6 +85,13 @@ def simulate_(
         _print(answer)
     if result.differing or any(one["holds"] is False for one in answer["local"]):
         sys.exit(1)
+
+
+def _shut(inventory: Inventory) -> set[str]:
+    """The channels that nothing is sent to because the gateway is offline."""
+    if not inventory.settings.offline:
+        return set()
+    return set(inventory.facts) - set(inventory.sovereign)
 
 
 def _measure(inventory: Inventory, records: Sequence[Record]) -> None:

@@ -85,15 +85,26 @@ class ModelKeeper:
 @click.option("--host", help="The address to listen on.  [default: server.host]")
 @click.option("--port", type=int, help="The port to listen on.  [default: server.port]")
 @click.option("--workers", type=int, help="Serving processes.  [default: server.workers]")
+@click.option("--offline", is_flag=True, help="Dial nothing that is not local or sovereign.")
 def serve(
-    config: Path, policy_dir: Path | None, host: str | None, port: int | None, workers: int | None
+    config: Path,
+    policy_dir: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    offline: bool,
 ) -> None:
     """Start the gateway.
 
     Example: gateway serve --config configs/gateway.yaml --policy configs/policies --port 8080
     """
     configure_logs()
-    flags = {"server.host": host, "server.port": port, "server.workers": workers}
+    flags = {
+        "server.host": host,
+        "server.port": port,
+        "server.workers": workers,
+        "offline": offline or None,
+    }
     settings = settings_of(config, policy_dir, **flags)
     # Said here, with its position, rather than by each serving process on its own.
     inventory = Inventory(settings)
@@ -105,6 +116,8 @@ def serve(
             fg="yellow",
             err=True,
         )
+    if settings.offline:
+        click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
     listening = _listen(settings.server.host, settings.server.port)
     url = _url(listening)
     keeper = ModelKeeper(inventory)

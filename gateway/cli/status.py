@@ -39,6 +39,10 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         click.echo(json.dumps({**shared, "url": serving[0].url, "processes": processes}, indent=2))
         return
     click.echo(f"{shared['status']} on {serving[0].url}, version {shared['version']}")
+    if shared["offline"]:
+        click.secho(
+            "offline: cloud channels are left out, not looked up and not dialled", bold=True
+        )
     for presence in serving:
         click.echo(f"process {presence.pid}: policy {presence.revision[:12]}")
         if presence.problem:

@@ -20,6 +20,7 @@ _KUBERNETES = re.compile(
     r"GATEWAY_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)\Z"
 )
 _FLAGS = {
+    "offline": "--offline",
     "server.host": "--host",
     "server.port": "--port",
     "server.workers": "--workers",

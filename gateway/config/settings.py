@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.config.documents import Document, Steps, read_document
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
-from gateway.config.schema import Finding, findings, nearest, place
+from gateway.config.schema import Finding, Flag, findings, nearest, place
 from gateway.config.sections import (
     LOCAL,
     ChannelName,
@@ -42,12 +42,15 @@ PATHS: tuple[tuple[str, str], ...] = (
 
 
 class Settings(BaseSettings):
-    """The whole configuration. All paths are absolute."""
+    """The whole configuration. All paths are absolute. ``offline`` forbids whatever is not declared
+    local or sovereign.
+    """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
+    offline: Flag = False
     server: ServerSection = Field(default_factory=ServerSection)
     channels: Mapping[ChannelName, ChannelSection] = Field(default_factory=dict)
     models: Mapping[str, ModelSection] = Field(default_factory=dict)

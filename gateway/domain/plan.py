@@ -14,6 +14,8 @@ class LeftOut(StrEnum):
 
     POLICY = "policy"
     RISKY = "risky"
+    OFFLINE = "offline"
+    """It is cloud, and the gateway is offline."""
     NO_CREDENTIALS = "no_credentials"
     CAPABILITY = "capability"
     BREAKER_OPEN = "breaker_open"

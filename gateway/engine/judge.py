@@ -1,5 +1,6 @@
-"""Who an answer came from, against policy: the model and the provider that it reports, and what a
-channel that routes by itself is told beforehand.
+"""What the way to a target asks of policy: whether it may be dialled, what a channel that routes by
+itself is told beforehand, and whether an answer of the model and provider that it reports may be
+delivered.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.domain.decision import Labels, Mode, Verdict
-from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Role
+from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.target import Target
+from gateway.policy.anyone import anyone_may
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
 from gateway.policy.told import providers_allowed
@@ -24,7 +26,8 @@ _PUBLISHED = "openai"
 
 class Judge:
     """``policy`` gives the policy in force; ``facts`` are the configured channels by name;
-    ``routers`` the channels that route, by vendor.
+    ``routers`` the channels that route, by vendor; ``offline`` lets nothing be dialled that is
+    cloud.
     """
 
     MOST_TOLD = 1024
@@ -37,7 +40,10 @@ class Judge:
         facts: Mapping[str, ChannelFacts],
         catalog: Catalog,
         routers: Mapping[str, Router],
+        *,
+        offline: bool = False,
     ) -> None:
+        self._offline = offline
         self._policy = policy
         self._facts = facts
         self._catalog = catalog
@@ -48,6 +54,24 @@ class Judge:
         }
         self._told: dict[tuple[str, str, Labels], tuple[datetime | None, tuple[str, ...]]] = {}
         self._known: dict[tuple[str, str], Identity | None] = {}
+        self._open: dict[str, tuple[str, datetime, datetime | None, bool]] = {}
+
+    def allows(self, target: Target, labels: Labels) -> bool:
+        """Whether policy lets a target be dialled for these labels at this instant."""
+        if self._offline and target.locality is Locality.CLOUD:
+            # Also what a server of our own would forward off site.
+            return False
+        decision = evaluate(self._policy(), target.id, target.identity, labels, datetime.now(UTC))
+        return decision.acted is not Verdict.DENY
+
+    def anyone(self, target: Target) -> bool:
+        """Whether policy leaves a configured target to anybody at this instant, whoever asks."""
+        policy, now = self._policy(), datetime.now(UTC)
+        revision, since, until, found = self._open.get(target.id, ("", now, None, False))
+        if revision != policy.revision or now < since or (until is not None and until <= now):
+            found = anyone_may(policy, target, now)
+            self._open[target.id] = (policy.revision, now, policy.next_change(now), found)
+        return found
 
     def model(self, target: Target, reported: str, labels: Labels) -> str | None:
         """Why an answer of ``target`` that calls its model ``reported`` may not be delivered, or

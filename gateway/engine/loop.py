@@ -112,6 +112,7 @@ class Engine:
         """Whether a request could be sent to a target now, if policy lets it."""
         return (
             target.channel not in self.routes.without_credentials
+            and not self.routes.forbids(target)
             and self.health(target.id).obstacle(time.monotonic()) is None
             and self._backends[target.channel].ready(target)
             and self._listed(target)
@@ -199,6 +200,7 @@ class Engine:
             decision=decision,
             health=self.health(target.id),
             drained=drained,
+            offline=self.routes.forbids(target),
             credentials=target.channel not in self.routes.without_credentials,
             ready=self._backends[target.channel].ready(target),
             listed=self._listed(target),
@@ -212,7 +214,8 @@ class Engine:
         """Seconds until one of the targets that policy leaves may be tried again."""
         now = time.monotonic()
         targets = [step.target for step in plan.steps]
-        targets += [o.target for o in plan.omitted if o.why is not LeftOut.POLICY]
+        never = (LeftOut.POLICY, LeftOut.OFFLINE)
+        targets += [o.target for o in plan.omitted if o.why not in never]
         waits = (self.health(target.id).available_in(now) for target in targets)
         return max(1.0, min((wait for wait in waits if wait is not None), default=1.0))
 

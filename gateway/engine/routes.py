@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.errors import ModelNotFound
 from gateway.routing.groups import Group
@@ -32,16 +33,22 @@ class Route:
 class Routes:
     """Configured models by exact name, and by pattern in the order of the configuration.
 
-    ``without_credentials`` are the channels whose key is not set.
+    ``without_credentials`` are the channels whose key is not set; ``offline`` leaves out every
+    cloud target.
     """
 
     exact: Mapping[str, Route]
     patterns: tuple[tuple[str, Route], ...] = ()
     without_credentials: frozenset[str] = frozenset()
+    offline: bool = False
 
     def all(self) -> tuple[Route, ...]:
         """Every route, in no order that matters."""
         return (*self.exact.values(), *(route for _, route in self.patterns))
+
+    def forbids(self, target: Target) -> bool:
+        """Whether a target is out of reach because the gateway is offline."""
+        return self.offline and target.locality is Locality.CLOUD
 
     def find(self, model: str) -> Route:
         """The route of a model name. Raises ``ModelNotFound``."""

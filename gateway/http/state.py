@@ -82,7 +82,9 @@ class SovereignState(BaseModel):
 
 
 class State(BaseModel):
-    """``degraded`` serves, but something an operator must look at is wrong."""
+    """``degraded`` serves, but something an operator must look at is wrong. ``offline`` serves from
+    what is local or sovereign alone.
+    """
 
     status: Literal["ready", "degraded", "starting"]
     version: str
@@ -91,3 +93,4 @@ class State(BaseModel):
     local_models: list[LocalState]
     sovereign: list[SovereignState]
     without_credentials: list[str]
+    offline: bool

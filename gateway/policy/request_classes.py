@@ -71,12 +71,21 @@ def classes_of(briefs: Iterable[Brief], start: datetime) -> Classes:
     """
     # What stands in shadow decides nothing.
     clauses = [clause for brief in briefs for clause in brief.clauses]
+    changes = {at for clause in clauses for at in _instants(clause) if at > start}
+    return _told_apart(clauses, (start, *sorted(changes)))
+
+
+def classes_at(briefs: Iterable[Brief], now: datetime) -> Classes:
+    """The classes of requests that are made at ``now``. Raises as ``classes_of`` does."""
+    return _told_apart([clause for brief in briefs for clause in brief.clauses], (now,))
+
+
+def _told_apart(clauses: Sequence[Clause], spans: tuple[datetime, ...]) -> Classes:
     whens = {when for clause in clauses for when in _whens(clause)}
     values = tuple(_values({getattr(when, label) for when in whens}) for label in LABELS)
     sets = sorted({when.tags for when in whens if when.tags}, key=sorted)
     tags = _tags(sets)
-    changes = {at for clause in clauses for at in _instants(clause) if at > start}
-    count = math.prod(len(cases) for cases in values) * len(tags) * (len(changes) + 1)
+    count = math.prod(len(cases) for cases in values) * len(tags) * len(spans)
     if count > MOST:
         raise StartupError(
             f"the rules tell {count} or more classes of requests apart for one target, and no more "
@@ -84,7 +93,7 @@ def classes_of(briefs: Iterable[Brief], start: datetime) -> Classes:
             "from a later instant",
             code="too_many_classes",
         )
-    return Classes(values, tuple(sets), tags, (start, *sorted(changes)))
+    return Classes(values, tuple(sets), tags, spans)
 
 
 def _values(named: Iterable[frozenset[str]]) -> tuple[tuple[str, ...], ...]:

@@ -93,6 +93,31 @@ def chains(found: Examined) -> Iterator[Finding]:
         )
 
 
+def offline(found: Examined) -> Iterator[Finding]:
+    """What the operator has shut off, and the models that nobody is left to serve."""
+    routes = found.routes
+    if not routes.offline:
+        return
+    shut = sorted(name for name, channel in found.channels.items() if channel.locality == "cloud")
+    yield Finding(
+        "offline",
+        Level.INFO,
+        "offline",
+        f"cloud channels are left out of every plan, not looked up and not dialled: "
+        f"{', '.join(shut) or 'there are none'}",
+        "set offline: false (GATEWAY_OFFLINE, serve --offline) to let them be used again",
+    )
+    for route in routes.all():
+        if all(map(routes.forbids, route.targets)):
+            yield Finding(
+                "offline",
+                Level.ERROR,
+                route.name,
+                "all its targets are cloud, and the gateway is offline: nobody answers",
+                f"put a local or sovereign target into models.{route.name}.targets",
+            )
+
+
 def gaps(found: Examined) -> Iterator[Finding]:
     """What apps may be used to, and lose when the local target answers."""
     for route in found.routes.all():
@@ -223,6 +248,7 @@ def encryption(found: Examined) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     chains,
+    offline,
     gaps,
     engine,
     files,

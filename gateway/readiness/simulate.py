@@ -116,8 +116,8 @@ def simulate(
 ) -> Simulation:
     """Replay ``records`` under ``policy``, each at its own instant or all ``at`` one.
     ``last_resort`` says whether a model may be served by a risky target in the end;
-    ``without_credentials`` are the channels that have no key now: of a target that policy left out
-    a record does not tell whether anything else was in the way.
+    ``without_credentials`` are the channels that have no key now, or that nothing is sent to: of a
+    target that policy left out a record does not tell whether anything else was in the way.
     """
     result = Simulation()
     for record in records:

@@ -19,7 +19,7 @@ from gateway.errors import (
 from gateway.routing.failover import TABLE, Move, Progress
 
 _BY_POLICY = (LeftOut.POLICY, LeftOut.RISKY)
-_NOT_THERE = (*_BY_POLICY, LeftOut.NO_CREDENTIALS)
+_NOT_THERE = (*_BY_POLICY, LeftOut.OFFLINE, LeftOut.NO_CREDENTIALS)
 
 
 def nothing_planned(plan: Plan, wait: float) -> GatewayError:
@@ -37,7 +37,9 @@ def nothing_planned(plan: Plan, wait: float) -> GatewayError:
         )
     listing = "; ".join(_line(omission) for omission in omitted)
     if all(omission.why in _NOT_THERE for omission in omitted):
-        return Unavailable(f"No target is usable: {listing}.", code="no_credentials")
+        offline = any(omission.why is LeftOut.OFFLINE for omission in omitted)
+        code = "offline" if offline else "no_credentials"
+        return Unavailable(f"No target is usable: {listing}.", code=code)
     return Unavailable(f"No healthy target is left: {listing}.", retry_after=wait)
 
 

@@ -16,6 +16,7 @@ class Candidate:
     """A configured target with all that the plan depends on.
 
     ``drained`` says that this request falls into the share that a drain still sends there;
+    ``offline`` that it is out of reach because the gateway is offline;
     ``credentials`` that the channel has its key; ``ready`` that the backend can take it; ``listed``
     that its server has the model, as far as it tells.
     """
@@ -24,6 +25,7 @@ class Candidate:
     decision: Decision
     health: Health
     drained: bool = False
+    offline: bool = False
     credentials: bool = True
     ready: bool = True
     listed: bool = True
@@ -73,6 +75,8 @@ def _obstacle(
 ) -> tuple[LeftOut, str] | None:
     if candidate.decision.acted is Verdict.DENY:
         return LeftOut.POLICY, candidate.decision.reason
+    if candidate.offline:
+        return LeftOut.OFFLINE, "offline: true leaves out what is neither local nor sovereign"
     if not candidate.credentials:
         return LeftOut.NO_CREDENTIALS, f"channel {candidate.target.channel} has no key"
     lacking = candidate.target.lacks(needs)

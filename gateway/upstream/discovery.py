@@ -1,15 +1,16 @@
 """Asks our own model servers, over and over, whether they are there and what they serve.
 
 Each check goes through the pool, and so through the egress guard: policy is asked right before it,
-and a channel that policy denies is not looked up and not dialled.
+and a channel that policy lets nobody use is not looked up and not dialled.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
@@ -28,13 +29,22 @@ MOST_LIST = 2 << 20
 
 
 class Discovery:
-    """``interval`` is in seconds, between two checks of a server, ±20 %."""
+    """``usable`` says whether policy lets anybody use a channel at this instant; ``interval`` is in
+    seconds, between two checks of a server, ±20 %.
+    """
 
     def __init__(
-        self, channels: Iterable[Channel], pool: Pool, servers: Servers, *, interval: float
+        self,
+        channels: Iterable[Channel],
+        pool: Pool,
+        usable: Callable[[str], bool],
+        servers: Servers,
+        *,
+        interval: float,
     ) -> None:
         self._channels = tuple(channels)
         self._pool = pool
+        self._usable = usable
         self._servers = servers
         self._interval = interval
 
@@ -72,7 +82,8 @@ class Discovery:
 
     async def _exchange(self, channel: Channel, *, fresh: bool) -> Server:
         until = asyncio.get_running_loop().time() + WITHIN
-        connection = await self._pool.take(channel, WITHIN, fresh=fresh)
+        permit = partial(self._usable, channel.name)
+        connection = await self._pool.take(channel, permit, WITHIN, fresh=fresh)
         whole = False
         try:
             connection.ask(channel.listing)

@@ -11,7 +11,7 @@ from gateway.domain.events import FailureKind
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused
-from gateway.upstream.guard import EgressGuard
+from gateway.upstream.guard import EgressGuard, Permit
 
 IDLE = 30.0
 """Seconds that an unused connection is kept."""
@@ -28,26 +28,30 @@ class Pool:
         self._idle_time = idle
         self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
         self._busy: set[Connection] = set()
+        self._making: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
         self._epochs: defaultdict[str, int] = defaultdict(int)
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, channel: Channel, limit: float, *, fresh: bool = False) -> Connection:
-        """An open connection; a new one where ``fresh``. ``limit`` is in seconds.
+    async def take(
+        self, channel: Channel, permit: Permit, limit: float, *, fresh: bool = False
+    ) -> Connection:
+        """An open connection for what ``permit`` speaks of; a new one where ``fresh``. ``limit`` is
+        in seconds.
 
         Raises ``AttemptFault``.
         """
         if not fresh:
-            self._guard.permit(channel)
+            self._guard.ask(channel, permit)
             idle = self._idle[channel.name]
             while idle:
                 connection = idle.pop()
                 if connection.open:
                     self._busy.add(connection)
                     return connection
-        connection = await self._connect(channel, min(limit, channel.connect_timeout))
+        connection = await self._connect(channel, permit, min(limit, channel.connect_timeout))
         try:
-            # A sweep cannot see a connection that is being made: policy is asked once more.
-            self._guard.permit(channel)
+            # Policy may have come to deny it to this caller alone, which is no reason for a sweep.
+            self._guard.ask(channel, permit)
         except EgressRefused:
             connection.abort()
             raise
@@ -65,8 +69,12 @@ class Pool:
             connection.abort()
 
     def sweep(self, channel: str) -> None:
-        """Close a channel's unused connections at once, and those in use after their answer."""
+        """Close a channel's unused connections at once, and those in use after their answer; what
+        is being connected is given up.
+        """
         self._epochs[channel] += 1
+        for timer in self._making[channel]:
+            timer.reschedule(0)
         for connection in self._idle.pop(channel, ()):
             connection.abort()
 
@@ -125,11 +133,18 @@ class Pool:
             loop.call_at(when + self._idle_time, self._expire) if when is not None else None
         )
 
-    async def _connect(self, channel: Channel, limit: float) -> Connection:
+    async def _connect(self, channel: Channel, permit: Permit, limit: float) -> Connection:
         try:
-            async with asyncio.timeout(limit):
-                return await self._dial(channel, await self._guard.check(channel), limit)
+            async with asyncio.timeout(limit) as timer:
+                self._making[channel.name].add(timer)
+                try:
+                    addresses = await self._guard.check(channel, permit)
+                    return await self._dial(channel, permit, addresses, limit)
+                finally:
+                    self._making[channel.name].discard(timer)
         except TimeoutError:
+            # A sweep makes time run out as well.
+            self._guard.ask(channel, permit)
             raise AttemptFault(
                 "the connection was not made in time", FailureKind.CONNECT_TIMEOUT
             ) from None
@@ -139,7 +154,7 @@ class Pool:
             raise AttemptFault("the connection could not be made") from None
 
     async def _dial(
-        self, channel: Channel, addresses: list[tuple[str, int]], limit: float
+        self, channel: Channel, permit: Permit, addresses: list[tuple[str, int]], limit: float
     ) -> Connection:
         """Try each address in turn, with a fair share of the time for each."""
         for address in addresses[:-1]:
@@ -147,7 +162,8 @@ class Pool:
                 async with asyncio.timeout(limit / len(addresses)):
                     return await self._open(channel, address)
             except OSError:
-                continue
+                # The time that it took is time in which policy may have changed.
+                self._guard.ask(channel, permit)
         return await self._open(channel, addresses[-1])
 
     async def _open(self, channel: Channel, address: tuple[str, int]) -> Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -25,7 +25,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.classify import classify
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
-from gateway.upstream.guard import EgressGuard
+from gateway.upstream.guard import EgressGuard, Permit
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
@@ -44,7 +44,11 @@ ERROR_BODY_WAIT = 5.0
 
 
 class Answerable(Protocol):
-    """What policy says of whom an answer comes from, for the labels of the call."""
+    """What policy says at this instant, for the labels of the call."""
+
+    def allows(self, target: Target, labels: Labels) -> bool:
+        """Whether the target may be dialled."""
+        ...
 
     def providers(self, target: Target, labels: Labels) -> tuple[str, Sequence[str]] | None:
         """The router's vendor id and the slugs of the providers that may serve; ``None`` for a
@@ -101,8 +105,11 @@ class RelayBackend:
         try:
             clock = _Clock(channel, call)
             asked = way(channel, target, call)
-            asked = replace(asked, body=self._told(target, call, asked.body))
-            connection, status = await self._send(channel, clock, asked)
+            told = partial(self._told, target, call, asked.body)
+            # Nobody is dialled for what none of those behind a router may serve.
+            told()
+            permit = partial(self._judge.allows, target, call.labels)
+            connection, status = await self._send(channel, permit, clock, asked.head, told)
             if status < 500:
                 self._servers.answered(channel.name)
             named = _named(connection)
@@ -143,22 +150,36 @@ class RelayBackend:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
 
-    async def _send(self, channel: Channel, clock: _Clock, asked: Way) -> tuple[Connection, int]:
+    async def _send(
+        self,
+        channel: Channel,
+        permit: Permit,
+        clock: _Clock,
+        head: bytes,
+        told: Callable[[], bytes],
+    ) -> tuple[Connection, int]:
         """Send the request and wait for the answer's head; once more where a kept connection
-        turns out to be closed.
+        turns out to be closed. ``told`` makes the body by the policy of the instant.
         """
         try:
-            return await self._exchange(channel, clock, asked, fresh=False)
+            return await self._exchange(channel, permit, clock, head, told, fresh=False)
         except StaleConnection:
-            return await self._exchange(channel, clock, asked, fresh=True)
+            return await self._exchange(channel, permit, clock, head, told, fresh=True)
 
     async def _exchange(
-        self, channel: Channel, clock: _Clock, asked: Way, *, fresh: bool
+        self,
+        channel: Channel,
+        permit: Permit,
+        clock: _Clock,
+        head: bytes,
+        told: Callable[[], bytes],
+        *,
+        fresh: bool,
     ) -> tuple[Connection, int]:
-        connection = await self.pool.take(channel, clock.left(), fresh=fresh)
+        connection = await self.pool.take(channel, permit, clock.left(), fresh=fresh)
         answered = False
         try:
-            connection.send(asked.head, asked.body)
+            connection.send(head, told())
             clock.sent()
             status = await clock.head(connection)
             answered = True

@@ -91,6 +91,20 @@ def test_a_good_configuration_has_warnings_only(checkout: Path) -> None:
     assert "lab/qwen3-32b" in rows["chains", "cloudy"]["message"]
 
 
+def test_offline_says_what_is_shut_and_whom_nobody_serves(checkout: Path) -> None:
+    """A model of cloud targets alone is wrong then; one with a server of our own is not."""
+    config = checkout / "gateway.yaml"
+    models = "models:\n  far: {targets: [openai/gpt-4o, openai/o3]}\n"
+    config.write_text("offline: true\n" + CONFIG.replace("models:\n", models, 1))
+    rows = found(checkout, 1)
+    shut = {subject: row for (check, subject), row in rows.items() if check == "offline"}
+    assert {subject: row["level"] for subject, row in shut.items()} == {
+        "offline": "info",
+        "far": "error",
+    }
+    assert shut["offline"]["message"].endswith("not dialled: openai")
+
+
 def test_it_prints_each_with_what_to_do(checkout: Path) -> None:
     """And the numbers at the end."""
     output = run(checkout).output

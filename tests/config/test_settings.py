@@ -49,6 +49,23 @@ def test_flags_beat_the_environment_and_that_beats_the_file(config: Path) -> Non
     assert (settings.server.port, settings.server.host, settings.server.workers) == (3, "b", 2)
 
 
+@pytest.mark.parametrize(
+    ("line", "flag", "variable", "offline"),
+    [
+        *[("", None, "", False), ("offline: true", None, "", True), ("", None, "true", True)],
+        *[("", True, "", True), ("offline: true", None, "false", False)],
+    ],
+)
+def test_offline_is_a_word_at_the_top(
+    config: Path, line: str, flag: bool | None, variable: str, offline: bool
+) -> None:
+    """In the file, as GATEWAY_OFFLINE, or as a flag; not unless one of them says so."""
+    config.write_text(f"{config.read_text()}{line}\n")
+    environ = {"GATEWAY_OFFLINE": variable}
+    assert load_settings(config, {"offline": flag}, environ).offline is offline
+    assert "GATEWAY_OFFLINE: " in mistakes(config, environ={"GATEWAY_OFFLINE": "perhaps"})
+
+
 def test_a_flag_s_path_is_relative_to_the_working_folder(
     config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

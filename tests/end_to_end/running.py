@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,7 +58,9 @@ state: {{dir: state}}
 
 
 class RunningGateway:
-    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end."""
+    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end. Its
+    commands begin with ``prefix``, and ``environ`` is added to what they find around them.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,8 @@ class RunningGateway:
         policy: str = POLICY,
         flags: tuple[str, ...] = (),
         key: str | None = KEY,
+        prefix: tuple[str, ...] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.config = folder / "gateway.yaml"
@@ -79,6 +84,8 @@ class RunningGateway:
         self.output = folder / "output.txt"
         self._flags = flags
         self._key = key
+        self._prefix = prefix
+        self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,7 +104,15 @@ class RunningGateway:
 
     def start(self) -> None:
         """Start and wait for ``/readyz``."""
-        command = [*_cli(), "serve", *self._files(), "--port", str(self.port), *self._flags]
+        command = [
+            *self._prefix,
+            *_cli(),
+            "serve",
+            *self._files(),
+            "--port",
+            str(self.port),
+            *self._flags,
+        ]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env=self._environment()
@@ -134,7 +149,7 @@ class RunningGateway:
         """
         files = self._files() if policy else self._files()[:2]
         return subprocess.run(
-            [*_cli(), *arguments, *files],
+            [*self._prefix, *_cli(), *arguments, *files],
             capture_output=True,
             text=True,
             timeout=60,
@@ -192,6 +207,7 @@ class RunningGateway:
     def _environment(self) -> dict[str, str]:
         kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
+        environment.update(self._environ)
         if self._key is not None:
             environment["VENDOR_KEY"] = self._key
         return environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -75,7 +75,13 @@ class Bench:
 
 
 class NoDeepSeek:
-    """No answer of a model of that name; no channel routes."""
+    """No channel of ``denied``, no answer of a model of that name; no channel routes."""
+
+    def __init__(self, denied: Collection[str] = ()) -> None:
+        self._denied = denied
+
+    def allows(self, target: Target, labels: Labels) -> bool:
+        return target.channel not in self._denied
 
     def providers(self, target: Target, labels: Labels) -> None:
         return None
@@ -109,6 +115,7 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
         allow_private: bool = False,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
+        offline: bool = False,
     ) -> Bench:
         denied: set[str] = set()
         looked_up: list[str] = []
@@ -125,11 +132,10 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
             connect=0.5,
             wait=0.3,
         )
-        guard = EgressGuard(lambda name: name not in denied, recorded)
         backend = RelayBackend(
             {"vendor": channel},
-            guard,
-            NoDeepSeek(),
+            EgressGuard(recorded, offline=offline),
+            NoDeepSeek(denied),
             tls=tls,
         )
         made.append(backend)

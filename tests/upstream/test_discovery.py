@@ -83,10 +83,12 @@ async def lab(
         looked_up.append(name)
         return ["127.0.0.1"]
 
-    guard = EgressGuard(lambda name: name not in banned, resolve)
-    backend = RelayBackend({"lab": channel}, guard, NoDeepSeek(), servers=servers)
+    judge = NoDeepSeek(banned)
+    backend = RelayBackend({"lab": channel}, EgressGuard(resolve), judge, servers=servers)
     watching = asyncio.create_task(
-        Discovery([channel], backend.pool, servers, interval=interval).run()
+        Discovery(
+            [channel], backend.pool, lambda name: name not in banned, servers, interval=interval
+        ).run()
     )
     try:
         yield Lab(servers, backend, banned, looked_up)

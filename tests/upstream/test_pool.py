@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from tests.upstream.conftest import Bench, MakeBench
 
 
+def always() -> bool:
+    return True
+
+
 @asynccontextmanager
 async def pool_of(idle: float, tls: ssl.SSLContext) -> AsyncIterator[Pool]:
-    pool = Pool(EgressGuard(lambda _: True), tls, idle=idle)
+    pool = Pool(EgressGuard(), tls, idle=idle)
     try:
         yield pool
     finally:
@@ -34,7 +38,7 @@ async def pool_of(idle: float, tls: ssl.SSLContext) -> AsyncIterator[Pool]:
 
 async def used(pool: Pool, channel: Channel) -> Connection:
     """A connection that has carried one answer and was given back."""
-    connection = await pool.take(channel, 1)
+    connection = await pool.take(channel, always, 1)
     body = b"{}"
     connection.send(channel.head, body)
     until = asyncio.get_running_loop().time() + 1
@@ -75,8 +79,8 @@ async def test_close_leaves_nothing_open(
     """Connections in use and unused are closed together."""
     async with pool_of(30, tls) as pool:
         await used(pool, channel)
-        await pool.take(channel, 1)
-        await pool.take(channel, 1)
+        await pool.take(channel, always, 1)
+        await pool.take(channel, always, 1)
         await eventually(lambda: vendor.open == 2)
     await eventually(lambda: vendor.open == 0)
 

@@ -50,7 +50,7 @@ class House:
         self.judge = Judge(lambda: self.policy, FACTS, CATALOG, load_routers(CATALOG))
         self.backend = RelayBackend(
             {name: channel(vendor.url, name=name) for name in FACTS},
-            EgressGuard(lambda _: True),
+            EgressGuard(),
             self.judge,
         )
 
@@ -129,6 +129,22 @@ async def test_a_new_policy_and_a_passing_date_are_told(house: House) -> None:
     ]
 
 
+async def test_a_router_is_told_by_the_policy_of_the_instant_of_sending(
+    house: House, vendor: VendorSimulator
+) -> None:
+    """A provider that is banned while the connection is made is not among them."""
+
+    async def resolve(name: str, port: int) -> list[str]:
+        house.policy = policy(openrouter="allow", openai="allow", microsoft="deny")
+        return ["127.0.0.1"]
+
+    there = channel(f"http://router.test:{vendor.port}/v1", name="router", allow_private=True)
+    house.backend = RelayBackend({"router": there}, EgressGuard(resolve), house.judge)
+    events = await house.ask()
+    assert isinstance(events[-1], Finished)
+    assert vendor.requests[-1].json["provider"]["only"] == ["openai"]
+
+
 async def test_with_no_provider_left_nothing_is_dialled(house: House) -> None:
     """Only the router itself is allowed, and nobody behind it."""
     house.policy = policy(openrouter="allow")
@@ -185,15 +201,32 @@ async def test_who_asks_counts_before_and_after(house: House) -> None:
     assert isinstance(events[-1], Finished)
 
 
-async def test_what_only_one_team_may_use_is_delivered_to_it(house: House) -> None:
-    """The model of an answer is judged for who asked, as the target was."""
-    allow = Rule(
+def only_for_blue(vendor: str) -> Rule:
+    return Rule(
         "blue-may",
-        Match(vendor=frozenset({"openai"})),
+        Match(vendor=frozenset({vendor})),
         Verdict.ALLOW,
         when=When(team=frozenset({"blue"})),
     )
-    house.policy = policy(allow, microsoft="allow")
+
+
+async def test_what_only_one_team_may_use_is_dialled_for_it_alone(house: House) -> None:
+    """Neither a new connection nor the one that is kept open is anybody else's."""
+    house.policy = policy(only_for_blue("openai"), microsoft="allow")
+    refused = [Failed(FailureKind.EGRESS_REFUSED, "policy does not let channel azure be dialled")]
+    assert await house.ask("azure", "prod", team="red") == refused
+    assert not house.vendor.connections
+    assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
+    assert await house.ask("azure", "prod", team="red") == refused
+    assert await house.ask("azure", "prod") == refused
+    assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
+    assert (len(house.vendor.connections), len(house.vendor.requests)) == (1, 2)
+
+
+async def test_what_only_one_team_may_use_is_delivered_to_it(house: House) -> None:
+    """The model of an answer is judged for who asked, as the target was."""
+    house.policy = policy(only_for_blue("deepseek"), microsoft="allow", openai="allow")
+    house.vendor.behave("other_model", model="deepseek-chat")
     assert isinstance((await house.ask("azure", "prod", team="blue"))[-1], Finished)
     (failed,) = await house.ask("azure", "prod", team="red")
     assert isinstance(failed, Failed)
