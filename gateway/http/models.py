@@ -57,9 +57,9 @@ def _page(
     names: Sequence[str], limit: int, after: str | None, before: str | None
 ) -> tuple[list[str], bool]:
     """The names of a page, and whether there are more in the direction that is asked for."""
-    for cursor in (after, before):
+    for param, cursor in (("after_id", after), ("before_id", before)):
         if cursor is not None and cursor not in names:
-            raise InvalidRequest(f"The model {cursor[:200]!r} is not configured.", param="after_id")
+            raise InvalidRequest(f"{param}: {cursor[:200]!r} is not configured.", param=param)
     start = names.index(after) + 1 if after is not None else 0
     end = names.index(before) if before is not None else len(names)
     found = list(names[start:end])
