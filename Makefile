@@ -61,6 +61,10 @@ test-vulkan: ## GPU code for real, on Mesa's software Vulkan device (Debian 12; 
 kill-worker: setup $(STAMPS)/dev ## kill -9 of a worker in the middle of 16 streams: what comes of each
 	$(BIN)/python -m tests.end_to_end.worker_killed
 
+.PHONY: faults
+faults: setup $(STAMPS)/dev ## Each way in which vendors fail: what was attempted, what the app got
+	$(BIN)/python -m tests.faults.scenarios
+
 .PHONY: docs
 docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new

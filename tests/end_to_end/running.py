@@ -11,8 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from openai import OpenAI
@@ -67,6 +68,7 @@ class RunningGateway:
         policy: str = POLICY,
         flags: tuple[str, ...] = (),
         key: str | None = KEY,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
         self.config = folder / "gateway.yaml"
@@ -79,6 +81,7 @@ class RunningGateway:
         self.output = folder / "output.txt"
         self._flags = flags
         self._key = key
+        self._more = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -192,6 +195,7 @@ class RunningGateway:
     def _environment(self) -> dict[str, str]:
         kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
+        environment |= self._more
         if self._key is not None:
             environment["VENDOR_KEY"] = self._key
         return environment
