@@ -58,7 +58,11 @@ state: {{dir: state}}
 
 
 class RunningGateway:
-    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end."""
+    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end.
+
+    ``environment`` is added to the process's own; ``serves`` is the module whose ``main`` is the
+    command line that serves.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class RunningGateway:
         flags: tuple[str, ...] = (),
         key: str | None = KEY,
         environment: Mapping[str, str] = MappingProxyType({}),
+        serves: str = "gateway.cli",
     ) -> None:
         self.folder = folder
         self.config = folder / "gateway.yaml"
@@ -82,6 +87,7 @@ class RunningGateway:
         self._flags = flags
         self._key = key
         self._more = environment
+        self._serves = serves
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -100,7 +106,14 @@ class RunningGateway:
 
     def start(self) -> None:
         """Start and wait for ``/readyz``."""
-        command = [*_cli(), "serve", *self._files(), "--port", str(self.port), *self._flags]
+        command = [
+            *_cli(self._serves),
+            "serve",
+            *self._files(),
+            "--port",
+            str(self.port),
+            *self._flags,
+        ]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env=self._environment()
@@ -201,8 +214,8 @@ class RunningGateway:
         return environment
 
 
-def _cli() -> tuple[str, ...]:
-    return (sys.executable, "-c", "from gateway.cli import main; main()")
+def _cli(module: str = "gateway.cli") -> tuple[str, ...]:
+    return (sys.executable, "-c", f"from {module} import main; main()")
 
 
 def _free_port() -> int:

@@ -79,9 +79,10 @@ def _whole(status: int, headers: Mapping[str, str], body: bytes, model: str) -> 
         "not one choice": len(answer.choices) == 1,
         "no usage": answer.usage is not None,
     }
-    usage = answer.usage and (
-        answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens
-    )  # fmt: skip
+    usage = None
+    if answer.usage is not None:
+        counts = answer.usage
+        usage = (counts.prompt_tokens, counts.completion_tokens, counts.total_tokens)
     return Got(
         status,
         headers,
