@@ -11,7 +11,8 @@ from openai.lib.streaming.chat import ChatCompletionStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.end_to_end.running import RunningGateway, configuration
-from tests.simulators.vendor import USAGE, VendorSimulator
+from tests.simulators.openai_speech import USAGE
+from tests.simulators.vendor import VendorSimulator
 
 MODELS = """\
   second: {targets: [second/gpt-4o]}

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 import httptools
 
-from tests.faults.verdict import INVALID, verdict
+from tests.faults.verdict import INVALID, WAITS, verdict
 
-PATIENCE = 25.0
+PATIENCE = 15.0
 """Seconds within which every answer must have ended."""
 KEPT = 3.0
 """Seconds after which an unused connection is not used again: the gateway closes it after 5."""
@@ -47,6 +47,7 @@ class Request:
     id: str = ""
     served_by: str = ""
     failover: str = ""
+    told_to_wait: bool = False
     seconds: float = 0.0
     verdict: str = ""
 
@@ -228,6 +229,8 @@ class _Connection(asyncio.Protocol):
                 request.served_by = value.decode()
             case b"x-gateway-failover":
                 request.failover = value.decode()
+            case b"retry-after":
+                request.told_to_wait = value.isdigit()
 
     def on_body(self, body: bytes) -> None:
         self._body += body
@@ -238,6 +241,8 @@ class _Connection(asyncio.Protocol):
             return
         status = self._parser.get_status_code()
         words = verdict(status, bytes(self._body), request.model, stream=request.stream)
+        if words in WAITS and not request.told_to_wait:
+            words = f"{INVALID}: {words} without Retry-After"
         self._end(words, keep=self._parser.should_keep_alive())
 
     def _end(self, words: str, *, keep: bool) -> None:

@@ -31,7 +31,7 @@ from tests.faults.soak_report import Ban, Findings, report
 from tests.faults.watched import FILE
 
 VENDORS = ("openai", "mistral", "cohere")
-MODELS = 8
+MODELS = 24
 """Configured models that vendors serve: each has targets, and so breakers, of its own."""
 HALF_CYCLE = 5.0
 """Seconds from a ban to its end, and from there to the next ban; with a reload in between."""
@@ -39,8 +39,8 @@ IDLE = 31.0
 """Seconds until the gateway has closed connections to vendors that it does not use."""
 POLICY = "version: 1\ndefault: allow\nvendors: {deepseek: deny}\n"
 KINDS = (
-    *(Kind(f"cloud-{n}", 0.72 / MODELS, 300, 4000) for n in range(MODELS)),
-    *(Kind(f"mixed-{n}", 0.27 / MODELS, 300, 600) for n in range(MODELS)),
+    *(Kind(f"cloud-{n}", 0.84 / MODELS, 300, 4000) for n in range(MODELS)),
+    *(Kind(f"mixed-{n}", 0.15 / MODELS, 300, 600) for n in range(MODELS)),
     Kind("own", 0.01, 300, 400),
 )
 
@@ -177,9 +177,12 @@ class _Record(msgspec.Struct):
 
 def configuration(vendors: tuple[Vendor, ...]) -> str:
     """Models whose first vendor is another one each, some with the local model behind them."""
+    names = [f"{word}-{n}" for n in range(MODELS) for word in ("cloud", "mixed")]
     channels = [
         f'  {vendor.name}: {{vendor: {vendor.name}, kind: openai, base_url: "{vendor.url}", '
-        'api_key: "${VENDOR_KEY}"}'
+        'api_key: "${VENDOR_KEY}", deployments: {'
+        + ", ".join(f"{name}: {{developer: {vendor.name}, model: {name}}}" for name in names)
+        + "}}"
         for vendor in vendors
     ]
     models = []
@@ -191,7 +194,7 @@ def configuration(vendors: tuple[Vendor, ...]) -> str:
     waits = ("connect", "first_token", "answer", "idle")
     return "\n".join(
         (
-            "server: {deadline: 15}",
+            "server: {deadline: 8}",
             "channels:",
             *channels,
             "models:",

@@ -20,9 +20,9 @@ from tests.simulators.vendor import VendorSimulator
 
 CHANGE = (0.2, 0.8)
 """Seconds between two changes, from and to."""
-DOWN = 0.1
-"""The share of changes by which the vendor is not there at all until the next one."""
-SHARES = (0.0, 0.05, 0.1, 0.2, 0.35)
+DOWN = 0.04
+"""The share of changes by which the vendor is not there at all for a while."""
+SHARES = (0.0, 0.05, 0.1, 0.2)
 """How many of the requests go wrong, one of these at a time."""
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("503", {}), ("500", {}), ("529", {}), ("429", {"retry_after_ms": "300"}), ("html", {})),
@@ -70,15 +70,16 @@ class Storm(VendorSimulator):
 
     def change(self) -> None:
         """Other faults from now on, and more or fewer of them."""
-        down = self._random.random() < DOWN
-        if down != (self._behaviour == "refuse"):
+        was = self._behaviour == "refuse"
+        down = not was and self._random.random() < DOWN
+        if down != was:
             self.behave("refuse" if down else "answer")
         self._share = self._random.choice(SHARES)
         self._kinds = tuple(self._random.sample(FAULTS, 4))
 
     def seconds(self) -> float:
         """Until the next change."""
-        return self._random.uniform(*CHANGE)
+        return CHANGE[0] if self._behaviour == "refuse" else self._random.uniform(*CHANGE)
 
 
 def main() -> None:
@@ -87,8 +88,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     chosen = parser.parse_args()
     ended = threading.Event()
-    # Whoever started it ends it by closing its standard input.
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def wait() -> None:
+        """Whoever started it ends it by closing its standard input."""
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     with Storm(chosen.log, chosen.seed) as vendor:
         sys.stdout.write(f"{vendor.url}\n")
         sys.stdout.flush()

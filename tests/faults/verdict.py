@@ -13,6 +13,8 @@ CODES = {
     503: {"no_healthy_target", "queue_full", "deadline"},
 }
 """What may go back while vendors fail and are banned."""
+WAITS = {"503 no_healthy_target", "503 queue_full"}
+"""Verdicts on what must say when to come again."""
 BROKEN = {"stream_interrupted", "deadline"}
 """The codes of events that end a stream."""
 

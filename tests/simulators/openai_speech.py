@@ -15,7 +15,7 @@ from tests.simulators.speech import Speech
 
 MODEL = "gpt-4o-2024-08-06"
 WORDS = ("vendor", " answer", " in", " pieces")
-USAGE = {
+USAGE: dict[str, Any] = {
     "prompt_tokens": 7,
     "completion_tokens": 4,
     "total_tokens": 11,
