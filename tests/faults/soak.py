@@ -30,7 +30,8 @@ from tests.faults.process import Held, held, resident
 from tests.faults.soak_report import Ban, Findings, report
 from tests.faults.watched import FILE
 
-VENDORS = ("openai", "mistral", "cohere")
+VENDORS = {"openai": "gpt-4o", "mistral": "mistral-large", "cohere": "command-r"}
+"""With what each calls its model."""
 MODELS = 24
 """Configured models that vendors serve: each has targets, and so breakers, of its own."""
 HALF_CYCLE = 5.0
@@ -212,7 +213,9 @@ def configuration(vendors: tuple[Vendor, ...]) -> str:
 def vendor(name: str, folder: Path, seed: int) -> Iterator[Vendor]:
     """A vendor's process, which ends with its standard input."""
     log = folder / f"{name}.log"
-    command = (sys.executable, "-m", "tests.faults.storm", "--log", str(log), "--seed", str(seed))
+    options = {"log": log, "seed": seed, "called": VENDORS[name]}
+    words = [f"--{option}={value}" for option, value in options.items()]
+    command = (sys.executable, "-m", "tests.faults.storm", *words)
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:

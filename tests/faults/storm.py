@@ -1,8 +1,8 @@
 """A vendor for the soak, in a process of its own: most requests are answered, and what becomes of
 the others changes every few hundred milliseconds.
 
-``python -m tests.faults.storm --log FILE --seed N`` prints its address, and writes a line for each
-request: when it came (seconds since 1970), and what it said in ``user``.
+``python -m tests.faults.storm --log FILE --seed N --called MODEL`` prints its address, and writes a
+line for each request: when it came (seconds since 1970), and what it said in ``user``.
 """
 
 from __future__ import annotations
@@ -47,9 +47,12 @@ ONCE_IN = 20
 
 
 class Storm(VendorSimulator):
-    def __init__(self, log: Path, seed: int) -> None:
+    """``called`` is what it calls its model: policy judges by it."""
+
+    def __init__(self, log: Path, seed: int, called: str) -> None:
         super().__init__()
         self._random = random.Random(seed)
+        self._called = called
         self._share = 0.0
         self._kinds = FAULTS
         self._seen = log.open("a", buffering=1)
@@ -66,6 +69,7 @@ class Storm(VendorSimulator):
             behaviour, options = self._random.choice(RARE if rare else self._kinds)
         else:
             options = {"pause": self._random.choice((0, 0, 0.01)), "delay": 0.005}
+        options = {"called": self._called, **options}
         return await super().answer(request, peer, behaviour, options)
 
     def change(self) -> None:
@@ -86,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--called", required=True)
     chosen = parser.parse_args()
     ended = threading.Event()
 
@@ -95,7 +100,7 @@ def main() -> None:
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    with Storm(chosen.log, chosen.seed) as vendor:
+    with Storm(chosen.log, chosen.seed, chosen.called) as vendor:
         sys.stdout.write(f"{vendor.url}\n")
         sys.stdout.flush()
         while not ended.wait(vendor.seconds()):
