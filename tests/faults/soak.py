@@ -125,12 +125,11 @@ class Soak:
     def _records(self) -> list[str]:
         """The ids of all audit records."""
         decoder = msgspec.json.Decoder(_Record)
-        return [
-            decoder.decode(line).id
-            for file in self._audit()
-            for line in file.open("rb")
-            if line.strip(b"\0\n")
-        ]
+        ids: list[str] = []
+        for file in self._audit():
+            with file.open("rb") as lines:
+                ids += [decoder.decode(line).id for line in lines]
+        return ids
 
     async def _operate(self) -> None:
         """Ban one vendor after the other, with another policy in between."""

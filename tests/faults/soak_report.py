@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -72,14 +73,15 @@ class Findings:
     def against_a_ban(self) -> Iterator[str]:
         """Requests that reached a vendor after its ban was confirmed."""
         for ban in self.bans:
-            for when, number in self.seen[ban.vendor]:
-                if ban.confirmed < when < ban.ended:
-                    began = self.tally.began[number]
-                    if began > ban.confirmed or when > ban.confirmed + SETTLED:
-                        yield (
-                            f"request {number}, begun {began - ban.confirmed:+.3f} s from the "
-                            f"confirmed ban of {ban.vendor}, reached it {when - began:.3f} s later"
-                        )
+            rows = self.seen[ban.vendor]
+            after, before = bisect(rows, (ban.confirmed, inf)), bisect(rows, (ban.ended,))
+            for when, number in rows[after:before]:
+                began = self.tally.began[number]
+                if began > ban.confirmed or when > ban.confirmed + SETTLED:
+                    yield (
+                        f"request {number}, begun {began - ban.confirmed:+.3f} s from the "
+                        f"confirmed ban of {ban.vendor}, reached it {when - began:.3f} s later"
+                    )
 
     def missed(self) -> list[str]:
         """Everything that is not as it must be, as sentences."""
