@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.faults.house import Done, House
-from tests.faults.row import CHAIN, LOCAL, SECOND, Expect, Mode, Row, Step
+from tests.faults.row import CHAIN, FIRST, LOCAL, SECOND, Expect, Mode, Row, Step
 from tests.simulators.openai_speech import USAGE
 
 
@@ -18,7 +18,7 @@ def problems(house: House, row: Row, mode: Mode, step: Step, done: Done) -> list
     if expect.cancelled and done.opened > 0:
         found.append("the connection to the vendor is still open")
     if not expect.cancelled:
-        found += _answer(expect, done, targets, places)
+        found += _answer(row, expect, done, targets, places)
     times = step.times if step.at_once else 1
     wanted = (expect.requests[0] * times, expect.requests[1] * times)
     if done.requests != wanted:
@@ -43,7 +43,7 @@ def _places(row: Row, expect: Expect) -> tuple[str, ...]:
 
 
 def _answer(
-    expect: Expect, done: Done, targets: list[str], places: tuple[str, ...]
+    row: Row, expect: Expect, done: Done, targets: list[str], places: tuple[str, ...]
 ) -> Iterator[str]:
     got = done.got
     yield from _same("status", got.status, expect.status)
@@ -60,12 +60,13 @@ def _answer(
     if expect.status != 200:
         return
     # The head of a stream is that of the target which began it.
-    serving = targets[0] if expect.sent or expect.broken else targets[-1]
-    locality = "local" if serving.startswith("local/") else None
-    yield from _same("served by", got.headers.get("x-gateway-served-by"), serving)
+    begun = 0 if expect.sent or expect.broken else -1
+    yield from _same("served by", got.headers.get("x-gateway-served-by"), targets[begun])
     yield from _same("failover", got.headers.get("x-gateway-failover"), expect.failover)
-    if (got.headers.get("x-gateway-locality") == "local") != (locality == "local"):
-        yield f"locality: {got.headers.get('x-gateway-locality')}"
+    locality = "local" if places[begun] == LOCAL else "cloud"
+    if row.vendor == "self" and places[begun] == FIRST:
+        locality = "sovereign"
+    yield from _same("locality", got.headers.get("x-gateway-locality"), locality)
     if got.usage is not None:
         prompt, completion, total = got.usage
         yield from _same("usage's total", total, prompt + completion)

@@ -16,6 +16,7 @@ from tests.faults.row import (
     local,
     row,
     second,
+    served,
 )
 
 ANSWER = does("answer")
@@ -86,6 +87,7 @@ REPORTS: tuple[Row, ...] = (
     ),
     course(
         "our own server's 503 reaches the cloud",
+        Step(ANSWER, served()),
         Step(does(503), second("server_error")),
         Step(does(503), local("server_error", "server_error"), second=does(503)),
         vendor="self",
