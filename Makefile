@@ -69,6 +69,15 @@ never-dialled: setup $(STAMPS)/dev ## 2000 random stories in which nobody is dia
 kill-worker: setup $(STAMPS)/dev ## kill -9 of a worker in the middle of 16 streams: what comes of each
 	$(BIN)/python -m tests.end_to_end.worker_killed
 
+.PHONY: faults
+faults: setup $(STAMPS)/dev ## Each way in which vendors fail: what was attempted, what the app got
+	$(BIN)/python -m tests.faults.scenarios
+
+# SECONDS: how long, for instance SECONDS=60
+.PHONY: soak
+soak: setup $(STAMPS)/dev ## Half an hour of failing vendors, bans and reloads at 200 requests/s
+	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),1800)
+
 .PHONY: docs
 docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new

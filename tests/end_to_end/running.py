@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from openai import OpenAI
@@ -58,8 +58,10 @@ state: {{dir: state}}
 
 
 class RunningGateway:
-    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end. Its
-    commands begin with ``prefix``, and ``environ`` is added to what they find around them.
+    """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end.
+
+    Its commands begin with ``prefix``, and ``environ`` is added to what they find around them;
+    ``serves`` is the module whose ``main`` is the command line that serves.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class RunningGateway:
         flags: tuple[str, ...] = (),
         key: str | None = KEY,
         prefix: tuple[str, ...] = (),
-        environ: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] = MappingProxyType({}),
+        serves: str = "gateway.cli",
     ) -> None:
         self.folder = folder
         self.config = folder / "gateway.yaml"
@@ -85,7 +88,8 @@ class RunningGateway:
         self._flags = flags
         self._key = key
         self._prefix = prefix
-        self._environ = dict(environ or {})
+        self._environ = environ
+        self._serves = serves
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,7 +110,7 @@ class RunningGateway:
         """Start and wait for ``/readyz``."""
         command = [
             *self._prefix,
-            *_cli(),
+            *_cli(self._serves),
             "serve",
             *self._files(),
             "--port",
@@ -207,14 +211,14 @@ class RunningGateway:
     def _environment(self) -> dict[str, str]:
         kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
-        environment.update(self._environ)
+        environment |= self._environ
         if self._key is not None:
             environment["VENDOR_KEY"] = self._key
         return environment
 
 
-def _cli() -> tuple[str, ...]:
-    return (sys.executable, "-c", "from gateway.cli import main; main()")
+def _cli(module: str = "gateway.cli") -> tuple[str, ...]:
+    return (sys.executable, "-c", f"from {module} import main; main()")
 
 
 def _free_port() -> int:

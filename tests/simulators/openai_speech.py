@@ -15,7 +15,7 @@ from tests.simulators.speech import Speech
 
 MODEL = "gpt-4o-2024-08-06"
 WORDS = ("vendor", " answer", " in", " pieces")
-USAGE = {
+USAGE: dict[str, Any] = {
     "prompt_tokens": 7,
     "completion_tokens": 4,
     "total_tokens": 11,
@@ -63,13 +63,14 @@ ERRORS: dict[str, dict[str, Any]] = {
 
 class OpenAISpeech(Speech):
     """Options: ``words`` (each a piece of the text), ``content`` (more fields of message and
-    delta), ``provider`` (what a router says), ``model``, ``shape`` (one of ``ERRORS``).
+    delta), ``provider`` (what a router says), ``called`` (what the vendor calls its model),
+    ``shape`` (one of ``ERRORS``).
     """
 
     def __init__(self, request: dict[str, Any], options: dict[str, Any]) -> None:
         super().__init__(request, options)
         self._usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        self._model: str = MODEL
+        self._model: str = options.get("called", MODEL)
 
     def answer(self) -> Answer:
         return self._events() if self.streamed else Answer.plain(self._completion())

@@ -23,7 +23,7 @@ from tests.simulators.speech import CONTENTS, Speech, retry_after
 
 CLOSED = frozenset({"refuse", "deaf"})
 """Behaviours of a port on which nobody accepts."""
-BEHAVIOURS = frozenset({*CLOSED, *WAYS, *CONTENTS, "burst", "raw"})
+BEHAVIOURS = frozenset({*CLOSED, *WAYS, *CONTENTS, "burst", "in_turn", "raw"})
 
 
 class Simulator(ABC):
@@ -91,6 +91,8 @@ class Simulator(ABC):
         (seconds from then, told as a date), ``retry_after_ms``, ``code``, ``message``, ``type``,
         ``param``;
         ``burst``: the first ``times`` requests from now on get ``status``, then all is well;
+        ``in_turn``: ``ways``, pairs of a behaviour and its options, the n-th for the n-th request
+        from now on, and the last for all that come after it;
         ``raw``: ``data``, bytes sent as they are, after which the connection is closed unless
         ``keep``.
 
@@ -240,6 +242,10 @@ class Simulator(ABC):
         if behaviour == "raw":
             await peer.send(options["data"])
             return bool(options.get("keep"))
+        if behaviour == "in_turn":
+            behaviour, options = options["ways"][min(self._begun, len(options["ways"])) - 1]
+            return await self.answer(request, peer, behaviour, options)
+        await asyncio.sleep(options.get("delay", 0))
         speech = self.speech(request, options)
         if behaviour == "burst":
             behaviour = str(options["status"]) if self._begun <= options["times"] else "answer"
@@ -247,7 +253,6 @@ class Simulator(ABC):
             return await peer.body(
                 int(behaviour), JSON, speech.refusal(int(behaviour)), *retry_after(options)
             )
-        await asyncio.sleep(options.get("delay", 0))
         return await deliver(peer, speech.delivery(behaviour), options)
 
     def _say(self, line: str) -> None:

@@ -33,7 +33,7 @@ class VendorSimulator(Simulator):
 
 
 def main() -> None:
-    names = (BEHAVIOURS | VendorSimulator.own) - {"raw", "burst", "wrong_length"}
+    names = (BEHAVIOURS | VendorSimulator.own) - {"raw", "burst", "in_turn", "wrong_length"}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--behave", default="answer", help=f"a status, or {', '.join(names)}")

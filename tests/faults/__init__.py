@@ -1,0 +1,1 @@
+"""What vendors do wrong, and what an app must get all the same: scenarios, and a soak."""
