@@ -15,7 +15,7 @@ from typing import Protocol
 from gateway.audit.record import Record
 from gateway.domain.call import Call
 from gateway.domain.decision import Decision, Verdict
-from gateway.domain.events import Failed
+from gateway.domain.events import Failed, FailureKind
 from gateway.domain.identity import Locality
 from gateway.domain.plan import LeftOut, Omission, Plan, Step
 from gateway.domain.target import Target
@@ -101,8 +101,13 @@ class Course:
         progress = self._sent.progress
         if progress is not Progress.NOTHING_SENT and self._broke is None:
             self._broke = failure
-        if attempt.denied is not None:
-            self._omit(step.target, attempt.denied)
+        denied = attempt.denied
+        if failure.kind is FailureKind.EGRESS_REFUSED:
+            # Where policy has changed between its two questions, that is the reason, as before it.
+            now = self._decide(step.target)
+            denied = now if now.acted is Verdict.DENY else None
+        if denied is not None:
+            self._omit(step.target, denied)
         else:
             self._failures.append((step, failure))
         return TABLE[progress, failure.kind]
@@ -121,10 +126,11 @@ class Course:
         """Each target of the plan in turn; when all have failed, those again that may be, after a
         pause and within the budget.
         """
-        for step in self._plan.steps:
+        for number, step in enumerate(self._plan.steps):
             if not self._more():
                 return
-            yield step
+            if not self._kept_for_local(number):
+                yield step
         again = 0
         for step in self._plan.steps:
             if not self._more():
@@ -142,6 +148,17 @@ class Course:
         """Whether there is room for another attempt."""
         made = sum(self._tries.values())
         return made < MOST_ATTEMPTS and time.monotonic() < self._call.deadline
+
+    def _kept_for_local(self, number: int) -> bool:
+        """Whether the last attempt is kept for a local target behind this one: however many others
+        fail, what makes the chain sovereign is asked.
+        """
+        here, *behind = self._plan.steps[number:]
+        return (
+            sum(self._tries.values()) == MOST_ATTEMPTS - 1
+            and here.target.locality is not Locality.LOCAL
+            and any(step.target.locality is Locality.LOCAL for step in behind)
+        )
 
     def _once_more(self, target: Target) -> bool:
         kinds = [failed.kind for step, failed in self._failures if step.target.id == target.id]

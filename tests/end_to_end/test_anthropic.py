@@ -50,8 +50,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 
 
 @pytest.fixture(scope="module")
-def client(gateway: RunningGateway) -> Anthropic:
-    return Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60)
+def client(gateway: RunningGateway) -> Iterator[Anthropic]:
+    with Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60) as client:
+        yield client
 
 
 def test_a_message(client: Anthropic) -> None:

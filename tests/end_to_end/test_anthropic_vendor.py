@@ -54,8 +54,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         assert CHANNEL in text
         mine = f'    kind: anthropic\n    base_url: "{own.url}"\n    api_key: ${{VENDOR_KEY}}\n'
         text = text.replace(CHANNEL, mine).replace("idle_timeout: 2", "idle_timeout: 0.3")
-        with RunningGateway(folder, text) as gateway:
-            client = Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60)
+        with (
+            RunningGateway(folder, text) as gateway,
+            Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60) as client,
+        ):
             yield Bench(gateway, own, other, client)
 
 
@@ -297,9 +299,11 @@ def test_a_vendors_own_trouble_is_not_the_apps(
             CHANNEL,
             f'    kind: anthropic\n    base_url: "{own.url}/v1"\n    api_key: ${{VENDOR_KEY}}\n',
         )
-        with RunningGateway(tmp_path_factory.mktemp("gateway"), text_of, policy=POLICY) as gateway:
+        with (
+            RunningGateway(tmp_path_factory.mktemp("gateway"), text_of, policy=POLICY) as gateway,
+            Anthropic(base_url=gateway.url, api_key="unused", max_retries=0) as client,
+        ):
             own.behave(status)
-            client = Anthropic(base_url=gateway.url, api_key="unused", max_retries=0)
             message = client.messages.create(model="claude", max_tokens=5, messages=QUESTION)
             assert message.content
             assert own.requests[0].path == "/v1/messages"

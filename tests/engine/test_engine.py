@@ -352,3 +352,36 @@ async def test_a_session_stays_with_its_target_and_others_are_spread() -> None:
     assert served.pop(None) == {"openai", "mistral"}
     assert all(len(channels) == 1 for channels in served.values())
     assert set().union(*served.values()) == {"openai", "mistral"}
+
+
+async def test_the_last_attempt_is_kept_for_local() -> None:
+    """However many vendors fail before it, what makes the chain sovereign is asked."""
+    us = Party(Role.CHANNEL, "self")
+    home = Identity("self", "huggingface", "m", (), Locality.LOCAL, (us,))
+    names = ("openai", "mistral", "cohere", "google", "xai")
+    vendors = [target(name) for name in names]
+    house = House(
+        Scripted(**dict.fromkeys(names, failed(FailureKind.SERVER_ERROR))),
+        *vendors,
+        Target("local", "own", home),
+        in_force=policy(**dict.fromkeys(names, "allow")),
+    )
+    house.engine._backends = dict.fromkeys((*names, "local"), house.backend)
+    serving = (await house.ask())[0]
+    assert isinstance(serving, Serving)
+    assert serving.target.id == "local/own"
+    assert house.backend.asked == ["openai", "mistral", "cohere", "local"]
+
+
+async def test_a_ban_between_two_questions_is_told_as_one() -> None:
+    """The engine's question was answered, and the egress guard's a moment later was not."""
+    house = House(Scripted())
+
+    class Banned(Scripted):
+        async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+            house.policy = policy(openai="deny", mistral="deny")
+            yield Failed(FailureKind.EGRESS_REFUSED, "policy does not let it be dialled")
+
+    house.engine._backends = {"openai": Banned(), "mistral": Banned()}
+    with pytest.raises(PolicyDenied):
+        await house.ask()
