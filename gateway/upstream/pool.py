@@ -12,6 +12,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused
 from gateway.upstream.guard import EgressGuard
+from gateway.upstream.tls import told
 
 IDLE = 30.0
 """Seconds that an unused connection is kept."""
@@ -41,9 +42,10 @@ class Pool:
             idle = self._idle[channel.name]
             while idle:
                 connection = idle.pop()
-                if connection.open:
+                if connection.quiet:
                     self._busy.add(connection)
                     return connection
+                connection.abort()
         connection = await self._connect(channel, min(limit, channel.connect_timeout))
         try:
             # A sweep cannot see a connection that is being made: policy is asked once more.
@@ -133,8 +135,8 @@ class Pool:
             raise AttemptFault(
                 "the connection was not made in time", FailureKind.CONNECT_TIMEOUT
             ) from None
-        except ssl.SSLError:
-            raise AttemptFault("TLS with the vendor failed", FailureKind.TLS) from None
+        except ssl.SSLError as error:
+            raise AttemptFault(told(error), FailureKind.TLS) from None
         except OSError:
             raise AttemptFault("the connection could not be made") from None
 

@@ -29,6 +29,7 @@ from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
+from gateway.upstream.tls import system_trust
 from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.relay import Speech
 from gateway.wire.routed import tell
@@ -82,7 +83,7 @@ class RelayBackend:
         self._judge = judge
         self._servers = servers or Servers()
         self._speech: Speech = OpenAISpeech()
-        self.pool = Pool(guard, tls or ssl.create_default_context())
+        self.pool = Pool(guard, tls or system_trust())
 
     def ready(self, target: Target) -> bool:
         return self._servers.ready(target.channel)
@@ -160,6 +161,8 @@ class RelayBackend:
         answered = False
         try:
             connection.send(channel.head, body)
+            if not connection.out:
+                await clock.flush(connection)
             clock.sent()
             status = await clock.head(connection)
             answered = True
@@ -268,6 +271,15 @@ class _Clock:
     def sent(self) -> None:
         """The request is out: the first byte of the answer is waited for from now."""
         self._first = min(self._deadline, self._loop.time() + self._patience)
+
+    async def flush(self, connection: Connection) -> None:
+        """Wait until a long request is out: a peer may read slowly, but not stop to."""
+        try:
+            await connection.flush(self._deadline, self._channel.idle_timeout)
+        except TimeoutError:
+            raise AttemptFault(
+                "the vendor stopped reading the request", FailureKind.FIRST_TOKEN_TIMEOUT
+            ) from None
 
     async def head(self, connection: Connection) -> int:
         try:
