@@ -1,6 +1,6 @@
-"""One answer out of a connection's bytes: strict by RFC 9112, bounded, without I/O.
+"""The answers out of a connection's bytes: strict by RFC 9112, bounded, without I/O.
 
-Theory of operation. A reader waits for the ``HEAD``, skips interim answers, then gathers ``pieces``
+Theory of operation. A reader is ``IDLE`` until it is to ``begin``; it waits for the ``HEAD``, skips interim answers, then gathers ``pieces``
 of the ``BODY`` until the answer is ``DONE``; or it comes to a ``fault``, after which nothing counts.
 ``keep`` says whether another request may follow on the connection: never where a single byte came
 behind the answer. The parser (llhttp, strict) splits and refuses; what it passes without a word is
@@ -15,8 +15,6 @@ import httptools
 
 from gateway.upstream.framing import FramingError, HeadReader
 
-MOST_HEADERS = 256
-"""Header fields of an answer, its trailers and its interim answers included."""
 MOST_INTERIM = 16
 MOST_FRAMING = 64 * 1024
 """Bytes of a chunked body that are neither content nor ``CHUNK_LINE`` for each chunk: extensions
@@ -27,6 +25,7 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Phase(Enum):
+    IDLE = "idle"
     HEAD = "head"
     BODY = "body"
     DONE = "done"
@@ -39,29 +38,29 @@ class AnswerReader:
     """
 
     __slots__ = (
-        *("_end", "_fields", "_framing", "_heads", "_interim", "_left", "_parser", "begun"),
+        *("_end", "_framing", "_heads", "_interim", "_left", "_parser", "begun"),
         *("buffered", "fault", "headers", "keep", "phase", "pieces", "status", "unframed"),
         "unread",
     )
 
     def __init__(self) -> None:
-        self.phase = Phase.HEAD
+        self._heads = HeadReader()
+        self._parser = httptools.HttpResponseParser(self)
+        self.fault: str | None = None
         self.status = 0
+        self.begin(Phase.IDLE)
+
+    def begin(self, phase: Phase = Phase.HEAD) -> None:
+        """Wait for an answer; the one before has come to its end, and nothing behind it."""
+        self.phase = phase
         self.headers: dict[bytes, bytes] = {}
         self.pieces: list[bytes] = []
         self.buffered = 0
-        self.begun = False
-        self.keep = False
-        self.unframed = False
-        self.unread = False
-        self.fault: str | None = None
-        self._heads = HeadReader()
+        self.begun = self.keep = self.unframed = self.unread = False
+        self._heads.begin()
         self._left: int | None = None
-        self._framing = 0
+        self._framing = self._interim = 0
         self._end = b""
-        self._fields = 0
-        self._interim = 0
-        self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection, not empty."""
@@ -85,16 +84,13 @@ class AnswerReader:
     # What the parser calls.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields += 1
-        if self._fields > MOST_HEADERS:
-            self._fail("the answer has too many header fields")
         lowered = name.lower()
         if self.phase is not Phase.HEAD:
-            # A trailer: counted, and never more than that.
+            # A trailer: its bytes are counted, and it is nothing more than that.
             if lowered in _FRAMING:
                 self._fail("the answer's trailer says where it ends")
             return
-        if lowered in _FRAMING and lowered in self.headers:
+        if lowered in self.headers and lowered in _FRAMING:
             self._fail("the answer says twice where it ends")
         self.headers[lowered] = value
 

@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
-        self._answer: AnswerReader | None = None
+        self._answer = AnswerReader()
         self._fault: AttemptFault | None = None
         self._paused = False
         self._full = False
@@ -64,20 +64,19 @@ class Connection(asyncio.Protocol):
     @property
     def complete(self) -> bool:
         """Whether the whole answer has come."""
-        return self._answer is not None and self._answer.phase is Phase.DONE
+        return self._answer.phase is Phase.DONE
 
     @property
     def headers(self) -> Mapping[bytes, bytes]:
         """The fields of the answer's head, their names in lower case."""
-        return self._answer.headers if self._answer is not None else {}
+        return self._answer.headers
 
     @property
     def clean(self) -> bool:
         """Whether another request may be sent: all read, all written, nothing left over."""
         transport = self._transport
         return (
-            self._answer is not None
-            and self._answer.phase is Phase.DONE
+            self._answer.phase is Phase.DONE
             and self._answer.keep
             and not self._paused
             and transport is not None
@@ -122,7 +121,7 @@ class Connection(asyncio.Protocol):
         ``TimeoutError`` at ``until`` (loop time) or where the peer takes nothing for ``patience``
         seconds.
         """
-        while self._outgoing is not None and self._asked.phase is Phase.HEAD:
+        while self._outgoing is not None and self._answer.phase is Phase.HEAD:
             if self._fault is not None:
                 raise self._fault
             await self._wait(min(until, self._loop.time() + patience))
@@ -133,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     async def head(self, until: float) -> int:
         """Wait for the answer's head; its status. Raises ``AttemptFault`` or ``TimeoutError``."""
-        answer = self._asked
+        answer = self._answer
         while answer.phase is Phase.HEAD:
             if self._fault is not None:
                 raise self._fault
@@ -142,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     async def read(self, until: float) -> bytes:
         """The next bytes of the body, empty at its end. Raises as ``head`` does."""
-        answer = self._asked
+        answer = self._answer
         while not answer.pieces:
             if answer.phase is Phase.DONE:
                 return b""
@@ -154,14 +153,14 @@ class Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Make a clean connection ready for the next request."""
-        self._answer = None
+        self._answer.begin(Phase.IDLE)
         self.reused = True
 
     def drain(self, drained: Callable[[Connection], None]) -> None:
         """Let the answer's end arrive unread, then call ``drained``; abort if it does not come."""
         self._drained = drained
         self._drain_timer = self._loop.call_later(DRAIN, self.abort)
-        self._asked.unread = True
+        self._answer.unread = True
         self._resume()
 
     def abort(self) -> None:
@@ -184,10 +183,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
-        if answer is None or answer.phase is Phase.DONE:
+        if answer.phase is Phase.IDLE or answer.phase is Phase.DONE:
             # Nothing was asked: whatever this is, it must not be taken for the next answer.
-            if answer is not None:
-                answer.keep = False
+            answer.keep = False
             self.abort()
             return
         waiting = answer.phase is Phase.HEAD
@@ -203,7 +201,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer sends no more: the end of a body that has no other, else too early."""
-        if self._answer is not None and self._meant():
+        if self._meant():
             self._answer.ended()
         self._lost(None)
         self._wake()
@@ -225,15 +223,10 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
-    @property
-    def _asked(self) -> AnswerReader:
-        assert self._answer is not None, "nothing was sent"
-        return self._answer
-
     def _write(self, pieces: tuple[bytes, ...]) -> asyncio.Transport:
         if self._transport is None or self._transport.is_closing():
             raise StaleConnection("the connection was closed while it was idle")
-        self._answer = AnswerReader()
+        self._answer.begin()
         self._transport.writelines(pieces)
         return self._transport
 
@@ -289,7 +282,7 @@ class Connection(asyncio.Protocol):
         transport, answer = self._transport, self._answer
         if transport is None or transport.get_extra_info("ssl_object") is not None:
             return
-        if answer is None or answer.phase is Phase.DONE or self._fault is not None:
+        if answer.phase in (Phase.IDLE, Phase.DONE) or self._fault is not None:
             return
         try:
             # The transport's own socket has no ``recv``.
@@ -304,10 +297,8 @@ class Connection(asyncio.Protocol):
         """No more will come."""
         self._outgoing = None
         answer = self._answer
-        if answer is None:
-            return
         answer.keep = False
-        if answer.phase is not Phase.DONE and self._fault is None:
+        if answer.phase in (Phase.HEAD, Phase.BODY) and self._fault is None:
             self._fault = self._loss(answer, exc)
 
     def _loss(self, answer: AnswerReader, exc: Exception | None) -> AttemptFault:

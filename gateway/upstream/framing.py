@@ -11,6 +11,8 @@ import re
 
 MOST_HEAD = 64 * 1024
 """Bytes of an answer's head, its interim answers included."""
+MOST_HEADERS = 256
+"""Header fields of one head."""
 
 _BEGIN = b"HTTP/1."
 _END = b"\r\n\r\n"
@@ -26,6 +28,10 @@ class HeadReader:
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._size = 0
+
+    def begin(self) -> None:
+        """Nothing has come of the next answer."""
         self._size = 0
 
     def cut(self, data: bytes) -> int | None:
@@ -48,8 +54,12 @@ class HeadReader:
             if not _BEGIN.startswith(held[: len(_BEGIN)]):
                 raise FramingError("the answer is not HTTP")
             return None
-        if not _STATUS_LINE.match(held if before else data):
+        head = held if before else data
+        if not _STATUS_LINE.match(head):
             raise FramingError("the answer is not HTTP")
-        held.clear()
+        if head.count(b"\n", 0, size) > MOST_HEADERS + 2:
+            raise FramingError("the answer has too many header fields")
+        if before:
+            held.clear()
         self._size += size
         return size - before

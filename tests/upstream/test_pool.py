@@ -129,4 +129,4 @@ async def test_a_consumer_that_lags_stops_the_sender(bench: Bench) -> None:
         await anext(events)
         await asyncio.sleep(0.2)
         connection = next(iter(bench.backend.pool._busy))
-        assert connection._asked.buffered < 2_000_000
+        assert connection._answer.buffered < 2_000_000
