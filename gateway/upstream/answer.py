@@ -86,8 +86,9 @@ class AnswerReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
         if self.phase is not Phase.HEAD:
-            # A trailer: its bytes are counted, and it is nothing more than that.
-            if lowered in _FRAMING:
+            # A trailer: its bytes are counted, and it is nothing more than that. What comes behind
+            # the answer is not even read.
+            if lowered in _FRAMING and self.phase is Phase.BODY:
                 self._fail("the answer's trailer says where it ends")
             return
         if lowered in self.headers and lowered in _FRAMING:
@@ -96,7 +97,7 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         # The parser reads on to the end of its data after a fault: nothing of it may count.
-        if self.fault is not None:
+        if self.phase is not Phase.HEAD or self.fault is not None:
             return
         self.status = self._parser.get_status_code()
         if self.status < 200:
@@ -121,7 +122,7 @@ class AnswerReader:
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
-        if not self.unread:
+        if self.phase is Phase.BODY and not self.unread:
             self.pieces.append(body)
             self.buffered += len(body)
 
