@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
 from gateway import __version__
+from gateway.upstream.proxy import Proxy
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -15,8 +18,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 @dataclass(frozen=True, slots=True)
 class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
-    seconds; ``head`` is the head of a chat completion's request up to the value of
-    ``content-length``, ``listing`` the whole request for the list of models.
+    seconds. ``heads`` has, for each key in the order of ``api_keys`` (one where there is none), the
+    head of a chat completion's request up to the value of ``content-length``; ``listing`` is the
+    whole request for the list of models. ``trust`` is what checks certificates and shows our own,
+    ``None`` for what all channels have; ``proxy`` is on the way to all of it.
     """
 
     name: str
@@ -30,9 +35,11 @@ class Channel:
     first_token_timeout: float
     answer_timeout: float
     idle_timeout: float
-    api_key: str | None = field(repr=False)
-    head: bytes = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
+    heads: tuple[bytes, ...] = field(repr=False)
     listing: bytes = field(repr=False)
+    trust: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
 
     @classmethod
     def parse(
@@ -40,7 +47,7 @@ class Channel:
         name: str,
         base_url: str,
         *,
-        api_key: str | None,
+        api_keys: Sequence[str],
         locality: str,
         allow_private: bool,
         organization: str | None,
@@ -48,6 +55,8 @@ class Channel:
         first_token_timeout: float,
         answer_timeout: float,
         idle_timeout: float,
+        trust: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> Self:
         """Raises ``ValueError`` for what is no base URL or cannot stand in a header."""
         url = urlsplit(base_url)
@@ -61,7 +70,7 @@ class Channel:
         bracketed = f"[{host}]" if ":" in host else host
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
         path = url.path.rstrip("/")
-        lines = _lines(authority, api_key, organization)
+        variants = [_lines(authority, key, organization) for key in api_keys or (None,)]
         return cls(
             name=name,
             host=host,
@@ -74,17 +83,24 @@ class Channel:
             first_token_timeout=first_token_timeout,
             answer_timeout=answer_timeout,
             idle_timeout=idle_timeout,
-            api_key=api_key,
-            head=_head(
-                name,
-                f"POST {path}/chat/completions HTTP/1.1",
-                *lines,
-                "Accept: application/json, text/event-stream",
-                "Content-Type: application/json",
+            api_keys=tuple(api_keys),
+            heads=tuple(
+                _head(
+                    name,
+                    f"POST {path}/chat/completions HTTP/1.1",
+                    *lines,
+                    "Accept: application/json, text/event-stream",
+                    "Content-Type: application/json",
+                )
+                + b"Content-Length: "
+                for lines in variants
+            ),
+            listing=_head(
+                name, f"GET {path}/models HTTP/1.1", *variants[0], "Accept: application/json"
             )
-            + b"Content-Length: ",
-            listing=_head(name, f"GET {path}/models HTTP/1.1", *lines, "Accept: application/json")
             + b"\r\n",
+            trust=trust,
+            proxy=proxy,
         )
 
 

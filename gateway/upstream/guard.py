@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.upstream.channel import Address, Channel
 from gateway.upstream.fault import EgressRefused
+from gateway.upstream.proxy import Proxy
 
 __all__ = ["EgressGuard", "EgressRefused", "Resolve"]
 
@@ -76,6 +77,28 @@ class EgressGuard:
         # Resolving took time in which policy may have changed.
         self.permit(channel)
         return [(str(address), channel.port) for address in dict.fromkeys(allowed)]
+
+    async def check_proxy(self, channel: Channel, proxy: Proxy) -> list[tuple[str, int]]:
+        """The socket addresses of the proxy that leads to a channel: the operator wrote it, so it
+        may be anywhere but where nobody is dialled. The channel's own name is not looked up.
+
+        Raises as ``check`` does.
+        """
+        self.permit(channel)
+        if channel.literal is not None and _never(channel.literal):
+            raise EgressRefused(f"the address of channel {channel.name} is never dialled")
+        found = [
+            ipaddress.ip_address(text.partition("%")[0])
+            for text in await self._resolve(proxy.host, proxy.port)
+        ]
+        if not found:
+            raise OSError("the name has no address")
+        allowed = [address for address in found if not _never(address)]
+        if not allowed:
+            raise EgressRefused(f"the address of channel {channel.name}'s proxy is never dialled")
+        # Resolving took time in which policy may have changed.
+        self.permit(channel)
+        return [(str(address), proxy.port) for address in dict.fromkeys(allowed)]
 
 
 def _embedded(address: Address) -> Address:

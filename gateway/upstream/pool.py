@@ -12,6 +12,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused
 from gateway.upstream.guard import EgressGuard
+from gateway.upstream.proxy import Proxy, Tunnel
 from gateway.upstream.tls import told
 
 IDLE = 30.0
@@ -130,7 +131,11 @@ class Pool:
     async def _connect(self, channel: Channel, limit: float) -> Connection:
         try:
             async with asyncio.timeout(limit):
-                return await self._dial(channel, await self._guard.check(channel), limit)
+                if channel.proxy is None:
+                    addresses = await self._guard.check(channel)
+                else:
+                    addresses = await self._guard.check_proxy(channel, channel.proxy)
+                return await self._dial(channel, addresses, limit)
         except TimeoutError:
             raise AttemptFault(
                 "the connection was not made in time", FailureKind.CONNECT_TIMEOUT
@@ -154,14 +159,59 @@ class Pool:
 
     async def _open(self, channel: Channel, address: tuple[str, int]) -> Connection:
         loop = asyncio.get_running_loop()
-        epoch = self._epochs[channel.name]
-        _, connection = await loop.create_connection(
-            lambda: Connection(channel.name, epoch, loop),
+        connection = Connection(channel.name, self._epochs[channel.name], loop)
+        trust = (channel.trust or self._tls) if channel.tls else None
+        if channel.proxy is not None:
+            await _through(channel.proxy, address, channel, trust, connection)
+            return connection
+        await loop.create_connection(
+            lambda: connection,
             address[0],
             address[1],
-            ssl=self._tls if channel.tls else None,
-            server_hostname=channel.host if channel.tls else None,
+            ssl=trust,
+            server_hostname=channel.host if trust else None,
             # What has been checked is what is dialled: no name is looked up again here.
             flags=socket.AI_NUMERICHOST,
         )
         return connection
+
+
+async def _through(
+    proxy: Proxy,
+    address: tuple[str, int],
+    channel: Channel,
+    trust: ssl.SSLContext | None,
+    connection: Connection,
+) -> None:
+    """Connect to a channel through its proxy, which is at ``address``; with ``trust``, TLS with the
+    vendor goes through the tunnel.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        _, tunnel = await loop.create_connection(
+            lambda: Tunnel(loop),
+            address[0],
+            address[1],
+            ssl=proxy.tls,
+            server_hostname=proxy.host if proxy.tls else None,
+            flags=socket.AI_NUMERICHOST,
+        )
+    except ssl.SSLError as error:
+        raise AttemptFault(told(error, "the proxy"), FailureKind.TLS) from None
+    except OSError:
+        raise AttemptFault("the connection to the proxy could not be made") from None
+    transport = await tunnel.open(proxy.request(channel.host, channel.port))
+    if trust is None:
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        transport.resume_reading()
+        return
+    try:
+        secured = await loop.start_tls(
+            transport, connection, trust, server_hostname=channel.host
+        )
+    except BaseException:
+        transport.abort()
+        raise
+    assert secured is not None
+    connection.connection_made(secured)

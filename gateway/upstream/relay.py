@@ -24,8 +24,9 @@ from gateway.domain.target import Target
 from gateway.upstream.channel import Channel
 from gateway.upstream.classify import classify
 from gateway.upstream.connection import Connection
-from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
+from gateway.upstream.fault import AttemptFault, EgressRefused, NoKeyLeft, StaleConnection
 from gateway.upstream.guard import EgressGuard
+from gateway.upstream.keys import Keys
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
@@ -40,6 +41,8 @@ MOST_BODY = 64 * 1024 * 1024
 MOST_ERROR = 64 * 1024
 ABSENT = frozenset({FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT})
 """Failures after which there may be nobody at the other end."""
+KEY_STATUSES = frozenset({401, 403, 429})
+"""Refusals that may be about the key."""
 ERROR_BODY_WAIT = 5.0
 """Seconds that the body of an error is waited for: its status already says most."""
 
@@ -83,6 +86,7 @@ class RelayBackend:
         self._judge = judge
         self._servers = servers or Servers()
         self._speech: Speech = OpenAISpeech()
+        self._keys = {name: Keys(name, len(one.heads)) for name, one in channels.items()}
         self.pool = Pool(guard, tls or system_trust())
 
     def ready(self, target: Target) -> bool:
@@ -104,7 +108,7 @@ class RelayBackend:
             clock = _Clock(channel, call)
             typed = call.begun is not None
             body = self._told(target, call, self._speech.request(call, target))
-            connection, status = await self._send(channel, clock, body)
+            connection, status, refusal = await self._send(channel, target.model, clock, body)
             if status < 500:
                 self._servers.answered(channel.name)
             named = _named(connection)
@@ -112,7 +116,7 @@ class RelayBackend:
             if why is not None:
                 raise AttemptFault(why, FailureKind.ANSWERED_BY_DENIED)
             if status != 200:
-                refusal = await self._refusal(connection, clock, status)
+                refusal = refusal or await self._refusal(connection, clock, status)
                 finished = True
                 yield _scrub(refusal, channel)
             elif not call.stream:
@@ -145,22 +149,46 @@ class RelayBackend:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
 
-    async def _send(self, channel: Channel, clock: _Clock, body: bytes) -> tuple[Connection, int]:
-        """Send the request and wait for the answer's head; once more where a kept connection
-        turns out to be closed.
+    async def _send(
+        self, channel: Channel, model: str, clock: _Clock, body: bytes
+    ) -> tuple[Connection, int, Failed | None]:
+        """Send the request and wait for the answer's head, with one of the channel's keys after the
+        other as long as it is the key that is refused. The refusal, where it has been read already.
         """
+        keys = self._keys[channel.name]
+        tried: list[int] = []
+        while (key := keys.choose(model, time.monotonic(), tried)) is not None:
+            tried.append(key)
+            connection, status = await self._try_twice(channel, clock, body, channel.heads[key])
+            if not keys.several or status not in KEY_STATUSES:
+                return connection, status, None
+            passed_on = False
+            try:
+                refusal = await self._refusal(connection, clock, status)
+                passed_on = not keys.refused(key, model, refusal, time.monotonic())
+                if passed_on:
+                    return connection, status, refusal
+            finally:
+                if not passed_on:
+                    self.pool.give_back(connection, finished=connection.complete)
+        raise NoKeyLeft(keys.exhausted(model, time.monotonic()))
+
+    async def _try_twice(
+        self, channel: Channel, clock: _Clock, body: bytes, head: bytes
+    ) -> tuple[Connection, int]:
+        """Once more where a kept connection turns out to be closed."""
         try:
-            return await self._exchange(channel, clock, body, fresh=False)
+            return await self._exchange(channel, clock, body, head, fresh=False)
         except StaleConnection:
-            return await self._exchange(channel, clock, body, fresh=True)
+            return await self._exchange(channel, clock, body, head, fresh=True)
 
     async def _exchange(
-        self, channel: Channel, clock: _Clock, body: bytes, *, fresh: bool
+        self, channel: Channel, clock: _Clock, body: bytes, head: bytes, *, fresh: bool
     ) -> tuple[Connection, int]:
         connection = await self.pool.take(channel, clock.left(), fresh=fresh)
         answered = False
         try:
-            connection.send(channel.head, body)
+            connection.send(head, body)
             if not connection.out:
                 await clock.flush(connection)
             clock.sent()
@@ -304,11 +332,13 @@ def _late(*, started: bool) -> AttemptFault:
 
 
 def _scrub(failed: Failed, channel: Channel) -> Failed:
-    """A vendor's own words, without the address or key of the channel."""
+    """A vendor's own words, without the address or a key of the channel."""
 
     def clean(text: str) -> str:
-        text = text.replace(channel.host, "[vendor]")
-        return text.replace(channel.api_key, "[key]") if channel.api_key else text
+        # One key may be the beginning of another.
+        for key in sorted(channel.api_keys, key=len, reverse=True):
+            text = text.replace(key, "[key]")
+        return text.replace(channel.host, "[vendor]")
 
     return replace(
         failed,

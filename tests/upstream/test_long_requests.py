@@ -195,7 +195,7 @@ def test_an_answer_that_waits_behind_a_reset_is_read(loop: object) -> None:
             transport = cast(asyncio.Transport, made._transport)
             transport.pause_reading()
             await asyncio.sleep(0.05)
-            made.send(channel.head, b"{}")
+            made.send(channel.heads[0], b"{}")
             assert await made.head(asyncio.get_running_loop().time() + 1) == 503
             pool.give_back(made, finished=True)
             assert not made.open

@@ -36,7 +36,7 @@ async def used(pool: Pool, channel: Channel) -> Connection:
     """A connection that has carried one answer and was given back."""
     connection = await pool.take(channel, 1)
     body = b"{}"
-    connection.send(channel.head, body)
+    connection.send(channel.heads[0], body)
     until = asyncio.get_running_loop().time() + 1
     await connection.head(until)
     while await connection.read(until):
