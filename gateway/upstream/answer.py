@@ -1,10 +1,11 @@
 """The answers out of a connection's bytes: strict by RFC 9112, bounded, without I/O.
 
-Theory of operation. A reader is ``IDLE`` until it is to ``begin``; it waits for the ``HEAD``, skips interim answers, then gathers ``pieces``
-of the ``BODY`` until the answer is ``DONE``; or it comes to a ``fault``, after which nothing counts.
-``keep`` says whether another request may follow on the connection: never where a single byte came
-behind the answer. The parser (llhttp, strict) splits and refuses; what it passes without a word is
-looked at here: how a head begins, what follows an answer, how much of a body is only framing.
+Theory of operation. A reader is ``IDLE`` until it is to ``begin``; it waits for the ``HEAD``, skips
+interim answers, then gathers ``pieces`` of the ``BODY`` until the answer is ``DONE``; or it comes
+to a ``fault``, after which nothing counts. ``keep`` says whether another request may follow on the
+connection: never where a single byte came behind the answer. The parser (llhttp, strict) splits and
+refuses; what it passes without a word is looked at here: how a head begins, what follows an answer,
+how much of a body is only framing.
 """
 
 from __future__ import annotations

@@ -111,8 +111,9 @@ class Connection(asyncio.Protocol):
             self._write((start, body))
             return
         transport = self._write((start,))
-        # From now on the transport says when it holds anything, and when it holds nothing more.
-        transport.set_write_buffer_limits(high=0)
+        # From now on the transport says when it holds anything, and when it holds nothing more; of
+        # a mark of 0, TLS would say the former only.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._outgoing = memoryview(body)
         self._pump()
 
@@ -265,7 +266,9 @@ class Connection(asyncio.Protocol):
         """Whether the peer's end is its own word: below TLS, anybody on the way can forge it
         (RFC 9112, 9.8).
         """
-        secured = self._transport and self._transport.get_extra_info("ssl_object")
+        if self._transport is None:
+            return False
+        secured = self._transport.get_extra_info("ssl_object")
         if secured is None:
             return True
         try:

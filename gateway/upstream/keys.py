@@ -82,9 +82,7 @@ class Keys:
             if not self._is_out(key, model)
         ]
         if not waits:
-            return Failed(
-                FailureKind.UNAUTHORIZED, "the vendor accepts none of the channel's keys"
-            )
+            return Failed(FailureKind.UNAUTHORIZED, "the vendor accepts none of the channel's keys")
         message = "the vendor limits the rate of each of the channel's keys"
         return Failed(FailureKind.RATE_LIMITED, message, retry_after=min(waits))
 

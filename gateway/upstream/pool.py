@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import defaultdict
+from typing import cast
 
 from gateway.domain.events import FailureKind
 from gateway.upstream.channel import Channel
@@ -207,11 +208,9 @@ async def _through(
         transport.resume_reading()
         return
     try:
-        secured = await loop.start_tls(
-            transport, connection, trust, server_hostname=channel.host
-        )
+        secured = await loop.start_tls(transport, connection, trust, server_hostname=channel.host)
     except BaseException:
         transport.abort()
         raise
-    assert secured is not None
-    connection.connection_made(secured)
+    # typeshed allows for ``None``, which is for transports that are closed already.
+    connection.connection_made(cast(asyncio.Transport, secured))

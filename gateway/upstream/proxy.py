@@ -15,7 +15,9 @@ from gateway.domain.events import FailureKind
 from gateway.upstream.fault import AttemptFault
 from gateway.upstream.framing import FramingError, HeadReader
 
-_HEAD = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)*\r\n")
+_HEAD = re.compile(
+    rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)*\r\n"
+)
 _NOT_ACCEPTED = 407
 
 

@@ -17,13 +17,13 @@ _CERTIFICATE = {
 """X509_V_ERR_… of OpenSSL. Its own words would repeat the name of the host."""
 _REASONS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer wants a client certificate",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer ended the handshake: it may want a client certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer ended it: it may want a client certificate",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the peer does not accept the client certificate",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer does not accept the client certificate: expired",
     "SSLV3_ALERT_CERTIFICATE_REVOKED": "the peer does not accept the client certificate: revoked",
     "TLSV1_ALERT_UNKNOWN_CA": "the peer does not trust the client certificate's issuer",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "the peer speaks no TLS version that is allowed (1.2 and newer)",
-    "UNSUPPORTED_PROTOCOL": "the peer speaks no TLS version that is allowed (1.2 and newer)",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the peer speaks no TLS of 1.2 or newer",
+    "UNSUPPORTED_PROTOCOL": "the peer speaks no TLS of 1.2 or newer",
     "WRONG_VERSION_NUMBER": "the peer does not speak TLS",
     "PACKET_LENGTH_TOO_LONG": "the peer does not speak TLS",
     "HTTP_REQUEST": "the peer does not speak TLS",

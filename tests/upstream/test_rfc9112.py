@@ -1,5 +1,5 @@
-"""RFC 9112 on the client's side, case by case, on a real socket: each answer is sent whole, and again
-byte by byte, and the request after it must get its own answer.
+"""RFC 9112 on the client's side, case by case, on a real socket: each answer is sent whole, and
+again byte by byte, and the request after it must get its own answer.
 
 A case says what the first request comes to (``None``: it is answered), whether the second one may
 go over the same connection, and what the peer does behind its bytes.
@@ -112,7 +112,15 @@ CODINGS = [
         Case(f"the coding {coding!r}", chunks().replace(b": chunked", b": " + coding), MALFORMED)
         for coding in (
             *(b"chunked, gzip", b"gzip, chunked", b"chunked, chunked", b"chunked,", b",chunked"),
-            *(b"xchunked", b"chunkedx", b"chunked;q=1", b'"chunked"', b"identity", b"", b"\x0bchunked"),
+            *(
+                b"xchunked",
+                b"chunkedx",
+                b"chunked;q=1",
+                b'"chunked"',
+                b"identity",
+                b"",
+                b"\x0bchunked",
+            ),
             *(b"chunked\x00", b"chunked\x0c", b"chun ked", b"\xc3\xa7hunked"),
         )
     ),
@@ -155,7 +163,13 @@ STATUS_LINES = [
             *(b"HTTP/1.1 200OK", b"HTTP/1.1", b"HTTP/11 200 OK", b"HTTP/1.1.1 200 OK"),
             *(b"http/1.1 200 OK", b"HTTP/0.9 200 OK", b"HTTP/1.2 200 OK", b"HTTP/2.0 200 OK"),
             *(b"HTTP/2 200", b"HTTP/3 200", b"HTTPS/1.1 200 OK", b"RTSP/1.0 200 OK", b"ICY 200 OK"),
-            *(b" HTTP/1.1 200 OK", b"GET / HTTP/1.1", b"200 OK", b"{}", b"\xef\xbb\xbfHTTP/1.1 200 OK"),
+            *(
+                b" HTTP/1.1 200 OK",
+                b"GET / HTTP/1.1",
+                b"200 OK",
+                b"{}",
+                b"\xef\xbb\xbfHTTP/1.1 200 OK",
+            ),
         )
     ),
     Case("an empty line before the answer", b"\r\n" + PLAIN, MALFORMED),
@@ -179,7 +193,9 @@ CHUNKS = [
     Case("a bare CR in an extension", chunks(size=b"%x;a\rb" % len(BODY)), MALFORMED),
     Case("a bare LF behind an extension", chunks(size=b"%x;a\nb" % len(BODY)), MALFORMED),
     Case("a NUL in an extension", chunks(size=b"%x;a=\x00" % len(BODY)), MALFORMED),
-    Case("a long extension", chunks(size=b"%x;a=%b" % (len(BODY), b"b" * 9000)), kept=True, size=99),
+    Case(
+        "a long extension", chunks(size=b"%x;a=%b" % (len(BODY), b"b" * 9000)), kept=True, size=99
+    ),
     Case(
         "an extension that is too long",
         chunks(size=b"%x;a=%b" % (len(BODY), b"b" * (MOST_FRAMING + 2 * CHUNK_LINE))),
@@ -217,9 +233,15 @@ CHUNKS = [
 
 TRAILERS = [
     Case("a trailer", chunks(last=b"0\r\nA: b\r\n\r\n"), kept=True),
-    Case("a trailer that says the media type", chunks(last=b"0\r\nContent-Type: a/b\r\n\r\n"), kept=True),
+    Case(
+        "a trailer that says the media type",
+        chunks(last=b"0\r\nContent-Type: a/b\r\n\r\n"),
+        kept=True,
+    ),
     Case("a length in a trailer", chunks(last=b"0\r\nContent-Length: 1\r\n\r\n"), MALFORMED),
-    Case("a coding in a trailer", chunks(last=b"0\r\nTransfer-Encoding: chunked\r\n\r\n"), MALFORMED),
+    Case(
+        "a coding in a trailer", chunks(last=b"0\r\nTransfer-Encoding: chunked\r\n\r\n"), MALFORMED
+    ),
     Case("a folded trailer", chunks(last=b"0\r\nA: b\r\n c\r\n\r\n"), MALFORMED),
     Case("a trailer with LF", chunks(last=b"0\r\nA: b\n\r\n"), MALFORMED),
     Case("a trailer with a blank", chunks(last=b"0\r\nA : b\r\n\r\n"), MALFORMED),
@@ -240,10 +262,18 @@ INTERIM = [
     Case("a 100", CONTINUE + PLAIN, kept=True),
     Case("a 102", b"HTTP/1.1 102 Processing\r\n\r\n" + PLAIN, kept=True),
     Case("a 103 with fields", b"HTTP/1.1 103 X\r\nLink: a\r\n\r\n" + PLAIN, kept=True),
-    Case("a 100 that says a length", b"HTTP/1.1 100 X\r\nContent-Length: 9\r\n\r\n" + PLAIN, kept=True),
-    Case("a 100 that says chunks", b"HTTP/1.1 100 X\r\n" + CHUNKED + b"\r\n\r\n" + PLAIN, kept=True),
+    Case(
+        "a 100 that says a length",
+        b"HTTP/1.1 100 X\r\nContent-Length: 9\r\n\r\n" + PLAIN,
+        kept=True,
+    ),
+    Case(
+        "a 100 that says chunks", b"HTTP/1.1 100 X\r\n" + CHUNKED + b"\r\n\r\n" + PLAIN, kept=True
+    ),
     Case("several", (CONTINUE + b"HTTP/1.1 103 X\r\nA: b\r\n\r\n") * 4 + chunks(), kept=True),
-    Case("a 101", b"HTTP/1.1 101 X\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n" + PLAIN, MALFORMED),
+    Case(
+        "a 101", b"HTTP/1.1 101 X\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n" + PLAIN, MALFORMED
+    ),
     Case("a 101 without a word", b"HTTP/1.1 101 X\r\n\r\n" + PLAIN, MALFORMED),
     Case("many", CONTINUE * 17 + PLAIN, MALFORMED),
     Case("without an end", CONTINUE * 20_000, MALFORMED, size=4096),
