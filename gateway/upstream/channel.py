@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from gateway import __version__
 from gateway.upstream.proxy import Proxy
 
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -67,6 +69,8 @@ class Channel:
         tls = url.scheme == "https"
         literal = _literal(url.hostname)
         host = url.hostname if literal else url.hostname.encode("idna").decode("ascii")
+        if literal is None and not _NAME.fullmatch(host):
+            raise ValueError(f"channel {name}: base_url holds no name of a host")
         bracketed = f"[{host}]" if ":" in host else host
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
         path = url.path.rstrip("/")
