@@ -1,4 +1,4 @@
-"""An HTTP proxy on 127.0.0.1 that opens tunnels by CONNECT, records them, and fails as it is told."""
+"""An HTTP proxy on 127.0.0.1: opens tunnels by CONNECT, records them, and fails as it is told."""
 
 from __future__ import annotations
 

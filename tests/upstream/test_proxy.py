@@ -1,4 +1,4 @@
-"""Channels behind a proxy that is real: what it is asked, what it may answer, what it never sees."""
+"""Channels behind a real proxy: what it is asked, what it may answer, what it never sees."""
 
 from __future__ import annotations
 
