@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from gateway.config.proxying import DIRECT, ProxySection
 from gateway.config.sections import ChannelSection
 from gateway.config.settings import Settings
+from gateway.domain.call import Dialect
 from gateway.errors import StateError
 from gateway.upstream.channel import Channel
 from gateway.upstream.proxy import Proxy
@@ -30,6 +31,7 @@ def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[st
         name: Channel.parse(
             name,
             section.base_url,
+            dialect=Dialect(section.kind),
             api_keys=keys.get(name, ()),
             locality=section.locality,
             allow_private=section.allow_private,

@@ -21,7 +21,7 @@ from gateway.domain.identity import ChannelFacts, Deployment, Locality
 LOCAL = "local"
 """The channel of our own GGUF models; no configured channel may have this name."""
 
-KINDS = ("openai",)
+KINDS = ("openai", "anthropic")
 """The kinds of channel that this version can speak to."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
@@ -46,7 +46,8 @@ def _channel_name(value: str) -> str:
 
 def _kind(value: object) -> object:
     if value not in KINDS:
-        raise PydanticCustomError("kind", "only kind 'openai' is supported in this version")
+        known = " and ".join(repr(kind) for kind in KINDS)
+        raise PydanticCustomError("kind", f"this version supports the kinds {known}")
     return value
 
 
@@ -92,7 +93,7 @@ class ChannelSection(ProxySection):
     """One endpoint that requests can be sent to. Of several keys, one is used after the other."""
 
     vendor: Text
-    kind: Annotated[Literal["openai"], BeforeValidator(_kind)]
+    kind: Annotated[Literal["openai", "anthropic"], BeforeValidator(_kind)]
     base_url: Text
     api_key: Secrets = ()
     locality: Literal["cloud", "sovereign"] = "cloud"
@@ -184,6 +185,10 @@ def _weighed(value: object) -> object:
     """A list of targets with a weight of 1 for each."""
     if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
         return dict.fromkeys(value, 1)
+    if not isinstance(value, dict):
+        raise PydanticCustomError(
+            "group", "expected a list of targets, or a mapping of targets to their weights"
+        )
     return value
 
 
@@ -200,6 +205,10 @@ class GroupSection(Closed):
 
 def _alone(value: object) -> object:
     """A target that stands by itself is a group of one."""
+    if not isinstance(value, (str, dict, GroupSection)):
+        raise PydanticCustomError(
+            "target", "expected a target as <channel>/<model id>, or a group of them under any:"
+        )
     return {"any": [value]} if isinstance(value, str) else value
 
 

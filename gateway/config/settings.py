@@ -206,8 +206,12 @@ def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
     models = _mapping(_mapping(merged, "local"), "models")
     for name, model in _mapping(merged, "models").items():
         targets = model.get("targets") if isinstance(model, dict) else None
+        seen: set[str] = set()
         for path, target in _written(("models", name, "targets"), targets):
             yield from _target(path, target, channels, models)
+            if target in seen:
+                yield Finding(path, f"{target} stands twice under models.{name}.targets", "")
+            seen.add(target)
 
 
 def _written(path: Steps, targets: object) -> Iterable[tuple[Steps, str]]:

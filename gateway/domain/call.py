@@ -14,6 +14,7 @@ from gateway.domain.target import Capability, Target
 
 class Dialect(StrEnum):
     OPENAI = "openai"
+    ANTHROPIC = "anthropic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture in a turn, before its character ``at``. ``url`` is a base64 data URL, as the app
-    wrote it: only who looks at the picture pays for decoding it.
+    wrote it: only who looks at the picture pays for decoding it. It may be an address too, which
+    only a target that can fetch it is given, and nobody else fetches.
     """
 
     url: str
@@ -187,15 +189,23 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """Nothing is to be done but to tell, in ``Usage``, how many tokens the prompt has."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``functions`` says that it uses the dialect's older parameters for them; ``received`` a
-    monotonic time in seconds and ``deadline`` the monotonic time by which all must be done.
-    ``session`` is what the app says belongs together, where it says so. With ``begun`` the target
-    goes on with an answer that the app has the beginning of: the task holds it too, and the events
-    say only what comes behind it, never as ``Relayed``.
+    sent; ``functions`` says that it uses the dialect's older parameters for them; ``betas`` names
+    what it wants of its dialect that is not yet for all; ``received`` a monotonic time in seconds
+    and ``deadline`` the monotonic time by which all must be done. ``session`` is what the app says
+    belongs together, where it says so. With ``begun`` the target goes on with an answer that the
+    app has the beginning of: the task holds it too, and the events say only what comes behind it,
+    never as ``Relayed``.
     """
 
     id: str
@@ -203,11 +213,12 @@ class Call:
     model: str
     stream: bool
     body: bytes
-    task: Task
+    task: Task | Counting
     received: float
     deadline: float
     include_usage: bool = False
     functions: bool = False
+    betas: tuple[str, ...] = ()
     needs: frozenset[Capability] = frozenset()
     labels: Labels = field(default_factory=Labels)
     session: str | None = None

@@ -180,23 +180,27 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """``reasons`` has one for each choice. ``flaw`` is what the target did wrong all the same, once
-    the answer was complete: the app has it whole, and the target is counted as failed.
+    the answer was complete: the app has it whole, and the target is counted as failed. ``stop`` is
+    the text that was asked for as an end and ended the first choice, where the target tells it.
     """
 
     reasons: tuple[FinishReason, ...] = ()
     flaw: Failed | None = None
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Continued:
     """From here another target goes on with the same answer, in ``Delta``, ``Reasoned`` and
     ``Called``. Only the engine yields it. ``id`` and ``created`` are those that the app has seen,
-    ``block`` the content block that it has open; ``None`` where they are our own, or none.
+    ``block`` the content block that it has open; ``None`` where they are our own, or none. That
+    block is of text where the assistant has ``said`` something, and of thinking where not.
     """
 
     id: str | None = None
     created: int | None = None
     block: int | None = None
+    said: bool = True
 
 
 Piece: TypeAlias = Delta | Reasoned | Called

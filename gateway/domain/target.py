@@ -27,6 +27,8 @@ class Capability(StrEnum):
     WEB_SEARCH = "web_search_options"
     EMBEDDINGS = "embeddings"
     INFILL = "suffix"
+    OTHER_CONTENT = "content of other types"
+    PREWARM = "max_tokens of 0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Sent:
 
     def goes_on(self) -> Continued:
         """What the app is told where another target takes over."""
-        return self._continued
+        return replace(self._continued, said=any(self._texts))
 
     def rest(self) -> Call:
         """The call for what is left of the answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -11,16 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
 from gateway.engine.loop import Engine
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, RouteNotFound
 from gateway.http import metrics, models, operators, probes
-from gateway.http.chat import ChatCompletions
-from gateway.http.exchange import send_error
+from gateway.http.anthropic import AnthropicManners, CountTokens, Messages, speaks_anthropic
+from gateway.http.exchange import Manners, send_error
+from gateway.http.generate import Generate, Surface
+from gateway.http.openai import ChatCompletions, OpenAIManners
 from gateway.http.state import State
-from gateway.wire import openai_errors
 
 
 class Services(Protocol):
@@ -49,21 +51,18 @@ class GatewayApp(FastAPI):
     FastAPI's own body handling and middleware cost more than the whole relay.
     """
 
-    data_plane: Mapping[str, Mapping[str, ASGIApp]] = {}
+    data_plane: Mapping[str, Generate] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            routes = self.data_plane.get(scope["path"])
-            if routes is not None:
-                route = routes.get(scope["method"])
-                if route is None:
-                    allowed = ", ".join(sorted(routes))
-                    error = MethodNotAllowed(
-                        f"{scope['method']} is not allowed here: use {allowed}."
-                    )
-                    await send_error(send, error, [(b"allow", allowed.encode())])
-                else:
+            route = self.data_plane.get(scope["path"])
+            if route is not None:
+                if scope["method"] == "POST":
                     await route(scope, receive, send)
+                else:
+                    error = MethodNotAllowed(f"{scope['method']} is not allowed here: use POST.")
+                    id = uuid.uuid4().hex
+                    await send_error(send, route.surface, error, id, [(b"allow", b"POST")])
                 return
         await super().__call__(scope, receive, send)
 
@@ -77,12 +76,16 @@ def create_app(services: Services) -> GatewayApp:
         docs_url=None,
         redoc_url=None,
     )
+    surfaces: Mapping[str, Surface] = {
+        "/v1/chat/completions": ChatCompletions(),
+        "/v1/messages": Messages(),
+        "/v1/messages/count_tokens": CountTokens(),
+    }
     app.data_plane = {
-        "/v1/chat/completions": {
-            "POST": ChatCompletions(
-                services.engine, max_body=services.max_body, deadline=services.deadline
-            )
-        }
+        path: Generate(
+            services.engine, surface, max_body=services.max_body, deadline=services.deadline
+        )
+        for path, surface in surfaces.items()
     }
     app.include_router(probes.router(services.state))
     app.include_router(metrics.router(services.engine, services.state))
@@ -94,29 +97,36 @@ def create_app(services: Services) -> GatewayApp:
     return app
 
 
-def _response(error: GatewayError) -> Response:
+def _response(request: Request, error: GatewayError) -> Response:
+    """In the dialect of whoever asks: only SDKs of one of them send that header."""
+    manners: Manners = AnthropicManners() if speaks_anthropic(request.scope) else OpenAIManners()
+    id = uuid.uuid4().hex
+    headers = {name.decode(): value.decode() for name, value in manners.ids(id)}
     return Response(
-        openai_errors.envelope(error), status_code=error.status, media_type="application/json"
+        manners.envelope(error, id),
+        status_code=manners.status(error),
+        headers=headers,
+        media_type="application/json",
     )
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)  # noqa: S101 - what it is registered for
-    return _response(error)
+    return _response(request, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     if error.status_code == 405:
-        return _response(MethodNotAllowed(f"{request.method} is not allowed here."))
+        return _response(request, MethodNotAllowed(f"{request.method} is not allowed here."))
     if error.status_code == 404:
         path = f"{request.method} {request.url.path}"
-        return _response(RouteNotFound(f"Unknown request URL: {path[:200]}."))
-    return _response(InvalidRequest(str(error.detail)))
+        return _response(request, RouteNotFound(f"Unknown request URL: {path[:200]}."))
+    return _response(request, InvalidRequest(str(error.detail)))
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
-    return _response(InvalidRequest(f"{name}: {first['msg']}.", param=name))
+    return _response(request, InvalidRequest(f"{name}: {first['msg']}.", param=name))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Iterable
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest
-from gateway.wire import openai_errors
 
 Header = tuple[bytes, bytes]
 
@@ -86,9 +86,36 @@ async def send_whole(
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, error: GatewayError, headers: Iterable[Header] = ()) -> None:
-    """Send an error in the OpenAI dialect, with ``Retry-After`` where waiting helps."""
-    extra = [JSON, *headers]
+class Manners(Protocol):
+    """How a dialect tells of what went wrong."""
+
+    def ids(self, request_id: str) -> list[Header]:
+        """The headers that tell a request's id."""
+        ...
+
+    def status(self, error: GatewayError) -> int:
+        """The HTTP status of an error."""
+        ...
+
+    def envelope(self, error: GatewayError, request_id: str) -> bytes:
+        """The JSON body of an error."""
+        ...
+
+    def event(self, error: GatewayError, request_id: str) -> bytes:
+        """The event that ends a stream which had already begun."""
+        ...
+
+
+async def send_error(
+    send: Send,
+    manners: Manners,
+    error: GatewayError,
+    request_id: str,
+    headers: Iterable[Header] = (),
+) -> None:
+    """Send an error, with ``Retry-After`` where waiting helps."""
+    extra = [JSON, *manners.ids(request_id), *headers]
     if error.retry_after is not None:
         extra.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
-    await send_whole(send, error.status, openai_errors.envelope(error), extra)
+    body = manners.envelope(error, request_id)
+    await send_whole(send, manners.status(error), body, extra)

@@ -1,16 +1,24 @@
-"""``GET /v1/models``: what may be asked for, and what would answer now."""
+"""``GET /v1/models``: what may be asked for, and what would answer now. Of two dialects, by the
+headers of whoever asks.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 
 from gateway.engine.loop import Engine
-from gateway.errors import ModelNotFound
+from gateway.errors import InvalidRequest, ModelNotFound
+from gateway.http.anthropic import speaks_anthropic
 
 _CREATED = 0
-"""The API demands a time of creation; a configured name has none."""
+"""The OpenAI API demands a time of creation; a configured name has none."""
+_CREATED_AT = "1970-01-01T00:00:00Z"
+"""As the Anthropic API says it where the date is not known."""
+_PAGE = 20
+_LONGEST_PAGE = 1000
 
 
 def router(engine: Engine) -> APIRouter:
@@ -18,25 +26,73 @@ def router(engine: Engine) -> APIRouter:
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 
     @routes.get("")
-    async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [_row(engine, name) for name in engine.routes.exact]}
+    async def models(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE)] = _PAGE,
+        after_id: str | None = None,
+        before_id: str | None = None,
+    ) -> dict[str, Any]:
+        names = list(engine.routes.exact)
+        if not speaks_anthropic(request.scope):
+            return {"object": "list", "data": [_row(engine, name) for name in names]}
+        names, more = _page(names, limit, after_id, before_id)
+        return {
+            "data": [_anthropic_row(engine, name) for name in names],
+            "first_id": names[0] if names else None,
+            "last_id": names[-1] if names else None,
+            "has_more": more,
+        }
 
     @routes.get("/{model:path}")
-    async def model(model: str) -> dict[str, Any]:
+    async def model(request: Request, model: str) -> dict[str, Any]:
         if model not in engine.routes.exact:
             raise ModelNotFound(f"The model {model[:200]!r} is not configured.", param="model")
-        return _row(engine, model)
+        row = _anthropic_row if speaks_anthropic(request.scope) else _row
+        return row(engine, model)
 
     return routes
 
 
+def _page(
+    names: Sequence[str], limit: int, after: str | None, before: str | None
+) -> tuple[list[str], bool]:
+    """The names of a page, and whether there are more in the direction that is asked for."""
+    for cursor in (after, before):
+        if cursor is not None and cursor not in names:
+            raise InvalidRequest(f"The model {cursor[:200]!r} is not configured.", param="after_id")
+    start = names.index(after) + 1 if after is not None else 0
+    end = names.index(before) if before is not None else len(names)
+    found = list(names[start:end])
+    if before is not None and after is None:
+        return found[-limit:], len(found) > limit
+    return found[:limit], len(found) > limit
+
+
 def _row(engine: Engine, model: str) -> dict[str, Any]:
-    plan = engine.plan(model)
-    serves = plan.steps[0].target if plan.steps else None
     return {
         "id": model,
         "object": "model",
         "created": _CREATED,
+        **_standing(engine, model),
+    }
+
+
+def _anthropic_row(engine: Engine, model: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": model,
+        "display_name": model,
+        "created_at": _CREATED_AT,
+        "lifecycle": "active",
+        **_standing(engine, model),
+    }
+
+
+def _standing(engine: Engine, model: str) -> dict[str, Any]:
+    """What would answer now."""
+    plan = engine.plan(model)
+    serves = plan.steps[0].target if plan.steps else None
+    return {
         "owned_by": serves.identity.developer if serves else "nobody",
         "locality": serves.locality if serves else None,
         "served_by": serves.id if serves else None,

@@ -360,8 +360,9 @@ class Batcher:
             reason = Reason.TOOL_CALLS
         self._release(sequence)
         self._pace.answered(sequence.completion)
-        size = len(sequence.job.prompt)
-        return [*events, Ended(key, reason, size, sequence.completion, sequence.cached)]
+        size, text = len(sequence.job.prompt), sequence.text
+        ended = Ended(key, reason, size, sequence.completion, sequence.cached, text.stopped)
+        return [*events, ended]
 
     def _evict(self, who: Sequence[_Sequence]) -> Event:
         """The newest gives way, so that the others can go on."""

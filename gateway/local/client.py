@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from gateway.domain.call import Call, Chat, Task
+from gateway.domain.call import Call, Chat, Counting, Task
 from gateway.domain.events import (
     Called,
     Delta,
@@ -25,7 +25,13 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.domain.target import Target
-from gateway.errors import CapabilityMissing, ContextOverflow, InvalidRequest, Unavailable
+from gateway.errors import (
+    CapabilityMissing,
+    ContextOverflow,
+    InvalidRequest,
+    RequestError,
+    Unavailable,
+)
 from gateway.local.link import Answer, Link
 from gateway.local.protocol import (
     Accepted,
@@ -161,10 +167,14 @@ class LocalBackend:
         if link is None:
             yield LOST
             return
+        if isinstance(call.task, Counting):
+            async for event in self._counted(link, target, call, call.task):
+                yield event
+            return
         told = False
         for last in (False,) * (MOST_TRIES - 1) + (True,):
             retry = False
-            async with aclosing(self._try(link, target, call)) as events:
+            async with aclosing(self._try(link, target, call, call.task)) as events:
                 async for event in events:
                     retry = event is LOST and not told and not last and link.expected
                     if retry:
@@ -174,23 +184,49 @@ class LocalBackend:
             if not retry:
                 return
 
-    async def _try(self, link: Link, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        """Ask one worker."""
-        within = call.deadline - time.monotonic()
+    async def _counted(
+        self, link: Link, target: Target, call: Call, counting: Counting
+    ) -> AsyncGenerator[Event, None]:
+        """The events of an attempt that only counts."""
+        if not await self._there(link, target, call):
+            yield LOST
+            return
+        try:
+            tokens = await self.count(target.model, counting.task)
+        except RequestError as error:
+            kind = FailureKind.REQUEST_FAULT
+            if isinstance(error, CapabilityMissing):
+                kind = FailureKind.INCAPABLE
+            yield Failed(kind, error.message, param=error.param)
+        except Unavailable:
+            yield LOST
+        else:
+            yield Started(target.model)
+            yield Usage(tokens, 0)
+            yield Finished()
+
+    async def _there(self, link: Link, target: Target, call: Call) -> bool:
+        """Wait for a worker, as long as makes sense."""
         patience = LOADING if target.model in self._on_demand else PATIENCE
-        if not await link.wait(min(patience, within)):
+        return await link.wait(min(patience, call.deadline - time.monotonic()))
+
+    async def _try(
+        self, link: Link, target: Target, call: Call, task: Task
+    ) -> AsyncGenerator[Event, None]:
+        """Ask one worker."""
+        if not await self._there(link, target, call):
             yield LOST
             return
         now = time.monotonic()
-        if link.suspects.convicted(call.task, now):
+        if link.suspects.convicted(task, now):
             yield CONVICTED
             return
         request = work(
             link.next_id(),
-            call.task,
+            task,
             app=f"{call.labels.team}/{call.labels.app}",
             within=call.deadline - now,
-            suspect=link.suspects.suspected(call.task, now),
+            suspect=link.suspects.suspected(task, now),
         )
         answer = _Answer(target.model, call)
         try:
@@ -249,7 +285,7 @@ class _Answer:
                     pass
                 case Done():
                     yield Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached)
-                    yield Finished(tuple(self._reason(reason) for reason in answer.reasons))
+                    yield Finished(tuple(map(self._reason, answer.reasons)), stop=answer.stop)
                 case Refused():
                     yield Failed(
                         FAILURES[answer.kind],

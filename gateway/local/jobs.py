@@ -103,11 +103,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
+    """``stop`` is the stop string that ended it, if one did."""
+
     key: Hashable
     reason: Reason
     prompt_tokens: int
     completion_tokens: int
     cached: int = 0
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,13 +141,16 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """``reasons`` has one for each choice; the completion's tokens are those of all."""
+    """``reasons`` has one for each choice; the completion's tokens are those of all. ``stop`` is
+    the stop string that ended the first choice, if one did.
+    """
 
     id: int
     reasons: tuple[Reason, ...]
     prompt_tokens: int
     completion_tokens: int
     cached: int = 0
+    stop: str | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

@@ -25,6 +25,7 @@ class _Open:
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    stop: str | None = None
 
 
 class Requests:
@@ -72,11 +73,14 @@ class Requests:
             case Ended():
                 found.reasons[choice] = event.reason
                 found.completion += event.completion_tokens
+                found.stop = event.stop if choice == 0 else found.stop
                 reasons = tuple(reason for reason in found.reasons if reason is not None)
                 if len(reasons) < len(found.reasons):
                     return None
                 self._open.pop(key, None)
-                return Done(key[1], reasons, found.prompt, found.completion, found.cached)
+                return Done(
+                    key[1], reasons, found.prompt, found.completion, found.cached, found.stop
+                )
             case Declined():
                 return refused(key[1], event)
 

@@ -19,11 +19,11 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader = reader
         self._held = ""
-        self.stopped = False
+        self.stopped: str | None = None
         self.called = False
 
     def feed(self, piece: bytes) -> list[Piece]:
-        """What may be shown now. Sets ``stopped`` at a stop string, which itself and what
+        """What may be shown now. A stop string stands in ``stopped`` once it has come; it and what
         follows it are not shown.
         """
         return self._through(self._reader.feed(self._decoder.decode(piece)))
@@ -57,10 +57,10 @@ class TextStream:
     def _cut(self, text: str) -> str:
         """The content that may be shown when ``text`` has come."""
         self._held += text
-        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
-            self.stopped = True
-            text, self._held = self._held[: min(found)], ""
+            at, self.stopped = min(found)
+            text, self._held = self._held[:at], ""
             return text
         cut = len(self._held) - self._risky()
         text, self._held = self._held[:cut], self._held[cut:]

@@ -11,22 +11,27 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from gateway import __version__
+from gateway.domain.call import Call, Counting, Dialect
 from gateway.upstream.proxy import Proxy
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+ANTHROPIC_VERSION = "2023-06-01"
+_LENGTH = b"Content-Length: "
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
-    seconds. ``heads`` has, for each key in the order of ``api_keys`` (one where there is none), the
-    head of a chat completion's request up to the value of ``content-length``; ``listing`` is the
-    whole request for the list of models. ``trust`` is what checks certificates and shows our own,
-    ``None`` for what all channels have; ``proxy`` is on the way to all of it.
+    seconds. For each key in the order of ``api_keys`` (once where there is none), ``heads`` has the
+    head of a request for an answer up to the value of ``content-length``, and ``countings`` that of
+    one for a count of tokens, where the dialect has such; ``listing`` is the whole request for the
+    list of models. ``trust`` is what checks certificates and shows our own, ``None`` for what all
+    channels have; ``proxy`` is on the way to all of it.
     """
 
     name: str
+    dialect: Dialect
     host: str
     port: int
     tls: bool
@@ -39,6 +44,7 @@ class Channel:
     idle_timeout: float
     api_keys: tuple[str, ...] = field(repr=False)
     heads: tuple[bytes, ...] = field(repr=False)
+    countings: tuple[bytes, ...] = field(repr=False)
     listing: bytes = field(repr=False)
     trust: ssl.SSLContext | None = None
     proxy: Proxy | None = None
@@ -49,6 +55,7 @@ class Channel:
         name: str,
         base_url: str,
         *,
+        dialect: Dialect = Dialect.OPENAI,
         api_keys: Sequence[str],
         locality: str,
         allow_private: bool,
@@ -74,9 +81,19 @@ class Channel:
         bracketed = f"[{host}]" if ":" in host else host
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
         path = url.path.rstrip("/")
-        variants = [_lines(authority, key, organization) for key in api_keys or (None,)]
+        variants = [_lines(authority, dialect, key, organization) for key in api_keys or (None,)]
+        asked, counted = "/chat/completions", "/chat/completions"
+        if dialect is Dialect.ANTHROPIC:
+            # This dialect's base URLs are written without the version, and now and then with it.
+            path = path.removesuffix("/v1") + "/v1"
+            asked, counted = "/messages", "/messages/count_tokens"
+        heads, countings = (
+            tuple(_post(name, f"{path}{place}", lines) for lines in variants)
+            for place in (asked, counted)
+        )
         return cls(
             name=name,
+            dialect=dialect,
             host=host,
             port=url.port or (443 if tls else 80),
             tls=tls,
@@ -88,23 +105,25 @@ class Channel:
             answer_timeout=answer_timeout,
             idle_timeout=idle_timeout,
             api_keys=tuple(api_keys),
-            heads=tuple(
-                _head(
-                    name,
-                    f"POST {path}/chat/completions HTTP/1.1",
-                    *lines,
-                    "Accept: application/json, text/event-stream",
-                    "Content-Type: application/json",
-                )
-                + b"Content-Length: "
-                for lines in variants
-            ),
+            heads=heads,
+            countings=countings,
             listing=_head(
                 name, f"GET {path}/models HTTP/1.1", *variants[0], "Accept: application/json"
             )
             + b"\r\n",
             trust=trust,
             proxy=proxy,
+        )
+
+    def heads_for(self, call: Call) -> tuple[bytes, ...]:
+        """The head of a call's request for each key, up to the value of ``content-length``."""
+        heads = self.countings if isinstance(call.task, Counting) else self.heads
+        if not call.betas or self.dialect is not call.dialect:
+            return heads
+        betas = ",".join(call.betas).encode("ascii")
+        return tuple(
+            b"%bAnthropic-Beta: %b\r\n%b" % (head.removesuffix(_LENGTH), betas, _LENGTH)
+            for head in heads
         )
 
 
@@ -115,18 +134,37 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _lines(authority: str, api_key: str | None, organization: str | None) -> list[str]:
+def _lines(
+    authority: str, dialect: Dialect, api_key: str | None, organization: str | None
+) -> list[str]:
     """The header lines of every request."""
     lines = [
         f"Host: {authority}",
         f"User-Agent: sovereign-gateway/{__version__}",
         "Accept-Encoding: identity",
     ]
-    if api_key is not None:
+    if dialect is Dialect.ANTHROPIC:
+        lines.append(f"Anthropic-Version: {ANTHROPIC_VERSION}")
+    if api_key is not None and dialect is Dialect.ANTHROPIC:
+        lines.append(f"X-Api-Key: {api_key}")
+    elif api_key is not None:
         lines.append(f"Authorization: Bearer {api_key}")
     if organization is not None:
         lines.append(f"OpenAI-Organization: {organization}")
     return lines
+
+
+def _post(name: str, path: str, lines: Sequence[str]) -> bytes:
+    return (
+        _head(
+            name,
+            f"POST {path} HTTP/1.1",
+            *lines,
+            "Accept: application/json, text/event-stream",
+            "Content-Type: application/json",
+        )
+        + _LENGTH
+    )
 
 
 def _head(name: str, request: str, *lines: str) -> bytes:

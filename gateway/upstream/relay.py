@@ -1,4 +1,4 @@
-"""The relay: a call to a vendor of the app's own dialect, its answer to events."""
+"""The relay: a call to a vendor, in the dialect of its channel, its answer to events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
 from gateway.upstream.tls import system_trust
-from gateway.wire.openai_relay import OpenAISpeech
+from gateway.upstream.ways import Way, way
 from gateway.wire.relay import Speech
 from gateway.wire.routed import tell
 
@@ -66,7 +66,7 @@ class Answerable(Protocol):
 
 
 class RelayBackend:
-    """Implements ``Backend`` for OpenAI-compatible endpoints.
+    """Implements ``Backend`` for endpoints of the dialects that we speak ourselves.
 
     ``judge`` says which answers may be delivered, and what a channel that routes by itself is told.
     ``servers`` are those that are watched; they are told how attempts on them went. ``tls`` checks
@@ -85,7 +85,6 @@ class RelayBackend:
         self._channels = channels
         self._judge = judge
         self._servers = servers or Servers()
-        self._speech: Speech = OpenAISpeech()
         self._keys = {name: Keys(name, len(one.heads)) for name, one in channels.items()}
         self.pool = Pool(guard, tls or system_trust())
 
@@ -106,9 +105,9 @@ class RelayBackend:
         finished = False
         try:
             clock = _Clock(channel, call)
-            typed = call.begun is not None
-            body = self._told(target, call, self._speech.request(call, target))
-            connection, status, refusal = await self._send(channel, target.model, clock, body)
+            asked = way(channel, target, call)
+            asked = replace(asked, body=self._told(target, call, asked.body))
+            connection, status, refusal = await self._send(channel, target.model, clock, asked)
             if status < 500:
                 self._servers.answered(channel.name)
             named = _named(connection)
@@ -116,17 +115,17 @@ class RelayBackend:
             if why is not None:
                 raise AttemptFault(why, FailureKind.ANSWERED_BY_DENIED)
             if status != 200:
-                refusal = refusal or await self._refusal(connection, clock, status)
+                refusal = refusal or await self._refusal(connection, clock, asked.speech, status)
                 finished = True
                 yield _scrub(refusal, channel)
             elif not call.stream:
-                answer = await self._whole(connection, clock, target, call, typed=typed)
+                answer = await self._whole(connection, clock, asked, target, call)
                 # From here on, a caller that goes away does not cost the connection.
                 finished = True
                 for event in answer:
                     yield event
             else:
-                stream = self._stream_of(connection, target, call, typed=typed)
+                stream = self._stream_of(connection, asked, target, call)
                 while not stream.ended:
                     for event in await self._more(connection, clock, stream):
                         finished = stream.finished
@@ -150,7 +149,7 @@ class RelayBackend:
         return told
 
     async def _send(
-        self, channel: Channel, model: str, clock: _Clock, body: bytes
+        self, channel: Channel, model: str, clock: _Clock, asked: Way
     ) -> tuple[Connection, int, Failed | None]:
         """Send the request and wait for the answer's head, with one of the channel's keys after the
         other as long as it is the key that is refused. The refusal, where it has been read already.
@@ -159,12 +158,12 @@ class RelayBackend:
         tried: list[int] = []
         while (key := keys.choose(model, time.monotonic(), tried)) is not None:
             tried.append(key)
-            connection, status = await self._try_twice(channel, clock, body, channel.heads[key])
+            connection, status = await self._try_twice(channel, clock, asked, key)
             if not keys.several or status not in KEY_STATUSES:
                 return connection, status, None
             passed_on = False
             try:
-                refusal = await self._refusal(connection, clock, status)
+                refusal = await self._refusal(connection, clock, asked.speech, status)
                 passed_on = not keys.refused(key, model, refusal, time.monotonic())
                 if passed_on:
                     return connection, status, refusal
@@ -174,21 +173,21 @@ class RelayBackend:
         raise NoKeyLeft(keys.exhausted(model, time.monotonic()))
 
     async def _try_twice(
-        self, channel: Channel, clock: _Clock, body: bytes, head: bytes
+        self, channel: Channel, clock: _Clock, asked: Way, key: int
     ) -> tuple[Connection, int]:
         """Once more where a kept connection turns out to be closed."""
         try:
-            return await self._exchange(channel, clock, body, head, fresh=False)
+            return await self._exchange(channel, clock, asked, key, fresh=False)
         except StaleConnection:
-            return await self._exchange(channel, clock, body, head, fresh=True)
+            return await self._exchange(channel, clock, asked, key, fresh=True)
 
     async def _exchange(
-        self, channel: Channel, clock: _Clock, body: bytes, head: bytes, *, fresh: bool
+        self, channel: Channel, clock: _Clock, asked: Way, key: int, *, fresh: bool
     ) -> tuple[Connection, int]:
         connection = await self.pool.take(channel, clock.left(), fresh=fresh)
         answered = False
         try:
-            connection.send(head, body)
+            connection.send(asked.heads[key], asked.body)
             if not connection.out:
                 await clock.flush(connection)
             clock.sent()
@@ -209,7 +208,9 @@ class RelayBackend:
             return stream.broken(fault.failed())
         return stream.feed(data) if data else stream.end()
 
-    async def _refusal(self, connection: Connection, clock: _Clock, status: int) -> Failed:
+    async def _refusal(
+        self, connection: Connection, clock: _Clock, speech: Speech, status: int
+    ) -> Failed:
         body = b""
         until = asyncio.get_running_loop().time() + min(ERROR_BODY_WAIT, clock.left())
         try:
@@ -223,10 +224,10 @@ class RelayBackend:
             connection.abort()
         if len(body) > MOST_ERROR:
             connection.abort()
-        return classify(status, self._speech.error(body), connection.headers, time.time())
+        return classify(status, speech.error(body), connection.headers, time.time())
 
     async def _whole(
-        self, connection: Connection, clock: _Clock, target: Target, call: Call, *, typed: bool
+        self, connection: Connection, clock: _Clock, asked: Way, target: Target, call: Call
     ) -> list[Event]:
         if _media(connection) == b"text/event-stream":
             # It may never end, and would be waited for.
@@ -240,11 +241,9 @@ class RelayBackend:
                 connection.abort()
                 raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
         try:
-            answer = self._speech.answer(b"".join(pieces), call.model, typed=typed)
-        except ValueError:
-            raise AttemptFault(
-                "the answer is not a chat completion", FailureKind.MALFORMED
-            ) from None
+            answer = asked.speech.answer(b"".join(pieces), call.model, typed=asked.typed)
+        except ValueError as error:
+            raise AttemptFault(str(error), FailureKind.MALFORMED) from None
         why = None
         if answer.model is not None:
             why = self._judge.model(target, answer.model, call.labels)
@@ -253,22 +252,22 @@ class RelayBackend:
         if why is not None:
             return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
         events: list[Event] = [Started(answer.model, answer.provider or _named(connection))]
-        events += answer.pieces if typed else (Relayed(answer.data, answer.text),)
+        events += answer.pieces if asked.typed else (Relayed(answer.data, answer.text),)
         if answer.usage is not None:
             events.append(answer.usage)
-        return [*events, Finished(answer.reasons)]
+        return [*events, Finished(answer.reasons, stop=answer.stop)]
 
     def _stream_of(
-        self, connection: Connection, target: Target, call: Call, *, typed: bool
+        self, connection: Connection, asked: Way, target: Target, call: Call
     ) -> StreamRelay:
         if _media(connection) != b"text/event-stream":
             raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
         return StreamRelay(
-            self._speech.reader(call.model, typed=typed),
+            asked.speech.reader(call.model, typed=asked.typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
             _named(connection),
-            typed=typed,
+            typed=asked.typed,
         )
 
 

@@ -16,6 +16,7 @@ from gateway.domain.events import (
     FailureKind,
     Finished,
     FinishReason,
+    Piece,
     Relayed,
     Started,
     Usage,
@@ -53,13 +54,14 @@ class StreamRelay:
         self._splitter = EventSplitter()
         self._model: str | None = None
         self._provider = provider
-        self._held: list[Chunk] = []
+        self._held = _Held()
         self._closing: list[Chunk] = []
         self._kept = 0
         self._flowing = False
         self._usage: Usage | None = None
         self._choices: set[int] = set()
         self._reasons: dict[int, FinishReason] = {}
+        self._stop: str | None = None
         self._came = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -86,8 +88,9 @@ class StreamRelay:
         complete = self._flowing and self._choices and self._choices <= self._reasons.keys()
         if not complete:
             return [failure]
-        self._held += (*self._closing, Chunk(self._reader.terminator))
-        return [*self._flush(), *self._ending(failure)]
+        for chunk in (*self._closing, Chunk(self._reader.terminator)):
+            self._held.take(chunk)
+        return [*self._held.events(typed=self._typed), *self._ending(failure)]
 
     def _events(self, payloads: list[bytes]) -> list[Event]:
         events: list[Event] = []
@@ -111,7 +114,7 @@ class StreamRelay:
                 last = self._ending(None)
                 break
         if self._flowing:
-            events += self._flush()
+            events += self._held.events(typed=self._typed)
         return events + last
 
     def _reject(self, chunk: Chunk) -> Failed | None:
@@ -139,43 +142,59 @@ class StreamRelay:
         if chunk.reason is not None:
             choice, reason = chunk.reason
             self._reasons[choice] = reason
-        self._choices.update(chunk.choices)
+            self._stop = chunk.stop
+        if not self._choices.issuperset(chunk.choices):
+            self._choices.update(chunk.choices)
         self._flowing = self._flowing or chunk.content or chunk.done
-        if chunk.closing and not chunk.done:
-            self._closing.append(chunk)
-        else:
-            self._held += (*self._closing, chunk)
-            self._closing.clear()
         if self._flowing and not chunk.closing:
             self._kept = 0
         else:
             self._kept += len(chunk.data)
-
-    def _flush(self) -> list[Event]:
-        """What has been held back and may go now."""
-        held, self._held = self._held, []
-        if self._typed:
-            return [piece for chunk in held for piece in chunk.pieces]
-        if not held:
-            return []
-        if len(held) == 1:
-            one = held[0]
-            return [Relayed(one.data, one.text, int(bool(one.text)), one.binding, one.block)]
-        return [
-            Relayed(
-                b"".join([chunk.data for chunk in held]),
-                "".join([chunk.text for chunk in held]),
-                sum(1 for chunk in held if chunk.text),
-                any(chunk.binding for chunk in held),
-                held[-1].block,
-            )
-        ]
+        if chunk.closing and not chunk.done:
+            self._closing.append(chunk)
+            return
+        if self._closing:
+            for closing in self._closing:
+                self._held.take(closing)
+            self._closing.clear()
+        self._held.take(chunk)
 
     def _ending(self, flaw: Failed | None) -> list[Event]:
         events: list[Event] = [] if self._usage is None else [self._usage]
         reasons = tuple(reason for _, reason in sorted(self._reasons.items()))
-        return [*events, Finished(reasons, flaw)]
+        return [*events, Finished(reasons, flaw, self._stop)]
 
     def _fail(self, kind: FailureKind, message: str) -> Failed:
         self.ended = True
         return Failed(kind, message)
+
+
+class _Held:
+    """What has come and was not told yet, put together as it comes."""
+
+    def __init__(self) -> None:
+        self._data: list[bytes] = []
+        self._texts: list[str] = []
+        self._said: list[Piece] = []
+        self._binding = False
+        self._block: int | None = None
+
+    def take(self, chunk: Chunk) -> None:
+        self._data.append(chunk.data)
+        if chunk.text:
+            self._texts.append(chunk.text)
+        if chunk.pieces:
+            self._said += chunk.pieces
+        self._binding = self._binding or chunk.binding
+        self._block = chunk.block
+
+    def events(self, *, typed: bool) -> list[Event]:
+        """All of it; nothing is held any more."""
+        said, data, texts = self._said, self._data, self._texts
+        if not data:
+            return []
+        binding, self._binding = self._binding, False
+        self._data, self._texts, self._said = [], [], []
+        if typed:
+            return [*said]
+        return [Relayed(b"".join(data), "".join(texts), len(texts), binding, self._block)]

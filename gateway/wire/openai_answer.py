@@ -17,6 +17,7 @@ from gateway.domain.events import (
     Called,
     Continued,
     Delta,
+    Finished,
     FinishReason,
     Likely,
     Piece,
@@ -107,12 +108,12 @@ class ChatWriter:
     def count(self, usage: Usage) -> None:
         self._usage = usage
 
-    def end(self, reasons: Sequence[FinishReason]) -> bytes:
+    def end(self, finished: Finished) -> bytes:
         """The last chunks of a stream: the finishes, the usage where it was asked for,
         ``[DONE]``.
         """
         last = b""
-        for choice, reason in enumerate(reasons or (FinishReason.STOP,)):
+        for choice, reason in enumerate(finished.reasons or (FinishReason.STOP,)):
             if choice not in self._begun:
                 last += self.piece(Delta("", choice))
             last += self._chunk([_choice(choice, {}, self._reason(reason), None)])
@@ -121,11 +122,11 @@ class ChatWriter:
             usage = self._chunk([], usage=_usage(self._usage))
         return last + usage + b"data: [DONE]\n\n"
 
-    def whole(self, reasons: Sequence[FinishReason]) -> bytes:
+    def whole(self, finished: Finished) -> bytes:
         """The body of an answer that is not streamed."""
         choices = [
             self._whole_choice(choice, reason)
-            for choice, reason in enumerate(reasons or (FinishReason.STOP,))
+            for choice, reason in enumerate(finished.reasons or (FinishReason.STOP,))
         ]
         body = {**self._head, "object": "chat.completion", "choices": choices}
         if self._usage is not None:

@@ -92,7 +92,7 @@ def _plain(url: str) -> bool:
 
 
 def typed_message(message: WrittenMessage) -> Message:
-    """The message for targets that do not speak the dialect. Images by URL are not in it."""
+    """The message for targets that do not speak the dialect."""
     role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
     content, images = _content(message.content)
     calls = [
@@ -120,7 +120,7 @@ def _content(content: str | list[_Part] | None) -> tuple[str, tuple[Image, ...]]
     images: list[Image] = []
     at = 0
     for part in content:
-        if part.type == "image_url" and part.url.startswith("data:"):
+        if part.type == "image_url":
             images.append(Image(part.url, at))
         text = part.text or part.refusal or ""
         texts.append(text)

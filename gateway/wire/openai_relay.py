@@ -4,16 +4,17 @@ the model's name. Only what the gateway must know is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from gateway.domain.call import Begun, Call, Chat
+from gateway.domain.call import Begun, Call, Chat, Dialect
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
+from gateway.wire.openai_request import PREFIXED, written
 from gateway.wire.relay import Answer, Chunk, VendorError
 
 _REASONS = {reason.value: reason for reason in FinishReason} | {
@@ -42,8 +43,8 @@ class _Content(msgspec.Struct):
     provider_metadata: Any = None
 
     def says(self) -> bool:
-        """Whether there is anything of the answer in it, reasoning that an app shows included."""
-        return bool(self.content or self.reasoning_content or self.reasoning or self.binds())
+        """Whether there is any text in it, reasoning that an app shows included."""
+        return bool(self.content or self.reasoning_content or self.reasoning)
 
     def binds(self) -> bool:
         """Whether there is anything in it that no other target could go on from."""
@@ -64,6 +65,8 @@ class _Call(msgspec.Struct):
 class _Choice(msgspec.Struct):
     message: _Content
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """The stop string, as vLLM's server tells it."""
 
 
 class _Answer(msgspec.Struct):
@@ -77,6 +80,7 @@ class _StreamChoice(msgspec.Struct):
     index: int = 0
     delta: _Content | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -106,14 +110,15 @@ _errors = msgspec.json.Decoder(_ErrorEnvelope)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
-_PREFIXED = frozenset({"mistral", "deepseek"})
-"""Channels that go on with an assistant's turn where it says that it is a prefix."""
+_FIRST = (0,)
 
 
 class OpenAISpeech:
     """Implements ``Speech`` for chat completions."""
 
     def request(self, call: Call, target: Target) -> bytes:
+        if call.dialect is not Dialect.OPENAI:
+            return written(call, target)
         body = with_model(call.body, call.model, target.model)
         if call.begun is None or not isinstance(call.task, Chat):
             return body
@@ -137,7 +142,7 @@ def _going_on(body: bytes, chat: Chat, begun: Begun, target: Target) -> bytes:
     members = _objects.decode(body)
     messages = _messages.decode(members["messages"])
     turn: dict[str, Any] = {"role": "assistant", "content": chat.prefill}
-    if target.identity.channel in _PREFIXED:
+    if target.identity.channel in PREFIXED:
         turn["prefix"] = True
     if chat.prefill != begun.text:
         # The app itself gave the turn's beginning, as its last message.
@@ -177,6 +182,7 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         reasons=tuple(_reason(choice.finish_reason) for choice in answer.choices),
         text="".join(choice.message.content or "" for choice in answer.choices),
         pieces=pieces,
+        stop=_text_only(answer.choices[0].stop_reason),
     )
 
 
@@ -225,36 +231,43 @@ class ChunkReader:
             # Within valid JSON a line's end can only stand between tokens.
             data = data.replace(b"\n", b" ").replace(b"\r", b" ")
         choices = chunk.choices or ()
-        text, says, binding, reason = "", False, False, None
+        numbers = _FIRST if len(choices) == 1 and not choices[0].index else _numbers(choices)
+        text, says, binding, reason, stop = "", False, False, None, None
         provider = _provider(chunk.provider)
         pieces: tuple[Piece, ...] = ()
         for choice in choices:
             delta = choice.delta
             if delta is not None:
                 text += delta.content or ""
-                says = says or delta.says()
                 binding = binding or delta.binds()
+                says = says or delta.says()
                 provider = provider or _provider(None, delta)
                 if self._typed:
                     pieces += tuple(_pieces(choice.index, delta))
             if choice.finish_reason is not None:
                 reason = (choice.index, _reason(choice.finish_reason))
+                stop = _text_only(choice.stop_reason)
         return Chunk(
             data=b"data: %b\n\n" % data,
             text=text,
             pieces=pieces,
-            choices=tuple(choice.index for choice in choices),
-            content=says or reason is not None,
+            choices=numbers,
+            content=says or binding or reason is not None,
             binding=binding,
             # The chunk with the finish, or with the usage behind it: nothing of the answer itself.
-            closing=not says and (reason is not None or not choices),
+            closing=not (says or binding) and (reason is not None or not choices),
             usage=_usage(chunk.usage),
             reason=reason,
+            stop=stop,
             model=chunk.model,
             provider=provider,
             id=chunk.id if isinstance(chunk.id, str) else None,
             created=chunk.created if isinstance(chunk.created, int) else None,
         )
+
+
+def _numbers(choices: Sequence[_StreamChoice]) -> tuple[int, ...]:
+    return tuple([choice.index for choice in choices])
 
 
 def _pieces(choice: int, content: _Content) -> Iterator[Piece]:
@@ -301,6 +314,10 @@ def _usage(usage: _Usage | None) -> Usage | None:
     details = usage.prompt_tokens_details
     cached = details.cached_tokens if details is not None else None
     return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached or 0)
+
+
+def _text_only(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from gateway.domain.call import Call
 from gateway.domain.events import FinishReason, Piece, Usage
 from gateway.domain.target import Target
@@ -16,7 +18,7 @@ from gateway.domain.target import Target
 class Answer:
     """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
     ``provider`` to whom a router says that it went, ``text`` what the assistant says in it.
-    ``pieces`` say the same where it was to be ``typed``.
+    ``pieces`` say the same where it was to be ``typed``; ``stop`` as in ``Finished``.
     """
 
     data: bytes
@@ -26,10 +28,10 @@ class Answer:
     reasons: tuple[FinishReason, ...]
     text: str
     pieces: tuple[Piece, ...] = ()
+    stop: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream. ``data`` are the bytes to relay, empty for an error or what is
     malformed; ``choices`` are the answers that it is about, ``content`` whether it holds
     anything of them beyond their opening; ``text`` is what the assistant says in it, ``block`` the
@@ -38,7 +40,7 @@ class Chunk:
 
     ``binding`` says that it holds what no other target could go on from, ``closing`` that it only
     tells that something has ended: it is held back until more comes, or the end.
-    ``reason`` is why a choice ended, with the choice's number.
+    ``reason`` is why a choice ended, with the choice's number; ``stop`` as in ``Finished``.
     """
 
     data: bytes = b""
@@ -51,6 +53,7 @@ class Chunk:
     block: int | None = None
     usage: Usage | None = None
     reason: tuple[int, FinishReason] | None = None
+    stop: str | None = None
     model: str | None = None
     provider: str | None = None
     id: str | None = None
@@ -86,7 +89,9 @@ class Speech(Protocol):
     """
 
     def request(self, call: Call, target: Target) -> bytes:
-        """The body to send. Raises ``ValueError`` for what is no JSON object."""
+        """The body to send. Raises ``ValueError`` for what is no JSON object, and
+        ``CapabilityMissing`` where it cannot be said to that target.
+        """
         ...
 
     def answer(self, body: bytes, asked: str, *, typed: bool) -> Answer:

@@ -126,7 +126,7 @@ def test_five_mistakes_are_told_at_once(tmp_path: Path) -> None:
     expected = [
         (1, 10, "unknown key 'prot'", "did you mean 'port'?"),
         (3, 20, "unknown vendor 'opnai'", "did you mean 'openai'?"),
-        (4, 35, "only kind 'openai' is supported in this version", ""),
+        (4, 35, "this version supports the kinds 'openai' and 'anthropic'", ""),
         (
             5,
             8,
@@ -240,3 +240,33 @@ def test_names_and_limits_are_checked(config: Path, old: str, new: str, expected
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A wrong --config is a DocumentError with the path."""
     assert "none.yaml:1:1: cannot be read: No such file" in mistakes(tmp_path / "none.yaml")
+
+
+def test_a_group_has_its_weights(config: Path) -> None:
+    """A list weighs each the same; a target by itself is a group of one."""
+    environ = {
+        "GATEWAY_MODELS__GPT_4O__TARGETS": "[{any: {openai/a: 3, openai/b: 0.5}, by: least_busy}, "
+        "{any: [openai/c, openai/d]}, local/smollm2]"
+    }
+    first, second, last = load_settings(config, {}, environ).models["gpt-4o"].targets
+    assert (first.any, first.by) == ({"openai/a": 3, "openai/b": 0.5}, "least_busy")
+    assert (second.any, second.by) == ({"openai/c": 1, "openai/d": 1}, "weight")
+    assert last.any == {"local/smollm2": 1}
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ("[{any: [openai/a, opnai/b]}]", "no channel 'opnai' is configured"),
+        ("[{any: {openai/a: 0}}]", "expected a number greater than 0"),
+        ("[{any: [openai/a], by: wight}]", "expected 'weight' or 'least_busy'"),
+        ("[{any: []}]", "must not be empty"),
+        ("[{any: [openai/a, 5]}]", "a mapping of targets to their weights"),
+        ("[{each: [openai/a]}]", "unknown key 'each'"),
+        ("[5]", "expected a target as <channel>/<model id>, or a group"),
+        ("[openai/a, {any: [openai/b, openai/a]}]", "openai/a stands twice"),
+    ],
+)
+def test_mistakes_in_a_group(config: Path, targets: str, expected: str) -> None:
+    """Each is told with what would be right."""
+    assert expected in mistakes(config, environ={"GATEWAY_MODELS__GPT_4O__TARGETS": targets})

@@ -36,7 +36,7 @@ from gateway.errors import (
 )
 from gateway.policy.compile import Policy, compile_policy
 from gateway.policy.rules import PolicyDocument, vendor_rule
-from gateway.routing.groups import in_order
+from gateway.routing.groups import Group, in_order
 
 ANSWER: tuple[Event, ...] = (
     Started(),
@@ -333,3 +333,22 @@ def test_a_model_is_found_exactly_then_by_pattern() -> None:
     assert routes.find("gemini").targets == (SECOND,)
     with pytest.raises(ModelNotFound, match="claude"):
         routes.find("claude")
+
+
+async def test_a_session_stays_with_its_target_and_others_are_spread() -> None:
+    """Of two equal targets, what the app says belongs together gets one, whoever asks when."""
+    house = House(Scripted())
+    group = Group((FIRST, SECOND), (1.0, 1.0))
+    house.engine.routes = Routes({"gpt": Route((group,), name="gpt")})
+    served = {
+        session: {
+            event.target.channel
+            for number in range(20)
+            for event in await house.ask(id=f"r{session}{number}", session=session)
+            if isinstance(event, Serving)
+        }
+        for session in ("one", "two", "three", "four", None)
+    }
+    assert served.pop(None) == {"openai", "mistral"}
+    assert all(len(channels) == 1 for channels in served.values())
+    assert set().union(*served.values()) == {"openai", "mistral"}

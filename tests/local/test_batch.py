@@ -57,21 +57,25 @@ def test_one_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "stops", "shown", "tokens"),
+    ("answer", "stops", "shown", "tokens", "stop"),
     [
-        ([b"one ", b"END", b" two"], ("END",), "one ", 2),
-        ([b"one E", b"N", b"D two"], ("END",), "one ", 3),
-        ([b"one E", b"N", b"X two"], ("END",), "one ENX two", 3),
-        ([b"aab", b"x"], ("ab", "aab"), "", 1),
-        ([b"one EN"], ("END",), "one EN", 1),
-        ([b"\xe2\x82", b"\xac\xe2", b"\x82\xac|"], ("€|",), "€", 3),
+        ([b"one ", b"END", b" two"], ("END",), "one ", 2, "END"),
+        ([b"one E", b"N", b"D two"], ("END",), "one ", 3, "END"),
+        ([b"one E", b"N", b"X two"], ("END",), "one ENX two", 3, None),
+        ([b"aab", b"x"], ("ab", "aab"), "", 1, "aab"),
+        ([b"one EN"], ("END",), "one EN", 1, None),
+        ([b"\xe2\x82", b"\xac\xe2", b"\x82\xac|"], ("€|",), "€", 3, "€|"),
     ],
 )
-def test_stop_strings(answer: list[bytes], stops: tuple[str, ...], shown: str, tokens: int) -> None:
-    """A stop string is found across tokens; what only looked like one is shown in the end."""
+def test_stop_strings(
+    answer: list[bytes], stops: tuple[str, ...], shown: str, tokens: int, stop: str | None
+) -> None:
+    """A stop string is found across tokens, and told; what only looked like one is shown in the
+    end.
+    """
     events = one(answer, stop=stops)
     assert said(events, "a") == shown
-    assert events[-1] == Ended("a", Reason.STOP, 3, tokens)
+    assert events[-1] == Ended("a", Reason.STOP, 3, tokens, stop=stop)
 
 
 def test_never_half_a_character() -> None:

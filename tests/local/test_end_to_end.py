@@ -118,13 +118,13 @@ async def test_huge_prompt_is_not_tokenized(backend: LocalBackend, make_call: Ma
 
 
 async def test_stop_string(backend: LocalBackend, make_call: MakeCall) -> None:
-    """Nothing of the stop string, or after it, is shown."""
+    """Nothing of the stop string, or after it, is shown; which it was is told."""
     question = "What is the capital of France?"
     events = await collect(
         backend, make_call(question, system=SYSTEM, stop=("aris",), max_tokens=24)
     )
     assert text_of(events).endswith("P")
-    assert events[-1] == Finished((FinishReason.STOP,))
+    assert events[-1] == Finished((FinishReason.STOP,), stop="aris")
 
 
 def test_worker_has_no_key_and_no_network(running: Running) -> None:

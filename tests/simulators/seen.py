@@ -17,12 +17,15 @@ class SeenConnection:
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """What arrived: header names are in lower case, ``connection`` counts from 0."""
+    """What arrived: header names are in lower case, ``connection`` counts from 0, ``time`` is in
+    seconds since 1970.
+    """
 
     connection: int
     path: str
     headers: dict[str, str]
     body: bytes
+    time: float
 
     @property
     def json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from gateway.domain.events import (
     Called,
     Delta,
+    Finished,
     FinishReason,
     Likely,
     Piece,
@@ -47,7 +48,7 @@ def chunks(stream: bytes) -> list[ChatCompletionChunk]:
 
 
 def whole(written: ChatWriter, *reasons: FinishReason) -> ChatCompletion:
-    return ChatCompletion.model_validate_json(written.whole(reasons), strict=True)
+    return ChatCompletion.model_validate_json(written.whole(Finished(reasons)), strict=True)
 
 
 def test_a_stream_is_one_role_its_text_one_finish_and_its_usage() -> None:
@@ -55,7 +56,7 @@ def test_a_stream_is_one_role_its_text_one_finish_and_its_usage() -> None:
     written = writer(include_usage=True)
     stream = written.piece(Delta("Par")) + written.piece(Delta("is"))
     written.count(Usage(10, 2, 4))
-    read = chunks(stream + written.end([FinishReason.LENGTH]))
+    read = chunks(stream + written.end(Finished((FinishReason.LENGTH,))))
     assert [c.choices[0].delta.role for c in read[:3]] == ["assistant", None, None]
     assert "".join(c.choices[0].delta.content or "" for c in read[:3]) == "Paris"
     assert read[2].choices[0].finish_reason == "length"
@@ -67,7 +68,7 @@ def test_a_stream_is_one_role_its_text_one_finish_and_its_usage() -> None:
 
 def test_a_stream_without_text_still_has_a_role() -> None:
     """An answer that ends at once is a well-formed stream."""
-    read = chunks(writer().end([]))
+    read = chunks(writer().end(Finished()))
     assert read[0].choices[0].delta.role == "assistant"
     assert read[-1].choices[0].finish_reason == "stop"
 
@@ -88,7 +89,9 @@ def test_a_whole_answer() -> None:
 def test_calls_of_functions_streamed() -> None:
     """Each begins with its id and name; the arguments follow in parts; no text at all."""
     written = writer()
-    read = chunks(b"".join(map(written.piece, CALL)) + written.end([FinishReason.TOOL_CALLS]))
+    read = chunks(
+        b"".join(map(written.piece, CALL)) + written.end(Finished((FinishReason.TOOL_CALLS,)))
+    )
     assert [c.choices[0].delta.content for c in read if c.choices[0].delta.content] == []
     deltas = [call for c in read for call in c.choices[0].delta.tool_calls or ()]
     assert [(d.index, d.id) for d in deltas if d.id] == [(0, "call_1"), (1, "call_2")]
@@ -120,7 +123,7 @@ def test_the_older_way_of_calling(stream: bool) -> None:
     written = writer(functions=True)
     if stream:
         parts = [written.piece(piece) for piece in CALL[1:4]]
-        read = chunks(b"".join(parts) + written.end([FinishReason.TOOL_CALLS]))
+        read = chunks(b"".join(parts) + written.end(Finished((FinishReason.TOOL_CALLS,))))
         called = [c.choices[0].delta.function_call for c in read]
         assert "".join((c.arguments or "") for c in called if c) == '{"a": 1}'
         assert read[-1].choices[0].finish_reason == "function_call"
@@ -138,7 +141,8 @@ def test_several_choices_do_not_mix() -> None:
     written = writer()
     pieces = (Delta("a", 0), Delta("b", 1), Delta("c", 0))
     read = chunks(
-        b"".join(map(written.piece, pieces)) + written.end([FinishReason.STOP, FinishReason.LENGTH])
+        b"".join(map(written.piece, pieces))
+        + written.end(Finished((FinishReason.STOP, FinishReason.LENGTH)))
     )
     said = {0: "", 1: ""}
     for chunk in read:
@@ -156,7 +160,7 @@ def test_scores() -> None:
     """Text, bytes and logarithm of each token; what cannot be is the API's own number."""
     one = Scored(b"\xe2\x82", -0.5, (Likely(b"x", -0.5), Likely(b"y", float("-inf"))))
     written = writer(scores=True)
-    chunk = chunks(written.piece(Delta("x", scores=(one,))) + written.end([]))[0]
+    chunk = chunks(written.piece(Delta("x", scores=(one,))) + written.end(Finished()))[0]
     assert chunk.choices[0].logprobs is not None
     content = chunk.choices[0].logprobs.content
     assert content is not None

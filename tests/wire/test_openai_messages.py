@@ -54,11 +54,11 @@ URLS = [
 @pytest.mark.parametrize(("url", "needs"), URLS)
 @pytest.mark.parametrize("bare", [False, True])
 def test_what_an_image_needs_of_a_target(url: str, needs: set[Capability], bare: bool) -> None:
-    """Nothing is fetched: an image by URL is for a target that does so, and not in the call."""
+    """Nothing is fetched: an image by URL is for a target that does so."""
     parsed = asked({"type": "image_url", "image_url": url} if bare else image(url))
     assert parsed.needs == needs
     held = [one.url for message in parsed.chat.messages for one in message.images]
-    assert held == ([url] if url.startswith("data:") else [])
+    assert held == [url]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""``POST /v1/chat/completions``: raw ASGI, since this is the way of every request."""
+"""Paths that answer by a model, in whichever dialect: raw ASGI, since this is the way of every
+request. What is peculiar to a dialect stands in its ``Surface``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Call
 from gateway.domain.events import (
     Called,
     Continued,
@@ -30,18 +33,55 @@ from gateway.http.exchange import (
     JSON,
     ClientGone,
     Header,
+    Manners,
     read_body,
     send_error,
     send_whole,
 )
-from gateway.wire import openai_answer, openai_chat, openai_errors
 
 
-class ChatCompletions:
+class Writer(Protocol):
+    """From events to the bytes of an answer, where the target does not speak the dialect."""
+
+    def piece(self, piece: Delta | Reasoned | Called, /) -> bytes:
+        """The bytes of a stream that carry a piece."""
+        ...
+
+    def keep(self, piece: Delta | Reasoned | Called, /) -> None:
+        """Collect a piece for an answer that is not streamed."""
+        ...
+
+    def count(self, usage: Usage, /) -> None: ...
+
+    def resume(self, continued: Continued, /) -> None:
+        """Go on with an answer that the app has the beginning of."""
+        ...
+
+    def end(self, finished: Finished, /) -> bytes:
+        """The last bytes of a stream."""
+        ...
+
+    def whole(self, finished: Finished, /) -> bytes:
+        """The body of an answer that is not streamed."""
+        ...
+
+
+class Surface(Manners, Protocol):
+    """One path, in one dialect."""
+
+    def call(self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float) -> Call:
+        """What is asked for. Raises ``InvalidRequest``."""
+        ...
+
+    def writer(self, call: Call) -> Writer: ...
+
+
+class Generate:
     """``max_body`` is in bytes, ``deadline`` in seconds for the whole of a request."""
 
-    def __init__(self, engine: Engine, *, max_body: int, deadline: float) -> None:
+    def __init__(self, engine: Engine, surface: Surface, *, max_body: int, deadline: float) -> None:
         self._engine = engine
+        self.surface = surface
         self._max_body = max_body
         self._deadline = deadline
         self._log = structlog.get_logger("gateway.http")
@@ -49,10 +89,14 @@ class ChatCompletions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = time.monotonic()
         request_id = uuid.uuid4().hex
-        reply = _Reply(send, request_id)
+        reply = _Reply(send, self.surface, request_id)
         try:
             body = await read_body(scope, receive, self._max_body)
-            await self._serve(self._call(request_id, received, body), receive, reply)
+            deadline = received + self._deadline
+            call = self.surface.call(
+                scope, body, id=request_id, received=received, deadline=deadline
+            )
+            await self._serve(call, receive, reply)
         except ClientGone:
             return
         except GatewayError as error:
@@ -80,23 +124,6 @@ class ChatCompletions:
             raise
         finally:
             hang_up.stop()
-
-    def _call(self, request_id: str, received: float, body: bytes) -> Call:
-        request = openai_chat.parse(body)
-        return Call(
-            id=request_id,
-            dialect=Dialect.OPENAI,
-            model=request.model,
-            stream=request.stream,
-            body=body,
-            task=request.chat,
-            received=received,
-            deadline=received + self._deadline,
-            include_usage=request.include_usage,
-            functions=request.functions,
-            needs=request.needs,
-            session=request.session,
-        )
 
 
 class _HangUp:
@@ -127,23 +154,16 @@ class _HangUp:
 
 
 class _Reply:
-    """Turns the engine's events into one HTTP answer in the OpenAI dialect."""
+    """Turns the engine's events into one HTTP answer."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, surface: Surface, request_id: str) -> None:
         self._send = send
-        self._id = (b"x-gateway-request-id", request_id.encode())
+        self._surface = surface
         self._request_id = request_id
         self._streaming = False
 
     async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
-        writer = openai_answer.ChatWriter(
-            id=f"chatcmpl-{self._request_id}",
-            model=call.model,
-            created=int(time.time()),
-            include_usage=call.include_usage,
-            functions=call.functions,
-            scores=isinstance(call.task, Chat) and call.task.logprobs is not None,
-        )
+        writer = self._surface.writer(call)
         headers: list[Header] = []
         relayed: list[bytes] = []
         relays = False
@@ -169,12 +189,12 @@ class _Reply:
                     writer.resume(event)
                 case Usage():
                     writer.count(event)
-                case Finished(reasons=reasons):
+                case Finished():
                     if not call.stream:
-                        whole = b"".join(relayed) if relays else writer.whole(reasons)
+                        whole = b"".join(relayed) if relays else writer.whole(event)
                         await send_whole(self._send, 200, whole, [JSON, *headers])
                     else:
-                        await self._end(b"" if relays else writer.end(reasons))
+                        await self._end(b"" if relays else writer.end(event))
                 case Failed():
                     await self.fail(_broken(event))
                 case _:
@@ -183,13 +203,13 @@ class _Reply:
     async def fail(self, error: GatewayError) -> None:
         """An error as a whole answer, or as the event that ends a stream that has begun."""
         if self._streaming:
-            await self._end(openai_errors.event(error))
+            await self._end(self._surface.event(error, self._request_id))
         else:
-            await send_error(self._send, error, [self._id])
+            await send_error(self._send, self._surface, error, self._request_id)
 
     def _headers(self, serving: Serving) -> list[Header]:
         headers: list[Header] = [
-            self._id,
+            *self._surface.ids(self._request_id),
             (b"x-gateway-served-by", serving.target.id.encode()),
             (b"x-gateway-locality", serving.target.locality.encode()),
             (b"x-gateway-policy", serving.revision.encode()),

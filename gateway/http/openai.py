@@ -1,0 +1,60 @@
+"""The paths of the OpenAI dialect."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import Scope
+
+from gateway.domain.call import Call, Chat, Dialect
+from gateway.errors import GatewayError
+from gateway.http.exchange import Header
+from gateway.wire import openai_chat, openai_errors
+from gateway.wire.openai_answer import ChatWriter
+
+
+class OpenAIManners:
+    """Implements ``Manners``."""
+
+    def ids(self, request_id: str) -> list[Header]:
+        return [(b"x-gateway-request-id", request_id.encode())]
+
+    def status(self, error: GatewayError) -> int:
+        return error.status
+
+    def envelope(self, error: GatewayError, request_id: str) -> bytes:
+        return openai_errors.envelope(error)
+
+    def event(self, error: GatewayError, request_id: str) -> bytes:
+        return openai_errors.event(error)
+
+
+class ChatCompletions(OpenAIManners):
+    """``POST /v1/chat/completions``. Implements ``Surface``."""
+
+    def call(self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float) -> Call:
+        request = openai_chat.parse(body)
+        return Call(
+            id=id,
+            dialect=Dialect.OPENAI,
+            model=request.model,
+            stream=request.stream,
+            body=body,
+            task=request.chat,
+            received=received,
+            deadline=deadline,
+            include_usage=request.include_usage,
+            functions=request.functions,
+            needs=request.needs,
+            session=request.session,
+        )
+
+    def writer(self, call: Call) -> ChatWriter:
+        return ChatWriter(
+            id=f"chatcmpl-{call.id}",
+            model=call.model,
+            created=int(time.time()),
+            include_usage=call.include_usage,
+            functions=call.functions,
+            scores=isinstance(call.task, Chat) and call.task.logprobs is not None,
+        )

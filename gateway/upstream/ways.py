@@ -1,0 +1,53 @@
+"""In which dialect a channel is asked, and whether its answers are passed on as they are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.domain.call import Call, Counting, Dialect
+from gateway.domain.events import FailureKind
+from gateway.domain.target import Target
+from gateway.errors import CapabilityMissing
+from gateway.upstream.channel import Channel
+from gateway.upstream.fault import AttemptFault
+from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech
+from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.relay import Speech
+
+_SPEECHES: Mapping[Dialect, Speech] = {
+    Dialect.OPENAI: OpenAISpeech(),
+    Dialect.ANTHROPIC: AnthropicSpeech(),
+}
+_COUNT = CountSpeech()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of ``heads``, by the key, and ``body`` are what is sent. The answer is read by
+    ``speech``; with ``typed`` it is told as what it says, since its bytes are not what the app is
+    to get.
+    """
+
+    speech: Speech
+    heads: tuple[bytes, ...]
+    body: bytes
+    typed: bool
+
+
+def way(channel: Channel, target: Target, call: Call) -> Way:
+    """How a call is put to a target. Raises ``AttemptFault`` where it cannot be."""
+    same = channel.dialect is call.dialect
+    speech = _SPEECHES[channel.dialect]
+    if channel.dialect is Dialect.ANTHROPIC:
+        if not same:
+            raise AttemptFault(
+                "this channel is for apps of the Anthropic dialect", FailureKind.INCAPABLE
+            )
+        if isinstance(call.task, Counting):
+            speech = _COUNT
+    try:
+        body = speech.request(call, target)
+    except CapabilityMissing as missing:
+        raise AttemptFault(missing.message, FailureKind.INCAPABLE) from None
+    return Way(speech, channel.heads_for(call), body, typed=not same or call.begun is not None)
