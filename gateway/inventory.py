@@ -4,7 +4,7 @@ policy's loader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,7 +127,7 @@ class Inventory:
         parties = tuple(p for p in target.identity.parties if p.role is Role.CHANNEL)
         return replace(target, identity=replace(target.identity, parties=parties))
 
-    def routes(self, keys: Mapping[str, str]) -> Routes:
+    def routes(self, keys: Mapping[str, Sequence[str]]) -> Routes:
         """``keys`` are the channels' secrets that are set."""
         exact: dict[str, Route] = {}
         patterns: list[tuple[str, Route]] = []

@@ -19,7 +19,8 @@ from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
-from gateway.domain.call import Backend, Call, Dialect
+from gateway.dialled import channel_keys, channels
+from gateway.domain.call import Backend, Call
 from gateway.domain.events import Event
 from gateway.domain.target import Target
 from gateway.engine.judge import Judge
@@ -46,7 +47,7 @@ from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
-from gateway.upstream.relay import Channel, RelayBackend
+from gateway.upstream.relay import RelayBackend
 from gateway.upstream.servers import Server, Servers
 from gateway.wire.openai_models import same_model
 
@@ -283,38 +284,6 @@ def policy_store(inventory: Inventory) -> PolicyStore:
 def run_dir(settings: Settings) -> Path:
     """Where the files of running processes are."""
     return settings.state.dir / "run"
-
-
-def channel_keys(settings: Settings) -> dict[str, str]:
-    """The secrets of the channels that have one set."""
-    keys = {}
-    for name, channel in settings.channels.items():
-        if channel.api_key is not None:
-            key = channel.api_key.resolve(os.environ, settings.folder)
-            if key is not None:
-                keys[name] = key
-    return keys
-
-
-def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
-    """The channels as the relay needs them."""
-    wait = settings.upstream
-    return {
-        name: Channel.parse(
-            name,
-            section.base_url,
-            dialect=Dialect(section.kind),
-            api_key=keys.get(name),
-            locality=section.locality,
-            allow_private=section.allow_private,
-            organization=section.organization,
-            connect_timeout=float(wait.connect_timeout),
-            first_token_timeout=float(wait.first_token_timeout),
-            answer_timeout=float(wait.answer_timeout),
-            idle_timeout=float(wait.idle_timeout),
-        )
-        for name, section in settings.channels.items()
-    }
 
 
 async def measure_local(inventory: Inventory, prompt_tokens: int) -> dict[str, Capacity]:

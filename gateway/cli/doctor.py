@@ -17,13 +17,14 @@ from gateway.cli.text import counted
 from gateway.config.manifests import local_manifest
 from gateway.config.presence import running
 from gateway.config.settings import Settings
+from gateway.dialled import channel_keys
 from gateway.domain.local_model import LocalModel
 from gateway.errors import GatewayError
 from gateway.inventory import Inventory
 from gateway.local.files import ModelFiles, verify_model
 from gateway.local.gguf import GgufHeader
 from gateway.readiness.doctor import Examined, Finding, Level, examine
-from gateway.wiring import channel_keys, run_dir
+from gateway.wiring import run_dir
 
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 _ENGINE = ("jinja2", "llama_cpp", "llguidance", "numpy")

@@ -19,12 +19,13 @@ from gateway.cli.options import Moment, config_option, format_option, settings_o
 from gateway.cli.text import counted
 from gateway.config.files import write_atomically
 from gateway.config.sources import Sources
+from gateway.dialled import channel_keys
 from gateway.errors import ModelNotFound
 from gateway.inventory import Inventory
 from gateway.readiness.capacity import Capacity, decode, encode
 from gateway.readiness.simulate import Simulation, Sum, simulate
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import channel_keys, measure_local
+from gateway.wiring import measure_local
 
 CAPACITY = "capacity.json"
 """In the state folder: what was measured of the local models."""

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.config.proxying import ProxySection
 from gateway.config.schema import Closed, Flag, Number, Text, Whole
 from gateway.config.secrets import Secret
+from gateway.config.tls import TlsSection
 from gateway.domain.identity import ChannelFacts, Deployment, Locality
 
 LOCAL = "local"
@@ -49,10 +51,18 @@ def _kind(value: object) -> object:
     return value
 
 
+def _several(value: object) -> object:
+    """A key that stands by itself is a list of one."""
+    if value is None:
+        return ()
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
 def _auto(value: object) -> object:
     return None if value == "auto" else value
 
 
+Secrets = Annotated[tuple[Secret, ...], BeforeValidator(_several)]
 Name = Annotated[str, AfterValidator(_name)]
 ChannelName = Annotated[str, AfterValidator(_channel_name)]
 Auto = Annotated[Annotated[Whole, Field(ge=0)] | None, BeforeValidator(_auto)]
@@ -79,19 +89,20 @@ class DeploymentSection(Closed):
     lineage: tuple[Text, ...] = ()
 
 
-class ChannelSection(Closed):
-    """One endpoint that requests can be sent to."""
+class ChannelSection(ProxySection):
+    """One endpoint that requests can be sent to. Of several keys, one is used after the other."""
 
     vendor: Text
     kind: Annotated[Literal["openai", "anthropic"], BeforeValidator(_kind)]
     base_url: Text
-    api_key: Secret | None = None
+    api_key: Secrets = ()
     locality: Literal["cloud", "sovereign"] = "cloud"
     provider: Text | None = None
     region: Text | None = None
     organization: Text | None = None
     deployments: Mapping[Text, DeploymentSection] = Field(default_factory=dict)
     allow_private: Flag = False
+    tls: TlsSection | None = None
 
     @field_validator("base_url")
     @classmethod
@@ -110,6 +121,12 @@ class ChannelSection(Closed):
                 "a cloud channel over plain http would send keys and prompts unencrypted",
                 {"hint": "use https, or say locality: sovereign if it is inside your own boundary"},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        if self.tls is not None and self.base_url.startswith("http:"):
+            raise PydanticCustomError("tls", "tls needs a base_url of https://")
         return self
 
     @property
@@ -259,10 +276,11 @@ class LocalSection(Closed):
     models: Mapping[Name, LocalModelSection] = Field(default_factory=dict)
 
 
-class UpstreamSection(Closed):
-    """How long to wait for a target, in seconds. ``first_token_timeout`` is for streams;
-    ``answer_timeout`` for plain answers, which begin when they are complete. Every
-    ``health_interval`` a sovereign channel's server is asked whether it is there.
+class UpstreamSection(ProxySection):
+    """The proxy for all channels, and how long to wait for a target, in seconds.
+    ``first_token_timeout`` is for streams; ``answer_timeout`` for plain answers, which begin when
+    they are complete. Every ``health_interval`` a sovereign channel's server is asked whether it is
+    there.
     """
 
     connect_timeout: Seconds = 5

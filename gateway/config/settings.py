@@ -121,6 +121,7 @@ def load_settings(
     except ValidationError as error:
         wrong = findings(error, merged, Settings)
         raise DocumentError([*found, *(_placed(f, document, layers) for f in wrong)]) from None
+    found += [_placed(finding, document, layers) for finding in _files(settings)]
     if found:
         raise DocumentError(found)
     return settings
@@ -163,6 +164,30 @@ def _absolute(values: dict[str, Any], folder: Path) -> None:
         inner = values.get(section)
         if isinstance(inner, dict) and isinstance(inner.get(key), str):
             inner[key] = folder / Path(inner[key]).expanduser()
+
+    for channel, word in _tls_sections(values):
+        files = channel.get(word)
+        for key in ("ca", "certificate", "key"):
+            if isinstance(files, dict) and isinstance(files.get(key), str):
+                files[key] = folder / Path(files[key]).expanduser()
+
+
+def _tls_sections(values: Mapping[str, Any]) -> Iterable[tuple[Mapping[str, Any], str]]:
+    """Each mapping that may name files of TLS, with the key that it does so by."""
+    for channel in _mapping(values, "channels").values():
+        if isinstance(channel, dict):
+            yield from ((channel, "tls"), (channel, "proxy_tls"))
+    yield _mapping(values, "upstream"), "proxy_tls"
+
+
+def _files(settings: Settings) -> Iterable[Finding]:
+    """What is wrong with the files that the settings name."""
+    for name, channel in settings.channels.items():
+        for word, section in (("tls", channel.tls), ("proxy_tls", channel.proxy_tls)):
+            if section is not None:
+                yield from section.findings(("channels", name, word))
+    if settings.upstream.proxy_tls is not None:
+        yield from settings.upstream.proxy_tls.findings(("upstream", "proxy_tls"))
 
 
 def _placed(finding: Finding, document: Document, layers: Iterable[Layer]) -> Problem:

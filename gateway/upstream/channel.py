@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
 from gateway import __version__
 from gateway.domain.call import Call, Counting, Dialect
+from gateway.upstream.proxy import Proxy
 
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ANTHROPIC_VERSION = "2023-06-01"
 _LENGTH = b"Content-Length: "
@@ -18,9 +23,11 @@ _LENGTH = b"Content-Length: "
 @dataclass(frozen=True, slots=True)
 class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
-    seconds; ``head`` is the head of a request for an answer up to the value of
-    ``content-length``, ``counting`` that of one for a count of tokens, where the dialect has such;
-    ``listing`` is the whole request for the list of models.
+    seconds. For each key in the order of ``api_keys`` (once where there is none), ``heads`` has the
+    head of a request for an answer up to the value of ``content-length``, and ``countings`` that of
+    one for a count of tokens, where the dialect has such; ``listing`` is the whole request for the
+    list of models. ``trust`` is what checks certificates and shows our own, ``None`` for what all
+    channels have; ``proxy`` is on the way to all of it.
     """
 
     name: str
@@ -35,10 +42,12 @@ class Channel:
     first_token_timeout: float
     answer_timeout: float
     idle_timeout: float
-    api_key: str | None = field(repr=False)
-    head: bytes = field(repr=False)
-    counting: bytes = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
+    heads: tuple[bytes, ...] = field(repr=False)
+    countings: tuple[bytes, ...] = field(repr=False)
     listing: bytes = field(repr=False)
+    trust: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
 
     @classmethod
     def parse(
@@ -47,7 +56,7 @@ class Channel:
         base_url: str,
         *,
         dialect: Dialect = Dialect.OPENAI,
-        api_key: str | None,
+        api_keys: Sequence[str],
         locality: str,
         allow_private: bool,
         organization: str | None,
@@ -55,6 +64,8 @@ class Channel:
         first_token_timeout: float,
         answer_timeout: float,
         idle_timeout: float,
+        trust: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> Self:
         """Raises ``ValueError`` for what is no base URL or cannot stand in a header."""
         url = urlsplit(base_url)
@@ -65,25 +76,21 @@ class Channel:
         tls = url.scheme == "https"
         literal = _literal(url.hostname)
         host = url.hostname if literal else url.hostname.encode("idna").decode("ascii")
+        if literal is None and not _NAME.fullmatch(host):
+            raise ValueError(f"channel {name}: base_url holds no name of a host")
         bracketed = f"[{host}]" if ":" in host else host
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
         path = url.path.rstrip("/")
-        lines = _lines(authority, dialect, api_key, organization)
+        variants = [_lines(authority, dialect, key, organization) for key in api_keys or (None,)]
         asked, counted = "/chat/completions", "/chat/completions"
         if dialect is Dialect.ANTHROPIC:
             # This dialect's base URLs are written without the version, and now and then with it.
             path = path.removesuffix("/v1") + "/v1"
             asked, counted = "/messages", "/messages/count_tokens"
-        heads = [
-            _head(
-                name,
-                f"POST {path}{place} HTTP/1.1",
-                *lines,
-                "Accept: application/json, text/event-stream",
-                "Content-Type: application/json",
-            )
+        heads, countings = (
+            tuple(_post(name, f"{path}{place}", lines) for lines in variants)
             for place in (asked, counted)
-        ]
+        )
         return cls(
             name=name,
             dialect=dialect,
@@ -97,20 +104,27 @@ class Channel:
             first_token_timeout=first_token_timeout,
             answer_timeout=answer_timeout,
             idle_timeout=idle_timeout,
-            api_key=api_key,
-            head=heads[0] + _LENGTH,
-            counting=heads[1] + _LENGTH,
-            listing=_head(name, f"GET {path}/models HTTP/1.1", *lines, "Accept: application/json")
+            api_keys=tuple(api_keys),
+            heads=heads,
+            countings=countings,
+            listing=_head(
+                name, f"GET {path}/models HTTP/1.1", *variants[0], "Accept: application/json"
+            )
             + b"\r\n",
+            trust=trust,
+            proxy=proxy,
         )
 
-    def head_for(self, call: Call) -> bytes:
-        """The head of a call's request, up to the value of ``content-length``."""
-        head = self.counting if isinstance(call.task, Counting) else self.head
+    def heads_for(self, call: Call) -> tuple[bytes, ...]:
+        """The head of a call's request for each key, up to the value of ``content-length``."""
+        heads = self.countings if isinstance(call.task, Counting) else self.heads
         if not call.betas or self.dialect is not call.dialect:
-            return head
+            return heads
         betas = ",".join(call.betas).encode("ascii")
-        return b"%bAnthropic-Beta: %b\r\n%b" % (head.removesuffix(_LENGTH), betas, _LENGTH)
+        return tuple(
+            b"%bAnthropic-Beta: %b\r\n%b" % (head.removesuffix(_LENGTH), betas, _LENGTH)
+            for head in heads
+        )
 
 
 def _literal(host: str) -> Address | None:
@@ -138,6 +152,19 @@ def _lines(
     if organization is not None:
         lines.append(f"OpenAI-Organization: {organization}")
     return lines
+
+
+def _post(name: str, path: str, lines: Sequence[str]) -> bytes:
+    return (
+        _head(
+            name,
+            f"POST {path} HTTP/1.1",
+            *lines,
+            "Accept: application/json, text/event-stream",
+            "Content-Type: application/json",
+        )
+        + _LENGTH
+    )
 
 
 def _head(name: str, request: str, *lines: str) -> bytes:

@@ -1,39 +1,38 @@
 """One HTTP/1.1 connection: requests out, one answer at a time in, with bounds on what it holds.
 
-Theory of operation. A connection is ``IDLE``; ``send`` makes it wait for a ``HEAD``; then the
-``BODY`` comes in pieces until the answer is ``DONE``. At any time it can be lost, which leaves a
-``fault`` that whoever waits next is given, after the pieces that came before it. ``reset`` makes a
-finished connection ``IDLE`` again; ``drain`` lets the last bytes of an answer that nobody reads on
-arrive first.
+Theory of operation. A connection is idle until ``send`` makes it wait for an answer's ``head``, and
+then for the pieces to ``read``, until the answer is ``complete``. At any time it can be lost, which
+leaves a fault that whoever waits next is given, after the pieces that came before it. ``reset``
+makes a finished connection idle again; ``drain`` lets the last bytes of an answer that nobody reads
+on arrive first.
+
+Both directions are held back by their reader. Who does not ``read`` stops the peer at
+``HIGH_WATER``. A body longer than ``SLICE`` goes out as the peer takes it, written from the
+transport's own calls; ``flush`` waits for its end. An answer that comes before that counts, and its
+connection is not used again: what a peer has not read of a body, it might take for a request.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from enum import Enum
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping
 from typing import cast
 
-import httptools
-
 from gateway.domain.events import FailureKind
+from gateway.upstream.answer import AnswerReader, Phase
 from gateway.upstream.fault import AttemptFault, StaleConnection
+from gateway.upstream.tls import told
 
-MOST_HEAD = 64 * 1024
-MOST_HEADERS = 256
-"""Header fields of an answer, its trailers and its interim answers included."""
-MOST_INTERIM = 16
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 HIGH_WATER = 256 * 1024
+SLICE = 128 * 1024
+"""Bytes of a request's body that the transport is given at a time."""
 DRAIN = 2.0
 """Seconds that the end of an answer may take once its last event has been read."""
-
-
-class Phase(Enum):
-    IDLE = "idle"
-    HEAD = "head"
-    BODY = "body"
-    DONE = "done"
+MOST_SALVAGED = 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -44,29 +43,17 @@ class Connection(asyncio.Protocol):
         self.epoch = epoch
         self.reused = False
         self.idle_since = 0.0
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._poll: select.poll | None = None
+        self._answer = AnswerReader()
+        self._fault: AttemptFault | None = None
+        self._paused = False
+        self._full = False
+        self._outgoing: memoryview | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: Callable[[Connection], None] | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
-        self._begin(Phase.IDLE)
-
-    def _begin(self, phase: Phase) -> None:
-        self._phase = phase
-        self._pieces: list[bytes] = []
-        self._buffered = 0
-        self._head_size = 0
-        self._fields = 0
-        self._interim = 0
-        self._answered = False
-        self._keep = False
-        self._unframed = False
-        self._paused = False
-        self._fault: AttemptFault | None = None
-        self.headers = {}
 
     # What the pool and the relay call.
 
@@ -77,25 +64,68 @@ class Connection(asyncio.Protocol):
     @property
     def complete(self) -> bool:
         """Whether the whole answer has come."""
-        return self._phase is Phase.DONE
+        return self._answer.phase is Phase.DONE
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """The fields of the answer's head, their names in lower case."""
+        return self._answer.headers
 
     @property
     def clean(self) -> bool:
         """Whether another request may be sent: all read, all written, nothing left over."""
         transport = self._transport
         return (
-            self._phase is Phase.DONE
-            and self._keep
+            self._answer.phase is Phase.DONE
+            and self._answer.keep
+            and not self._paused
             and transport is not None
             and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
         )
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Send a request whose ``head`` ends where the body's length is to stand. Raises
-        ``StaleConnection`` where the peer has closed already.
+    @property
+    def quiet(self) -> bool:
+        """Whether an idle connection is open and nothing has come on it, not even what the event
+        loop has yet to see: neither a close, nor what would be taken for the next answer.
         """
-        self._write((b"%b%d\r\n\r\n" % (head, len(body)), body))
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
+
+    @property
+    def out(self) -> bool:
+        """Whether all of the request is out, or need not be any more."""
+        return self._outgoing is None
+
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send a request whose ``head`` ends where the body's length is to stand. Where it is not
+        ``out`` after that, ``flush`` waits for it. Raises ``StaleConnection`` where the peer has
+        closed already.
+        """
+        start = b"%b%d\r\n\r\n" % (head, len(body))
+        if len(body) <= SLICE:
+            self._write((start, body))
+            return
+        transport = self._write((start,))
+        # From now on the transport says when it holds anything, and when it holds nothing more; of
+        # a mark of 0, TLS would say the former only.
+        transport.set_write_buffer_limits(high=1, low=0)
+        self._outgoing = memoryview(body)
+        self._pump()
+
+    async def flush(self, until: float, patience: float) -> None:
+        """Wait until the request is out, or is answered before that. Raises ``AttemptFault``, or
+        ``TimeoutError`` at ``until`` (loop time) or where the peer takes nothing for ``patience``
+        seconds.
+        """
+        while self._outgoing is not None and self._answer.phase is Phase.HEAD:
+            if self._fault is not None:
+                raise self._fault
+            await self._wait(min(until, self._loop.time() + patience))
 
     def ask(self, request: bytes) -> None:
         """Send a whole request without a body. Raises as ``send`` does."""
@@ -103,38 +133,36 @@ class Connection(asyncio.Protocol):
 
     async def head(self, until: float) -> int:
         """Wait for the answer's head; its status. Raises ``AttemptFault`` or ``TimeoutError``."""
-        while self._phase is Phase.HEAD:
+        answer = self._answer
+        while answer.phase is Phase.HEAD:
             if self._fault is not None:
                 raise self._fault
             await self._wait(until)
-        return self.status
+        return answer.status
 
     async def read(self, until: float) -> bytes:
         """The next bytes of the body, empty at its end. Raises as ``head`` does."""
-        while not self._pieces:
-            if self._phase is Phase.DONE:
+        answer = self._answer
+        while not answer.pieces:
+            if answer.phase is Phase.DONE:
                 return b""
             if self._fault is not None:
                 raise self._fault
             await self._wait(until)
-        pieces, self._pieces, self._buffered = self._pieces, [], 0
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._resume()
+        return answer.take()
 
     def reset(self) -> None:
         """Make a clean connection ready for the next request."""
-        self._begin(Phase.IDLE)
+        self._answer.begin(Phase.IDLE)
         self.reused = True
 
     def drain(self, drained: Callable[[Connection], None]) -> None:
         """Let the answer's end arrive unread, then call ``drained``; abort if it does not come."""
         self._drained = drained
         self._drain_timer = self._loop.call_later(DRAIN, self.abort)
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        self._answer.unread = True
+        self._resume()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -145,110 +173,82 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._outgoing is not None:
+            self._pump()
+            self._wake()
+
     def data_received(self, data: bytes) -> None:
-        if self._phase in (Phase.IDLE, Phase.DONE):
+        answer = self._answer
+        if answer.phase is Phase.IDLE or answer.phase is Phase.DONE:
             # Nothing was asked: whatever this is, it must not be taken for the next answer.
-            self._keep = False
+            answer.keep = False
             self.abort()
             return
-        self._answered = True
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail("the answer switches protocols")
-        except httptools.HttpParserError:
-            self._keep = False
-            if not self.complete:
-                self._fail("the answer is not HTTP")
-        if self._phase is Phase.HEAD:
-            self._head_size += len(data)
-            self._bound_head()
-        elif self._buffered > HIGH_WATER and not self._paused and self._transport is not None:
+        waiting = answer.phase is Phase.HEAD
+        answer.feed(data)
+        if answer.fault is not None:
+            self._fail(answer.fault)
+        elif waiting and self._outgoing is not None and answer.phase is not Phase.HEAD:
+            self._answered_early(answer)
+        if answer.buffered > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._after_data()
 
+    def eof_received(self) -> None:
+        """The peer sends no more: the end of a body that has no other, else too early."""
+        if self._meant():
+            self._answer.ended()
+        self._lost(None)
+        self._wake()
+        # The rest of a request is of no use to it; a close would wait until that is out.
+        self.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ConnectionError):
+            self._salvage()
         self._transport = None
-        self._keep = False
+        self._poll = None
         if self._drain_timer is not None:
             self._drain_timer.cancel()
-        if self._phase is Phase.BODY and self._unframed and exc is None:
-            self._phase = Phase.DONE
-        elif self._phase in (Phase.HEAD, Phase.BODY) and self._fault is None:
-            self._fault = self._loss()
+        self._lost(exc)
         if self._drained is not None:
             drained, self._drained = self._drained, None
             drained(self)
         self._wake()
 
-    # What the parser calls.
-
-    def on_message_begin(self) -> None:
-        if self._phase is Phase.DONE:
-            self._keep = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        self._fields += 1
-        self._bound_head()
-        if self._phase is not Phase.HEAD:
-            return
-        lowered = name.lower()
-        if lowered in _FRAMING and lowered in self.headers:
-            self._fail("the answer says twice where it ends")
-        self.headers[lowered] = value
-
-    def on_headers_complete(self) -> None:
-        # The parser reads on to the end of its data after a fault: nothing of it may count.
-        if self._phase is not Phase.HEAD or self._fault is not None:
-            return
-        self.status = self._parser.get_status_code()
-        if 100 <= self.status < 200:
-            self._interim += 1
-            self.headers = {}
-            if self.status == 101 or self._interim > MOST_INTERIM:
-                self._fail("the answer does not come to its point")
-            return
-        lengths = b"content-length" in self.headers
-        chunked = b"transfer-encoding" in self.headers
-        version = self._parser.get_http_version()
-        if lengths and chunked:
-            self._fail("the answer has a length and a transfer encoding")
-            return
-        if version not in ("1.0", "1.1") or (chunked and version == "1.0"):
-            self._fail("the answer is not HTTP/1.1")
-            return
-        if chunked and self.headers[b"transfer-encoding"].lower() != b"chunked":
-            self._fail("the answer's transfer encoding is not plain chunks")
-            return
-        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            self._fail("the answer is encoded in a way that was not asked for")
-            return
-        self._unframed = not lengths and not chunked and self.status not in (204, 304)
-        self._keep = self._parser.should_keep_alive() and not self._unframed
-        self._phase = Phase.BODY
-
-    def on_body(self, body: bytes) -> None:
-        if self._phase is Phase.BODY and self._drained is None:
-            self._pieces.append(body)
-            self._buffered += len(body)
-
-    def on_message_complete(self) -> None:
-        if self._phase is Phase.BODY and self._fault is None:
-            self._phase = Phase.DONE
-
     # Inside.
 
-    def _write(self, pieces: tuple[bytes, ...]) -> None:
+    def _write(self, pieces: tuple[bytes, ...]) -> asyncio.Transport:
         if self._transport is None or self._transport.is_closing():
             raise StaleConnection("the connection was closed while it was idle")
-        self._begin(Phase.HEAD)
+        self._answer.begin()
         self._transport.writelines(pieces)
+        return self._transport
+
+    def _pump(self) -> None:
+        """Give the transport as much of the body as it takes."""
+        while self._outgoing and not self._full and self._transport is not None:
+            piece, self._outgoing = self._outgoing[:SLICE], self._outgoing[SLICE:]
+            self._transport.write(piece)
+        if not self._outgoing and not self._full:
+            self._outgoing = None
+
+    def _answered_early(self, answer: AnswerReader) -> None:
+        """The head has come before the request was out."""
+        answer.keep = False
+        if answer.status >= 300:
+            # The peer has made up its mind, and would only throw the rest away.
+            self._outgoing = None
 
     def _after_data(self) -> None:
         drained = self._drained
-        if drained is not None and self._phase is Phase.DONE:
+        if drained is not None and self.complete:
             self._drained = None
             if self._drain_timer is not None:
                 self._drain_timer.cancel()
@@ -257,14 +257,58 @@ class Connection(asyncio.Protocol):
             return
         self._wake()
 
-    def _bound_head(self) -> None:
-        too_long = self._head_size > MOST_HEAD or self._fields > MOST_HEADERS
-        if too_long and self._fault is None:
-            self._fail("the answer's head is too long")
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
 
-    def _loss(self) -> AttemptFault:
-        if self._phase is Phase.BODY or self._answered:
+    def _meant(self) -> bool:
+        """Whether the peer's end is its own word: below TLS, anybody on the way can forge it
+        (RFC 9112, 9.8).
+        """
+        if self._transport is None:
+            return False
+        secured = self._transport.get_extra_info("ssl_object")
+        if secured is None:
+            return True
+        try:
+            return not secured.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
+
+    def _salvage(self) -> None:
+        """Read what a peer sent before it reset the connection. A write that fails ends the
+        transport although an answer may wait to be read: the one that says why.
+        """
+        transport, answer = self._transport, self._answer
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            return
+        if answer.phase in (Phase.IDLE, Phase.DONE) or self._fault is not None:
+            return
+        try:
+            # The transport's own socket has no ``recv``.
+            with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+                data = sock.recv(MOST_SALVAGED, socket.MSG_DONTWAIT)
+        except OSError:
+            return
+        if data:
+            self.data_received(data)
+
+    def _lost(self, exc: Exception | None) -> None:
+        """No more will come."""
+        self._outgoing = None
+        answer = self._answer
+        answer.keep = False
+        if answer.phase in (Phase.HEAD, Phase.BODY) and self._fault is None:
+            self._fault = self._loss(answer, exc)
+
+    def _loss(self, answer: AnswerReader, exc: Exception | None) -> AttemptFault:
+        if answer.begun:
             return AttemptFault("the answer broke off", FailureKind.TRUNCATED)
+        if isinstance(exc, ssl.SSLError):
+            return AttemptFault(told(exc), FailureKind.TLS)
         if self.reused:
             return StaleConnection("a kept connection was closed before it answered")
         return AttemptFault("the vendor closed the connection before it answered")
@@ -272,7 +316,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, message: str) -> None:
         if self._fault is None:
             self._fault = AttemptFault(message, FailureKind.MALFORMED)
-        self._keep = False
+        self._outgoing = None
         self.abort()
 
     def _wake(self) -> None:

@@ -30,3 +30,14 @@ class EgressRefused(AttemptFault):
     """The egress guard does not let this connection be made or used."""
 
     kind = FailureKind.EGRESS_REFUSED
+
+
+class NoKeyLeft(AttemptFault):
+    """Of the channel's keys none can be used now."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.message, failed.kind)
+        self._failed = failed
+
+    def failed(self) -> Failed:
+        return self._failed

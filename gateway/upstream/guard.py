@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from gateway.upstream.channel import Address, Channel
 from gateway.upstream.fault import EgressRefused
+from gateway.upstream.proxy import Proxy
 
 __all__ = ["EgressGuard", "EgressRefused", "Permit", "Resolve"]
 
@@ -69,11 +70,14 @@ class EgressGuard:
             raise EgressRefused(f"policy does not let channel {channel.name} be dialled")
 
     async def check(self, channel: Channel, permit: Permit) -> list[tuple[str, int]]:
-        """The socket addresses that may be dialled for a channel, in the resolver's order.
+        """The socket addresses that may be dialled for a channel, in the resolver's order: where it
+        has a proxy, those of the proxy.
 
         Raises ``EgressRefused``, or ``OSError`` where the name does not resolve.
         """
         self.ask(channel, permit)
+        if channel.proxy is not None:
+            return await self._check_proxy(channel, permit, channel.proxy)
         if channel.literal is not None:
             if _never(channel.literal):
                 raise EgressRefused(f"the address of channel {channel.name} is never dialled")
@@ -90,6 +94,32 @@ class EgressGuard:
         if not allowed:
             raise EgressRefused(self._why_none(channel))
         return [(str(address), channel.port) for address in dict.fromkeys(allowed)]
+
+    async def _check_proxy(
+        self, channel: Channel, permit: Permit, proxy: Proxy
+    ) -> list[tuple[str, int]]:
+        """The socket addresses of the proxy that leads to a channel: the operator wrote it, so it
+        may be anywhere but where nobody is dialled. The channel's own name is not looked up.
+        """
+        if channel.literal is not None and _never(channel.literal):
+            raise EgressRefused(f"the address of channel {channel.name} is never dialled")
+        if channel.literal is None and self._offline:
+            raise EgressRefused(
+                f"where the name of channel {channel.name} leads is not known behind a proxy, and "
+                "offline: true stands (write its address out)"
+            )
+        found = [
+            ipaddress.ip_address(text.partition("%")[0])
+            for text in await self._resolve(proxy.host, proxy.port)
+        ]
+        if not found:
+            raise OSError("the name has no address")
+        # Resolving took time in which policy may have changed.
+        self.ask(channel, permit)
+        allowed = [address for address in found if not _never(address)]
+        if not allowed:
+            raise EgressRefused(f"the address of channel {channel.name}'s proxy is never dialled")
+        return [(str(address), proxy.port) for address in dict.fromkeys(allowed)]
 
     def _may_lead(self, channel: Channel, address: Address) -> bool:
         """Whether a channel's name may lead to an address."""

@@ -6,12 +6,15 @@ import asyncio
 import socket
 import ssl
 from collections import defaultdict
+from typing import cast
 
 from gateway.domain.events import FailureKind
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused
 from gateway.upstream.guard import EgressGuard, Permit
+from gateway.upstream.proxy import Proxy, Tunnel
+from gateway.upstream.tls import told
 
 IDLE = 30.0
 """Seconds that an unused connection is kept."""
@@ -45,9 +48,10 @@ class Pool:
             idle = self._idle[channel.name]
             while idle:
                 connection = idle.pop()
-                if connection.open:
+                if connection.quiet:
                     self._busy.add(connection)
                     return connection
+                connection.abort()
         connection = await self._connect(channel, permit, min(limit, channel.connect_timeout))
         try:
             # Policy may have come to deny it to this caller alone, which is no reason for a sweep.
@@ -148,8 +152,8 @@ class Pool:
             raise AttemptFault(
                 "the connection was not made in time", FailureKind.CONNECT_TIMEOUT
             ) from None
-        except ssl.SSLError:
-            raise AttemptFault("TLS with the vendor failed", FailureKind.TLS) from None
+        except ssl.SSLError as error:
+            raise AttemptFault(told(error), FailureKind.TLS) from None
         except OSError:
             raise AttemptFault("the connection could not be made") from None
 
@@ -168,14 +172,57 @@ class Pool:
 
     async def _open(self, channel: Channel, address: tuple[str, int]) -> Connection:
         loop = asyncio.get_running_loop()
-        epoch = self._epochs[channel.name]
-        _, connection = await loop.create_connection(
-            lambda: Connection(channel.name, epoch, loop),
+        connection = Connection(channel.name, self._epochs[channel.name], loop)
+        trust = (channel.trust or self._tls) if channel.tls else None
+        if channel.proxy is not None:
+            await _through(channel.proxy, address, channel, trust, connection)
+            return connection
+        await loop.create_connection(
+            lambda: connection,
             address[0],
             address[1],
-            ssl=self._tls if channel.tls else None,
-            server_hostname=channel.host if channel.tls else None,
+            ssl=trust,
+            server_hostname=channel.host if trust else None,
             # What has been checked is what is dialled: no name is looked up again here.
             flags=socket.AI_NUMERICHOST,
         )
         return connection
+
+
+async def _through(
+    proxy: Proxy,
+    address: tuple[str, int],
+    channel: Channel,
+    trust: ssl.SSLContext | None,
+    connection: Connection,
+) -> None:
+    """Connect to a channel through its proxy, which is at ``address``; with ``trust``, TLS with the
+    vendor goes through the tunnel.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        _, tunnel = await loop.create_connection(
+            lambda: Tunnel(loop),
+            address[0],
+            address[1],
+            ssl=proxy.tls,
+            server_hostname=proxy.host if proxy.tls else None,
+            flags=socket.AI_NUMERICHOST,
+        )
+    except ssl.SSLError as error:
+        raise AttemptFault(told(error, "the proxy"), FailureKind.TLS) from None
+    except OSError:
+        raise AttemptFault("the connection to the proxy could not be made") from None
+    transport = await tunnel.open(proxy.request(channel.host, channel.port))
+    if trust is None:
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        transport.resume_reading()
+        return
+    try:
+        secured = await loop.start_tls(transport, connection, trust, server_hostname=channel.host)
+    except BaseException:
+        transport.abort()
+        raise
+    # typeshed allows for ``None``, which is for transports that are closed already.
+    connection.connection_made(cast(asyncio.Transport, secured))

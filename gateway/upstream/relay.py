@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -22,25 +20,23 @@ from gateway.domain.events import (
 )
 from gateway.domain.target import Target
 from gateway.upstream.channel import Channel
-from gateway.upstream.classify import classify
+from gateway.upstream.clock import Clock
 from gateway.upstream.connection import Connection
-from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
-from gateway.upstream.guard import EgressGuard, Permit
+from gateway.upstream.fault import AttemptFault, EgressRefused
+from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
+from gateway.upstream.sending import Request, Sender, read_refusal
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
+from gateway.upstream.tls import system_trust
 from gateway.upstream.ways import Way, way
-from gateway.wire.relay import Speech
 from gateway.wire.routed import tell
 
 __all__ = ["Channel", "RelayBackend"]
 
 MOST_BODY = 64 * 1024 * 1024
-MOST_ERROR = 64 * 1024
 ABSENT = frozenset({FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT})
 """Failures after which there may be nobody at the other end."""
-ERROR_BODY_WAIT = 5.0
-"""Seconds that the body of an error is waited for: its status already says most."""
 
 
 class Answerable(Protocol):
@@ -85,7 +81,8 @@ class RelayBackend:
         self._channels = channels
         self._judge = judge
         self._servers = servers or Servers()
-        self.pool = Pool(guard, tls or ssl.create_default_context())
+        self.pool = Pool(guard, tls or system_trust())
+        self._sender = Sender(channels, self.pool)
 
     def ready(self, target: Target) -> bool:
         return self._servers.ready(target.channel)
@@ -103,13 +100,22 @@ class RelayBackend:
         connection: Connection | None = None
         finished = False
         try:
-            clock = _Clock(channel, call)
+            clock = Clock(channel, call)
             asked = way(channel, target, call)
             told = partial(self._told, target, call, asked.body)
             # Nobody is dialled for what none of those behind a router may serve.
             told()
-            permit = partial(self._judge.allows, target, call.labels)
-            connection, status = await self._send(channel, permit, clock, asked.head, told)
+            request = Request(
+                channel,
+                target.model,
+                call.session,
+                partial(self._judge.allows, target, call.labels),
+                asked.heads,
+                told,
+                asked.speech,
+            )
+            head = await self._sender.send(request, clock)
+            connection, status = head.connection, head.status
             if status < 500:
                 self._servers.answered(channel.name)
             named = _named(connection)
@@ -117,7 +123,7 @@ class RelayBackend:
             if why is not None:
                 raise AttemptFault(why, FailureKind.ANSWERED_BY_DENIED)
             if status != 200:
-                refusal = await self._refusal(connection, clock, asked.speech, status)
+                refusal = await read_refusal(head, clock, asked.speech)
                 finished = True
                 yield _scrub(refusal, channel)
             elif not call.stream:
@@ -150,81 +156,29 @@ class RelayBackend:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
 
-    async def _send(
-        self,
-        channel: Channel,
-        permit: Permit,
-        clock: _Clock,
-        head: bytes,
-        told: Callable[[], bytes],
-    ) -> tuple[Connection, int]:
-        """Send the request and wait for the answer's head; once more where a kept connection
-        turns out to be closed. ``told`` makes the body by the policy of the instant.
-        """
-        try:
-            return await self._exchange(channel, permit, clock, head, told, fresh=False)
-        except StaleConnection:
-            return await self._exchange(channel, permit, clock, head, told, fresh=True)
-
-    async def _exchange(
-        self,
-        channel: Channel,
-        permit: Permit,
-        clock: _Clock,
-        head: bytes,
-        told: Callable[[], bytes],
-        *,
-        fresh: bool,
-    ) -> tuple[Connection, int]:
-        connection = await self.pool.take(channel, permit, clock.left(), fresh=fresh)
-        answered = False
-        try:
-            connection.send(head, told())
-            clock.sent()
-            status = await clock.head(connection)
-            answered = True
-        finally:
-            if not answered:
-                self.pool.give_back(connection, finished=False)
-        return connection, status
-
-    async def _more(
-        self, connection: Connection, clock: _Clock, stream: StreamRelay
-    ) -> list[Event]:
+    async def _more(self, connection: Connection, clock: Clock, stream: StreamRelay) -> list[Event]:
         """The next events of a stream."""
         try:
-            data = await clock.read(connection, started=stream.started)
+            data = await clock.read(connection)
         except AttemptFault as fault:
             return stream.broken(fault.failed())
-        return stream.feed(data) if data else stream.end()
-
-    async def _refusal(
-        self, connection: Connection, clock: _Clock, speech: Speech, status: int
-    ) -> Failed:
-        body = b""
-        until = asyncio.get_running_loop().time() + min(ERROR_BODY_WAIT, clock.left())
-        try:
-            while len(body) <= MOST_ERROR:
-                piece = await connection.read(until)
-                if not piece:
-                    break
-                body += piece
-        except (AttemptFault, TimeoutError):
-            # What has come of the body will do: the status is known.
-            connection.abort()
-        if len(body) > MOST_ERROR:
-            connection.abort()
-        return classify(status, speech.error(body), connection.headers, time.time())
+        events = stream.feed(data) if data else stream.end()
+        if stream.started:
+            clock.heard(content=stream.flowing and bool(events))
+        return events
 
     async def _whole(
-        self, connection: Connection, clock: _Clock, asked: Way, target: Target, call: Call
+        self, connection: Connection, clock: Clock, asked: Way, target: Target, call: Call
     ) -> list[Event]:
         if _media(connection) == b"text/event-stream":
             # It may never end, and would be waited for.
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
         pieces: list[bytes] = []
         size = 0
-        while piece := await clock.read(connection, started=bool(pieces)):
+        while piece := await clock.read(connection):
+            if pieces or piece.strip():
+                # Some vendors send blank lines until they have an answer.
+                clock.heard(content=True)
             pieces.append(piece)
             size += len(piece)
             if size > MOST_BODY:
@@ -270,53 +224,14 @@ def _named(connection: Connection) -> str | None:
     return connection.headers.get(b"x-inference-provider", b"").decode("latin-1") or None
 
 
-class _Clock:
-    """The time-outs of one attempt. A call's deadline bounds them all."""
-
-    def __init__(self, channel: Channel, call: Call) -> None:
-        self._channel = channel
-        # A plain answer has no first token: it comes when all of it has been generated.
-        self._patience = channel.first_token_timeout if call.stream else channel.answer_timeout
-        self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + call.deadline - time.monotonic()
-        self._first = self._deadline
-
-    def left(self) -> float:
-        """Seconds until the call's deadline."""
-        return max(0.0, self._deadline - self._loop.time())
-
-    def sent(self) -> None:
-        """The request is out: the first byte of the answer is waited for from now."""
-        self._first = min(self._deadline, self._loop.time() + self._patience)
-
-    async def head(self, connection: Connection) -> int:
-        try:
-            return await connection.head(self._first)
-        except TimeoutError:
-            raise _late(started=False) from None
-
-    async def read(self, connection: Connection, *, started: bool) -> bytes:
-        until = self._first
-        if started:
-            until = min(self._deadline, self._loop.time() + self._channel.idle_timeout)
-        try:
-            return await connection.read(until)
-        except TimeoutError:
-            raise _late(started=started) from None
-
-
-def _late(*, started: bool) -> AttemptFault:
-    if started:
-        return AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT)
-    return AttemptFault("the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT)
-
-
 def _scrub(failed: Failed, channel: Channel) -> Failed:
-    """A vendor's own words, without the address or key of the channel."""
+    """A vendor's own words, without the address or a key of the channel."""
 
     def clean(text: str) -> str:
-        text = text.replace(channel.host, "[vendor]")
-        return text.replace(channel.api_key, "[key]") if channel.api_key else text
+        # One key may be the beginning of another.
+        for key in sorted(channel.api_keys, key=len, reverse=True):
+            text = text.replace(key, "[key]")
+        return text.replace(channel.host, "[vendor]")
 
     return replace(
         failed,

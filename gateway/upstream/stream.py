@@ -31,7 +31,8 @@ class StreamRelay:
     ``None``; ``judge_provider`` says it of whom a router sent the request on to; ``provider`` is
     who that is as far as the head of the answer says it.
 
-    ``started`` once the first event with a choice has come, ``ended`` once no more is read,
+    ``started`` once the first event with a choice has come, ``flowing`` once it says something,
+    ``ended`` once no more is read,
     ``finished`` if that is because the stream is complete.
     """
 
@@ -57,7 +58,7 @@ class StreamRelay:
         self._held = _Held()
         self._closing: list[Chunk] = []
         self._kept = 0
-        self._flowing = False
+        self.flowing = False
         self._usage: Usage | None = None
         self._choices: set[int] = set()
         self._reasons: dict[int, FinishReason] = {}
@@ -85,7 +86,7 @@ class StreamRelay:
         target has said that the answer is complete.
         """
         self.ended = True
-        complete = self._flowing and self._choices and self._choices <= self._reasons.keys()
+        complete = self.flowing and self._choices and self._choices <= self._reasons.keys()
         if not complete:
             return [failure]
         for chunk in (*self._closing, Chunk(self._reader.terminator)):
@@ -113,7 +114,7 @@ class StreamRelay:
                 self.ended = self.finished = True
                 last = self._ending(None)
                 break
-        if self._flowing:
+        if self.flowing:
             events += self._held.events(typed=self._typed)
         return events + last
 
@@ -145,8 +146,8 @@ class StreamRelay:
             self._stop = chunk.stop
         if not self._choices.issuperset(chunk.choices):
             self._choices.update(chunk.choices)
-        self._flowing = self._flowing or chunk.content or chunk.done
-        if self._flowing and not chunk.closing:
+        self.flowing = self.flowing or chunk.content or chunk.done
+        if self.flowing and not chunk.closing:
             self._kept = 0
         else:
             self._kept += len(chunk.data)

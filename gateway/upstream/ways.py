@@ -24,12 +24,13 @@ _COUNT = CountSpeech()
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """``head`` and ``body`` are what is sent. The answer is read by ``speech``; with ``typed`` it
-    is told as what it says, since its bytes are not what the app is to get.
+    """One of ``heads``, by the key, and ``body`` are what is sent. The answer is read by
+    ``speech``; with ``typed`` it is told as what it says, since its bytes are not what the app is
+    to get.
     """
 
     speech: Speech
-    head: bytes
+    heads: tuple[bytes, ...]
     body: bytes
     typed: bool
 
@@ -49,4 +50,4 @@ def way(channel: Channel, target: Target, call: Call) -> Way:
         body = speech.request(call, target)
     except CapabilityMissing as missing:
         raise AttemptFault(missing.message, FailureKind.INCAPABLE) from None
-    return Way(speech, channel.head_for(call), body, typed=not same or call.begun is not None)
+    return Way(speech, channel.heads_for(call), body, typed=not same or call.begun is not None)

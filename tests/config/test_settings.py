@@ -161,16 +161,24 @@ def test_five_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "literal",
-    ["sk-live-0123456789", '"hunter2hunter2"', "12345678", "[hunter2]", "|\n      hunter2"],
+    ("literal", "column"),
+    [
+        ("sk-live-0123456789", 14),
+        ('"hunter2hunter2"', 14),
+        ("12345678", 14),
+        ("[hunter2]", 15),
+        ("|\n      hunter2", 14),
+    ],
 )
-def test_a_literal_key_is_refused_and_never_printed(config: Path, literal: str) -> None:
+def test_a_literal_key_is_refused_and_never_printed(
+    config: Path, literal: str, column: int
+) -> None:
     """Whatever stands where a reference must: the error says what to do, and not what it was."""
     config.write_text(config.read_text().replace("${OPENAI_API_KEY}", literal))
     with pytest.raises(DocumentError) as caught:
         load_settings(config, {}, {})
     shown = str(caught.value) + repr(caught.value) + repr(caught.value.problems)
-    assert f"gateway.yaml:6:14: {LITERAL}" in shown
+    assert f"gateway.yaml:6:{column}: {LITERAL}" in shown
     for word in ("hunter2", "12345678", "sk-live"):
         assert word not in shown
 

@@ -30,8 +30,8 @@ def test_the_shipped_configuration_loads() -> None:
     last = [list(model.targets[-1].any) for model in settings.models.values()]
     assert last == [["local/smollm2"]] * len(last)
     for channel in settings.channels.values():
-        assert channel.api_key is not None
-        assert channel.api_key.resolve({}, settings.folder) is None
+        assert len(channel.api_key) == 1
+        assert channel.api_key[0].resolve({}, settings.folder) is None
     assert settings.policy.dir == ROOT / "configs" / "policies"
     assert settings.local.manifests == ROOT / "models"
 

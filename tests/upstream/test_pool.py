@@ -40,7 +40,7 @@ async def used(pool: Pool, channel: Channel) -> Connection:
     """A connection that has carried one answer and was given back."""
     connection = await pool.take(channel, always, 1)
     body = b"{}"
-    connection.send(channel.head, body)
+    connection.send(channel.heads[0], body)
     until = asyncio.get_running_loop().time() + 1
     await connection.head(until)
     while await connection.read(until):
@@ -133,4 +133,4 @@ async def test_a_consumer_that_lags_stops_the_sender(bench: Bench) -> None:
         await anext(events)
         await asyncio.sleep(0.2)
         connection = next(iter(bench.backend.pool._busy))
-        assert connection._buffered < 2_000_000
+        assert connection._answer.buffered < 2_000_000

@@ -187,4 +187,4 @@ def test_a_channel_does_not_show_its_key() -> None:
     """Neither the key nor the request's head is in the representation."""
     channel = channels.channel("https://vendor.test/v1", api_key="sk-planted")
     assert "sk-planted" not in repr(channel)
-    assert b"sk-planted" in channel.head
+    assert b"sk-planted" in channel.heads[0]

@@ -1,0 +1,64 @@
+"""Configured channels as the relay dials them: their keys, their trust, the proxy on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from gateway.config.proxying import DIRECT, ProxySection
+from gateway.config.sections import ChannelSection
+from gateway.config.settings import Settings
+from gateway.domain.call import Dialect
+from gateway.errors import StateError
+from gateway.upstream.channel import Channel
+from gateway.upstream.proxy import Proxy
+from gateway.upstream.tls import system_trust
+
+
+def channel_keys(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The secrets of the channels that have one set, each once."""
+    keys = {}
+    for name, channel in settings.channels.items():
+        found = [secret.resolve(os.environ, settings.folder) for secret in channel.api_key]
+        keys[name] = tuple(dict.fromkeys(key for key in found if key is not None))
+    return {name: some for name, some in keys.items() if some}
+
+
+def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[str, Channel]:
+    """The channels as the relay needs them. Raises ``StateError`` for a secret that is missing."""
+    wait = settings.upstream
+    return {
+        name: Channel.parse(
+            name,
+            section.base_url,
+            dialect=Dialect(section.kind),
+            api_keys=keys.get(name, ()),
+            locality=section.locality,
+            allow_private=section.allow_private,
+            organization=section.organization,
+            connect_timeout=float(wait.connect_timeout),
+            first_token_timeout=float(wait.first_token_timeout),
+            answer_timeout=float(wait.answer_timeout),
+            idle_timeout=float(wait.idle_timeout),
+            trust=section.tls.context() if section.tls is not None else None,
+            proxy=_proxy(settings, section),
+        )
+        for name, section in settings.channels.items()
+    }
+
+
+def _proxy(settings: Settings, channel: ChannelSection) -> Proxy | None:
+    """The proxy on the way to a channel: its own, else that of all."""
+    section: ProxySection = channel if channel.proxy is not None else settings.upstream
+    if section.proxy is None or section.proxy == DIRECT:
+        return None
+    credentials = None
+    if section.proxy_auth is not None:
+        credentials = section.proxy_auth.resolve(os.environ, settings.folder)
+        if credentials is None or ":" not in credentials:
+            raise StateError(
+                f"the proxy's credentials at {section.proxy_auth} are "
+                + ("not set" if credentials is None else "not of the form user:password")
+            )
+    trust = section.proxy_tls.context() if section.proxy_tls is not None else system_trust()
+    return Proxy.parse(section.proxy, credentials, trust)

@@ -1,0 +1,124 @@
+"""One request out to a channel, and the head of its answer back: over a connection of the pool,
+with one of the keys after the other, and once more where a kept connection was closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.domain.events import Failed
+from gateway.upstream.channel import Channel
+from gateway.upstream.classify import classify
+from gateway.upstream.clock import Clock
+from gateway.upstream.connection import Connection
+from gateway.upstream.fault import AttemptFault, NoKeyLeft, StaleConnection
+from gateway.upstream.guard import Permit
+from gateway.upstream.keys import Keys
+from gateway.upstream.pool import Pool
+from gateway.wire.relay import Speech
+
+MOST_ERROR = 64 * 1024
+ERROR_BODY_WAIT = 5.0
+"""Seconds that the body of an error is waited for: its status already says most."""
+KEY_STATUSES = frozenset({401, 403, 429})
+"""Refusals that may be about the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``permit`` says whether policy allows it now, ``told`` makes the body by the policy of the
+    instant; ``heads`` are those of each key. A refusal is read by ``speech``.
+    """
+
+    channel: Channel
+    model: str
+    session: str | None
+    permit: Permit
+    heads: tuple[bytes, ...]
+    told: Callable[[], bytes]
+    speech: Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """``refusal`` is what an answer that is not 200 says, where it was read already."""
+
+    connection: Connection
+    status: int
+    refusal: Failed | None = None
+
+
+class Sender:
+    """Sends the requests of these channels over the connections of ``pool``."""
+
+    def __init__(self, channels: Mapping[str, Channel], pool: Pool) -> None:
+        self._pool = pool
+        self._keys = {name: Keys(name, len(one.heads)) for name, one in channels.items()}
+
+    async def send(self, request: Request, clock: Clock) -> Head:
+        """The head of the answer; its connection is to be given back. Raises ``AttemptFault``."""
+        keys, model = self._keys[request.channel.name], request.model
+        if not keys.several:
+            return await self._try_twice(request, clock, 0)
+        tried: list[int] = []
+        while (key := keys.choose(model, time.monotonic(), tried, request.session)) is not None:
+            tried.append(key)
+            head = await self._try_twice(request, clock, key)
+            if head.status not in KEY_STATUSES:
+                return head
+            about_key = True
+            try:
+                refusal = await read_refusal(head, clock, request.speech)
+                about_key = keys.refused(key, model, refusal, time.monotonic())
+                if not about_key:
+                    return Head(head.connection, head.status, refusal)
+            finally:
+                if about_key:
+                    self._pool.give_back(head.connection, finished=head.connection.complete)
+        raise NoKeyLeft(keys.exhausted(model, time.monotonic()))
+
+    async def _try_twice(self, request: Request, clock: Clock, key: int) -> Head:
+        try:
+            return await self._exchange(request, clock, key, fresh=False)
+        except StaleConnection:
+            return await self._exchange(request, clock, key, fresh=True)
+
+    async def _exchange(self, request: Request, clock: Clock, key: int, *, fresh: bool) -> Head:
+        connection = await self._pool.take(
+            request.channel, request.permit, clock.left(), fresh=fresh
+        )
+        answered = False
+        try:
+            connection.send(request.heads[key], request.told())
+            if not connection.out:
+                await clock.flush(connection)
+            clock.sent()
+            status = await clock.head(connection)
+            answered = True
+        finally:
+            if not answered:
+                self._pool.give_back(connection, finished=False)
+        return Head(connection, status)
+
+
+async def read_refusal(head: Head, clock: Clock, speech: Speech) -> Failed:
+    """What an answer that is not 200 says."""
+    if head.refusal is not None:
+        return head.refusal
+    connection, body = head.connection, b""
+    until = asyncio.get_running_loop().time() + min(ERROR_BODY_WAIT, clock.left())
+    try:
+        while len(body) <= MOST_ERROR:
+            piece = await connection.read(until)
+            if not piece:
+                break
+            body += piece
+    except (AttemptFault, TimeoutError):
+        # What has come of the body will do: the status is known.
+        connection.abort()
+    if len(body) > MOST_ERROR:
+        connection.abort()
+    return classify(head.status, speech.error(body), connection.headers, time.time())
