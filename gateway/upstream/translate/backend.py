@@ -1,0 +1,230 @@
+"""Attempts on channels that are translated: a ``Backend`` over the translators' processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from gateway.domain.call import Call
+from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
+from gateway.domain.target import Target
+from gateway.processes.frames import ProtocolError
+from gateway.upstream.channel import Channel
+from gateway.upstream.classify import classify
+from gateway.upstream.fault import AttemptFault
+from gateway.upstream.guard import EgressGuard
+from gateway.upstream.relay import Answerable
+from gateway.upstream.stream import StreamRelay
+from gateway.upstream.translate import envelopes
+from gateway.upstream.translate.link import Answer, Asked, Link, State, Translated
+from gateway.upstream.translate.protocol import Answered, Done, Failure, Piece
+from gateway.upstream.translate.spawning import ADVICE
+from gateway.wire.openai_relay import read_answer
+
+__all__ = ["TranslateBackend", "Translated"]
+
+LOST = "the channel's translator was lost"
+NOT_UP = "the channel's translator is not up"
+ABSENT = f"litellm is not installed: {ADVICE}"
+SHORTEST_SECRET = 4
+"""Characters: what is shorter (a region's or a project's name cut short) is no secret to look for."""
+
+
+class TranslateBackend:
+    """``python`` is the interpreter of the translators' virtual environment; ``judge`` says which
+    answers may be delivered.
+    """
+
+    def __init__(
+        self, channels: Sequence[Translated], guard: EgressGuard, judge: Answerable, python: Path
+    ) -> None:
+        self.links = {channel.name: Link(channel, python, guard) for channel in channels}
+        self._guard = guard
+        self._judge = judge
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to start the processes that policy lets be; does not wait for any."""
+        self.enforce()
+        self._tasks = [asyncio.create_task(link.keep()) for link in self.links.values()]
+
+    async def stop(self) -> None:
+        """End all processes; what is still being answered fails."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def enforce(self) -> None:
+        """Verdicts may have changed: processes end, or are started, by what policy says now."""
+        for link in self.links.values():
+            link.allow(self._permitted(link.channel.gate))
+
+    def ready(self, target: Target) -> bool:
+        """Whether an attempt will be taken: the process is up, or soon will be."""
+        return self.links[target.channel].coming
+
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        """The events of one attempt. Closing the generator ends the request to the vendor."""
+        link = self.links[target.channel]
+        clock = _Clock(link.channel.gate, call)
+        asked: Asked | None = None
+        try:
+            self._guard.permit(link.channel.gate)
+            asked = await _ask(link, clock, target, call)
+            if not call.stream:
+                for event in await self._whole(link, clock, asked, target, call):
+                    yield event
+                return
+            stream = self._stream_of(target, call)
+            while not stream.ended:
+                answer = await clock.next(asked, started=stream.started)
+                if isinstance(answer, Piece):
+                    link.took(asked.id, 1)
+                    events = stream.feed(answer.data)
+                else:
+                    events = [_failed(link, answer)]
+                if stream.finished:
+                    # What was counted comes behind the stream's own terminator.
+                    counted = await clock.next(asked, started=True)
+                    if isinstance(counted, Done) and not any(isinstance(e, Usage) for e in events):
+                        events[-1:-1] = _usage(counted)
+                for event in events:
+                    yield event
+                if events and isinstance(events[-1], Failed):
+                    return
+        except AttemptFault as fault:
+            yield fault.failed()
+        finally:
+            if asked is not None:
+                link.close(asked.id)
+
+    async def _whole(
+        self, link: Link, clock: _Clock, asked: Asked, target: Target, call: Call
+    ) -> list[Event]:
+        first = await clock.next(asked, started=False)
+        last = await clock.next(asked, started=True) if isinstance(first, Piece) else first
+        if not isinstance(first, Piece) or not isinstance(last, Done):
+            return [_failed(link, last)]
+        try:
+            answer = read_answer(first.data, call.model)
+        except ValueError as error:
+            raise AttemptFault(str(error), FailureKind.MALFORMED) from None
+        if answer.model is not None:
+            why = self._judge.model(target, answer.model, call.labels)
+            if why is not None:
+                return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
+        reason = answer.finish_reason
+        return [
+            Started(answer.model),
+            Relayed(answer.data, answer.text),
+            *_usage(last),
+            Finished((reason,) if reason else ()),
+        ]
+
+    def _stream_of(self, target: Target, call: Call) -> StreamRelay:
+        return StreamRelay(
+            call.model,
+            partial(self._judge.model, target, labels=call.labels),
+            partial(self._judge.provider, target, labels=call.labels),
+        )
+
+    def _permitted(self, channel: Channel) -> bool:
+        try:
+            self._guard.permit(channel)
+        except AttemptFault:
+            return False
+        return True
+
+
+async def _ask(link: Link, clock: _Clock, target: Target, call: Call) -> Asked:
+    """Send the request, as soon as somebody is there. Raises ``AttemptFault``."""
+    if link.state is State.ABSENT:
+        raise AttemptFault(ABSENT, FailureKind.WORKER_LOST)
+    if not await link.wait(clock.patience):
+        raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+    try:
+        asked = link.ask(target.model, call.body)
+    except ProtocolError as error:
+        raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
+    if asked is None:
+        raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+    clock.sent()
+    return asked
+
+
+class _Clock:
+    """The time-outs of one attempt. A call's deadline bounds them all."""
+
+    def __init__(self, channel: Channel, call: Call) -> None:
+        self._channel = channel
+        # A plain answer has no first token: it comes when all of it has been generated.
+        self.patience = channel.first_token_timeout if call.stream else channel.answer_timeout
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + call.deadline - time.monotonic()
+        self._first = self._deadline
+        self.patience = min(self.patience, self._deadline - self._loop.time())
+
+    def sent(self) -> None:
+        """The request is out: the first piece of the answer is waited for from now."""
+        self._first = min(self._deadline, self._loop.time() + self.patience)
+
+    async def next(self, asked: Asked, *, started: bool) -> Answer | None:
+        """What comes next; ``None`` where the translator was lost. Raises ``AttemptFault``."""
+        until = self._first
+        if started:
+            until = min(self._deadline, self._loop.time() + self._channel.idle_timeout)
+        try:
+            async with asyncio.timeout_at(until):
+                return await asked.answers.get()
+        except TimeoutError:
+            if started:
+                raise AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT) from None
+            raise AttemptFault(
+                "the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT
+            ) from None
+
+
+def _usage(done: Done) -> list[Usage]:
+    if done.prompt is None or done.completion is None:
+        return []
+    return [Usage(done.prompt, done.completion, done.cached)]
+
+
+def _failed(link: Link, answer: Answer | None) -> Failed:
+    """What an answer that is none means."""
+    match answer:
+        case Answered():
+            status, error = envelopes.read(answer.status, answer.headers, answer.body)
+            headers = {name.encode(): value.encode() for name, value in answer.headers.items()}
+            return _scrub(classify(status, error, headers, time.time()), link.channel)
+        case Failure():
+            failed = Failed(answer.kind, answer.message, param=answer.param)
+            return _scrub(failed, link.channel)
+        case None:
+            return Failed(FailureKind.WORKER_LOST, LOST)
+        case _:
+            return Failed(FailureKind.TRUNCATED, "the answer ended before its end")
+
+
+def _scrub(failed: Failed, channel: Translated) -> Failed:
+    """A vendor's own words, without the addresses or credentials of the channel."""
+    hidden = {host: "[vendor]" for host, _ in channel.endpoints}
+    hidden |= dict.fromkeys(channel.begin.credentials.values(), "[key]")
+
+    def clean(text: str) -> str:
+        for secret, instead in hidden.items():
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, instead)
+        return text
+
+    return replace(
+        failed,
+        message=clean(failed.message),
+        code=failed.code and clean(failed.code),
+        param=failed.param and clean(failed.param),
+    )

@@ -1,0 +1,1 @@
+"""Tests of channels that are translated, with litellm in its own process and its own environment."""
