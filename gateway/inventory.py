@@ -4,7 +4,7 @@ policy's loader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,8 +127,8 @@ class Inventory:
         parties = tuple(p for p in target.identity.parties if p.role is Role.CHANNEL)
         return replace(target, identity=replace(target.identity, parties=parties))
 
-    def routes(self, keys: Mapping[str, str]) -> Routes:
-        """``keys`` are the channels' secrets that are set."""
+    def routes(self, keys: Collection[str]) -> Routes:
+        """``keys`` are the channels whose secrets are set."""
         exact: dict[str, Route] = {}
         patterns: list[tuple[str, Route]] = []
         for name, model in self.settings.models.items():

@@ -19,6 +19,7 @@ from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
+from gateway.config.translated import translations
 from gateway.domain.call import Backend, Call, Dialect
 from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Event
@@ -46,10 +47,12 @@ from gateway.policy.evaluate import evaluate
 from gateway.readiness.capacity import Capacity, measure
 from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
+from gateway.translation import translated_channels
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
 from gateway.upstream.servers import Server, Servers
+from gateway.upstream.translate.backend import TranslateBackend
 from gateway.wire.openai_models import same_model
 
 DATES_EVERY = 0.25
@@ -80,6 +83,7 @@ class Gateway:
         settings = load_settings(options.config, options.overrides, os.environ)
         inventory = Inventory(settings)
         keys = channel_keys(settings)
+        translated = translations(settings, os.environ)
         self._options = options
         self._settings = settings
         self._inventory = inventory
@@ -95,18 +99,23 @@ class Gateway:
         )
         dialled = channels(settings, keys)
         self._servers = Servers(inventory.sovereign)
-        self._relay = RelayBackend(
-            dialled, EgressGuard(self._may_dial), judge, servers=self._servers
+        guard = EgressGuard(self._may_dial)
+        self._relay = RelayBackend(dialled, guard, judge, servers=self._servers)
+        self._translate = TranslateBackend(
+            translated_channels(settings, translated), guard, judge, settings.translate.python
         )
         self._discovery = Discovery(
-            [dialled[name] for name in inventory.sovereign],
+            [dialled[name] for name in inventory.sovereign if name in dialled],
             self._relay.pool,
             self._servers,
             interval=float(settings.upstream.health_interval),
         )
-        backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
+        backends: dict[str, Backend] = {
+            name: self._translate if channel.translated else self._relay
+            for name, channel in settings.channels.items()
+        }
         backends[LOCAL] = self._local
-        routes = inventory.routes(keys)
+        routes = inventory.routes({*keys, *translated})
         self._targets = {
             **{name: (inventory.server(name),) for name in inventory.sovereign},
             **by_channel(routes),
@@ -132,6 +141,7 @@ class Gateway:
             asyncio.create_task(self._discovery.run()),
         ]
         await self._local.start()
+        await self._translate.start()
         try:
             yield
         finally:
@@ -140,6 +150,7 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
             await self._relay.close()
+            await self._translate.stop()
             await self._local.stop()
             self._audit.close()
             self._announcement.withdraw()
@@ -197,6 +208,7 @@ class Gateway:
         for name in self._inventory.facts:
             if not self._may_dial(name):
                 self._relay.sweep(name)
+        self._translate.enforce()
         self._servers.hurry()
 
     async def _follow_dates(self) -> None:
@@ -289,14 +301,19 @@ def run_dir(settings: Settings) -> Path:
 
 
 def channel_keys(settings: Settings) -> dict[str, str]:
-    """The secrets of the channels that have one set."""
+    """The secrets of the relayed channels that have one set."""
     keys = {}
     for name, channel in settings.channels.items():
-        if channel.api_key is not None:
+        if channel.api_key is not None and channel.kind != "litellm":
             key = channel.api_key.resolve(os.environ, settings.folder)
             if key is not None:
                 keys[name] = key
     return keys
+
+
+def with_credentials(settings: Settings) -> frozenset[str]:
+    """The channels that have all the secrets that they need."""
+    return frozenset((*channel_keys(settings), *translations(settings, os.environ)))
 
 
 def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
@@ -317,6 +334,7 @@ def channels(settings: Settings, keys: Mapping[str, str]) -> dict[str, Channel]:
             idle_timeout=float(wait.idle_timeout),
         )
         for name, section in settings.channels.items()
+        if section.base_url is not None and section.kind != "litellm"
     }
 
 
@@ -358,7 +376,7 @@ def offline_engine(settings: Settings, model: str) -> Engine:
     """
     inventory = Inventory(settings)
     policy = inventory.load_policy()
-    routes = inventory.routes(channel_keys(settings))
+    routes = inventory.routes(with_credentials(settings))
     if "/" in model and model not in routes.exact:
         routes = replace(
             routes, exact={**routes.exact, model: Route(in_order(inventory.target(model)))}

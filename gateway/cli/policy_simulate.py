@@ -24,7 +24,7 @@ from gateway.inventory import Inventory
 from gateway.readiness.capacity import Capacity, decode, encode
 from gateway.readiness.simulate import Simulation, Sum, simulate
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import channel_keys, measure_local
+from gateway.wiring import measure_local, with_credentials
 
 CAPACITY = "capacity.json"
 """In the state folder: what was measured of the local models."""
@@ -60,7 +60,7 @@ def simulate_(
     read = list(read_log(log_files(audit)))
     records = [one for one in read if isinstance(one, Record)]
     bad = [one for one in read if isinstance(one, BadLine)]
-    routes = inventory.routes(channel_keys(settings))
+    routes = inventory.routes(with_credentials(settings))
 
     def last_resort(model: str) -> bool:
         try:

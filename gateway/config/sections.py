@@ -15,12 +15,13 @@ from pydantic_core import PydanticCustomError
 from gateway.config.schema import Closed, Flag, Number, Text, Whole
 from gateway.config.secrets import Secret
 from gateway.domain.identity import ChannelFacts, Deployment, Locality
+from gateway.domain.providers import PROVIDERS
 
 LOCAL = "local"
 """The channel of our own GGUF models; no configured channel may have this name."""
 
-KINDS = ("openai", "anthropic")
-"""The kinds of channel that this version can speak to."""
+KINDS = ("anthropic", "litellm", "openai")
+"""The APIs that a channel can have; ``litellm`` is any that ``provider`` names."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 
@@ -44,8 +45,7 @@ def _channel_name(value: str) -> str:
 
 def _kind(value: object) -> object:
     if value not in KINDS:
-        known = " and ".join(repr(kind) for kind in KINDS)
-        raise PydanticCustomError("kind", f"this version supports the kinds {known}")
+        raise PydanticCustomError("kind", f"expected one of the kinds {', '.join(KINDS)}")
     return value
 
 
@@ -80,12 +80,19 @@ class DeploymentSection(Closed):
 
 
 class ChannelSection(Closed):
-    """One endpoint that requests can be sent to."""
+    """One endpoint that requests can be sent to. Of kind ``litellm`` it is of the API that
+    ``provider`` names, whose address need not be said where it is known.
+    """
 
     vendor: Text
-    kind: Annotated[Literal["openai", "anthropic"], BeforeValidator(_kind)]
-    base_url: Text
+    kind: Annotated[Literal["anthropic", "litellm", "openai"], BeforeValidator(_kind)]
+    base_url: Text | None = None
     api_key: Secret | None = None
+    aws_access_key_id: Secret | None = None
+    aws_secret_access_key: Secret | None = None
+    aws_session_token: Secret | None = None
+    service_account: Secret | None = None
+    project: Text | None = None
     locality: Literal["cloud", "sovereign"] = "cloud"
     provider: Text | None = None
     region: Text | None = None
@@ -95,13 +102,34 @@ class ChannelSection(Closed):
 
     @field_validator("base_url")
     @classmethod
-    def _address(cls, value: str) -> str:
-        return _base_url(value)
+    def _address(cls, value: str | None) -> str | None:
+        return None if value is None else _base_url(value)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.kind != "litellm":
+            if self.base_url is None:
+                raise PydanticCustomError("base_url", "missing key 'base_url'")
+            return self
+        provider = PROVIDERS.get(self.provider or "")
+        if self.provider is None:
+            raise _lacking("provider", "kind litellm needs provider: which API it is")
+        if provider is None and self.base_url is None:
+            raise _lacking(
+                "base_url",
+                f"where provider {self.provider!r} is, is not known: base_url must say it",
+            )
+        if provider is not None and provider.project and self.project is None:
+            raise _lacking("project", f"provider {self.provider!r} needs project")
+        if provider is not None and provider.regional and self.region is None:
+            raise _lacking("region", f"provider {self.provider!r} needs region")
+        return self
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
         if (
             self.locality == "cloud"
+            and self.base_url is not None
             and self.base_url.startswith("http:")
             and not is_loopback(urlsplit(self.base_url).hostname or "")
         ):
@@ -115,7 +143,12 @@ class ChannelSection(Closed):
     @property
     def needs_key(self) -> bool:
         """A cloud channel without its key is left out of every plan."""
-        return self.locality == "cloud"
+        return self.locality == "cloud" or self.kind == "litellm"
+
+    @property
+    def translated(self) -> str | None:
+        """litellm's word for the channel's API, where it is not the OpenAI dialect."""
+        return {"anthropic": "anthropic", "litellm": self.provider}.get(self.kind)
 
     def facts(self, name: str) -> ChannelFacts:
         """What resolving must know of this channel."""
@@ -132,6 +165,12 @@ class ChannelSection(Closed):
             region=self.region,
             deployments=deployments,
         )
+
+
+def _lacking(type: Literal["provider", "base_url", "project", "region"], message: str) -> Exception:
+    return PydanticCustomError(
+        type, "{message}", {"message": message, "hint": f"known: {', '.join(PROVIDERS)}"}
+    )
 
 
 def _base_url(value: str) -> str:
@@ -270,6 +309,12 @@ class UpstreamSection(Closed):
     answer_timeout: Seconds = 120
     idle_timeout: Seconds = 30
     health_interval: Seconds = 10
+
+
+class TranslateSection(Closed):
+    """``python`` is the interpreter of the virtual environment that has litellm."""
+
+    python: Path
 
 
 class StateSection(Closed):

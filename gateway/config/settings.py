@@ -26,6 +26,7 @@ from gateway.config.sections import (
     PolicySection,
     ServerSection,
     StateSection,
+    TranslateSection,
     UpstreamSection,
 )
 from gateway.config.shipped import load_catalog
@@ -35,6 +36,7 @@ from gateway.vendors.catalog import Catalog
 
 PATHS: tuple[tuple[str, str], ...] = (
     ("local", "manifests"),
+    ("translate", "python"),
     ("state", "dir"),
     ("policy", "dir"),
     ("policy", "designations"),
@@ -53,6 +55,7 @@ class Settings(BaseSettings):
     models: Mapping[str, ModelSection] = Field(default_factory=dict)
     local: LocalSection
     upstream: UpstreamSection = Field(default_factory=UpstreamSection)
+    translate: TranslateSection
     state: StateSection
     policy: PolicySection
 
@@ -150,6 +153,8 @@ def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Setting
 def _defaults(folder: Path) -> dict[str, Any]:
     return {
         "local": {"manifests": (folder / "../models").resolve()},
+        # Not resolved to its end: an interpreter is of a virtual environment by where it is called.
+        "translate": {"python": (folder / "../.venv-translate").resolve() / "bin/python"},
         "state": {"dir": (folder / "../var").resolve()},
         "policy": {"dir": folder / "policies", "designations": folder / "designations"},
     }

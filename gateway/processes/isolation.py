@@ -90,9 +90,10 @@ def refuse_calls() -> bool:
 
 
 def confine(readable: Iterable[str]) -> bool:
-    """From now on only what is in the ``readable`` folders (or is one of these files) can be opened,
-    and only to be read; and no process outside can be looked into, not even its environment under
-    ``/proc``. Must be called before any thread is started. Returns whether the kernel has Landlock.
+    """From now on only what is in the ``readable`` folders (or is one of these files) can be
+    opened, and only to be read; and no process outside can be looked into, not even its environment
+    under ``/proc``. Must be called before any thread is started. Returns whether the kernel has
+    Landlock.
     """
     if sys.platform != "linux":
         return False

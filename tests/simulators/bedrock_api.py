@@ -1,8 +1,8 @@
 """Amazon Bedrock's Converse and ConverseStream, with the signature of each request verified and the
 binary framing of the stream.
 
-Sources: the published API reference of Amazon Bedrock Runtime, "Signature Version 4 signing process",
-and "Amazon event stream encoding" (as of Transcribe's reference).
+Sources: the published API reference of Amazon Bedrock Runtime, "Signature Version 4 signing
+process", and "Amazon event stream encoding" (as of Transcribe's reference).
 """
 
 from __future__ import annotations

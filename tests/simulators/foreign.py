@@ -30,8 +30,8 @@ BEHAVIOURS = frozenset(
 
 
 class ForeignVendor:
-    """``with`` one of its subclasses ``as vendor``. What is answered is the subclass's: ``whole`` for
-    a plain answer, ``events`` for a stream's pieces, ``refusal`` for an error.
+    """``with`` one of its subclasses ``as vendor``. What is answered is the subclass's: ``whole``
+    for a plain answer, ``events`` for a stream's pieces, ``refusal`` for an error.
     """
 
     stream_media: ClassVar[str] = "text/event-stream"
@@ -62,8 +62,8 @@ class ForeignVendor:
 
     def behave(self, name: str | int, **options: Any) -> Self:
         """Answer the next requests in this way: a status (``message``, ``kind``, ``headers``), or
-        ``cut``, ``end_early``, ``stall_mid_stream``, ``broken_event``, ``error_event`` and ``pause``
-        after so many pieces (``after``), ``other_model`` (``model``), or by their name.
+        ``cut``, ``end_early``, ``stall_mid_stream``, ``broken_event``, ``error_event`` and
+        ``pause`` after so many pieces (``after``), ``other_model`` (``model``), or by their name.
         """
         if not isinstance(name, int) and name not in BEHAVIOURS:
             raise ValueError(f"no behaviour {name!r}: {', '.join(sorted(BEHAVIOURS))}")

@@ -1,1 +1,1 @@
-"""Channels whose API is another than the caller's: translated by litellm, in processes of its own."""
+"""Channels whose API is not the caller's: translated by litellm, in processes of its own."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from gateway.domain.call import Call
+from gateway.domain.call import Call, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.target import Target
 from gateway.processes.frames import ProtocolError
@@ -23,7 +23,8 @@ from gateway.upstream.translate import envelopes
 from gateway.upstream.translate.link import Answer, Asked, Link, State, Translated
 from gateway.upstream.translate.protocol import Answered, Done, Failure, Piece
 from gateway.upstream.translate.spawning import ADVICE
-from gateway.wire.openai_relay import read_answer
+from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.relay import Speech
 
 __all__ = ["TranslateBackend", "Translated"]
 
@@ -31,7 +32,7 @@ LOST = "the channel's translator was lost"
 NOT_UP = "the channel's translator is not up"
 ABSENT = f"litellm is not installed: {ADVICE}"
 SHORTEST_SECRET = 4
-"""Characters: what is shorter (a region's or a project's name cut short) is no secret to look for."""
+"""Characters: what is shorter is no secret to look for in a vendor's words."""
 
 
 class TranslateBackend:
@@ -45,6 +46,7 @@ class TranslateBackend:
         self.links = {channel.name: Link(channel, python, guard) for channel in channels}
         self._guard = guard
         self._judge = judge
+        self._speech: Speech = OpenAISpeech()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -66,7 +68,8 @@ class TranslateBackend:
 
     def ready(self, target: Target) -> bool:
         """Whether an attempt will be taken: the process is up, or soon will be."""
-        return self.links[target.channel].coming
+        link = self.links.get(target.channel)
+        return link is not None and link.coming
 
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """The events of one attempt. Closing the generator ends the request to the vendor."""
@@ -75,28 +78,15 @@ class TranslateBackend:
         asked: Asked | None = None
         try:
             self._guard.permit(link.channel.gate)
-            asked = await _ask(link, clock, target, call)
+            asked = await self._ask(link, clock, target, call)
             if not call.stream:
-                for event in await self._whole(link, clock, asked, target, call):
+                for event in await self._whole(clock, asked, link.channel, target, call):
                     yield event
                 return
             stream = self._stream_of(target, call)
             while not stream.ended:
-                answer = await clock.next(asked, started=stream.started)
-                if isinstance(answer, Piece):
-                    link.took(asked.id, 1)
-                    events = stream.feed(answer.data)
-                else:
-                    events = [_failed(link, answer)]
-                if stream.finished:
-                    # What was counted comes behind the stream's own terminator.
-                    counted = await clock.next(asked, started=True)
-                    if isinstance(counted, Done) and not any(isinstance(e, Usage) for e in events):
-                        events[-1:-1] = _usage(counted)
-                for event in events:
+                for event in await _more(link, clock, asked, stream):
                     yield event
-                if events and isinstance(events[-1], Failed):
-                    return
         except AttemptFault as fault:
             yield fault.failed()
         finally:
@@ -104,34 +94,47 @@ class TranslateBackend:
                 link.close(asked.id)
 
     async def _whole(
-        self, link: Link, clock: _Clock, asked: Asked, target: Target, call: Call
+        self, clock: _Clock, asked: Asked, channel: Translated, target: Target, call: Call
     ) -> list[Event]:
         first = await clock.next(asked, started=False)
         last = await clock.next(asked, started=True) if isinstance(first, Piece) else first
         if not isinstance(first, Piece) or not isinstance(last, Done):
-            return [_failed(link, last)]
+            return [_failed(channel, last)]
+        typed = _typed(call)
         try:
-            answer = read_answer(first.data, call.model)
+            answer = self._speech.answer(first.data, call.model, typed=typed)
         except ValueError as error:
             raise AttemptFault(str(error), FailureKind.MALFORMED) from None
-        if answer.model is not None:
-            why = self._judge.model(target, answer.model, call.labels)
-            if why is not None:
-                return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
-        reason = answer.finish_reason
-        return [
-            Started(answer.model),
-            Relayed(answer.data, answer.text),
-            *_usage(last),
-            Finished((reason,) if reason else ()),
-        ]
+        why = answer.model and self._judge.model(target, answer.model, call.labels)
+        if why:
+            return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
+        events: list[Event] = [Started(answer.model)]
+        events += answer.pieces if typed else (Relayed(answer.data, answer.text),)
+        return [*events, *_usage(last), Finished(answer.reasons)]
 
     def _stream_of(self, target: Target, call: Call) -> StreamRelay:
+        typed = _typed(call)
         return StreamRelay(
-            call.model,
+            self._speech.reader(call.model, typed=typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
+            typed=typed,
         )
+
+    async def _ask(self, link: Link, clock: _Clock, target: Target, call: Call) -> Asked:
+        """Send the request, as soon as somebody is there. Raises ``AttemptFault``."""
+        if link.state is State.ABSENT:
+            raise AttemptFault(ABSENT, FailureKind.WORKER_LOST)
+        if not await link.wait(clock.patience):
+            raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+        try:
+            asked = link.ask(target.model, self._speech.request(call, target))
+        except ProtocolError as error:
+            raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
+        if asked is None:
+            raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+        clock.sent()
+        return asked
 
     def _permitted(self, channel: Channel) -> bool:
         try:
@@ -141,20 +144,27 @@ class TranslateBackend:
         return True
 
 
-async def _ask(link: Link, clock: _Clock, target: Target, call: Call) -> Asked:
-    """Send the request, as soon as somebody is there. Raises ``AttemptFault``."""
-    if link.state is State.ABSENT:
-        raise AttemptFault(ABSENT, FailureKind.WORKER_LOST)
-    if not await link.wait(clock.patience):
-        raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+def _typed(call: Call) -> bool:
+    """Whether the answer's bytes, which are of the OpenAI dialect, are not for the app."""
+    return call.begun is not None or call.dialect is not Dialect.OPENAI
+
+
+async def _more(link: Link, clock: _Clock, asked: Asked, stream: StreamRelay) -> list[Event]:
+    """The next events of a stream."""
     try:
-        asked = link.ask(target.model, call.body)
-    except ProtocolError as error:
-        raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
-    if asked is None:
-        raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
-    clock.sent()
-    return asked
+        answer = await clock.next(asked, started=stream.started)
+    except AttemptFault as fault:
+        return stream.broken(fault.failed())
+    if not isinstance(answer, Piece):
+        return stream.broken(_failed(link.channel, answer))
+    link.took(asked.id, 1)
+    events = stream.feed(answer.data)
+    if stream.finished and not any(isinstance(event, Usage) for event in events):
+        # What was counted comes behind the stream's own terminator.
+        counted = await clock.next(asked, started=True)
+        if isinstance(counted, Done):
+            events[-1:-1] = _usage(counted)
+    return events
 
 
 class _Clock:
@@ -195,16 +205,16 @@ def _usage(done: Done) -> list[Usage]:
     return [Usage(done.prompt, done.completion, done.cached)]
 
 
-def _failed(link: Link, answer: Answer | None) -> Failed:
+def _failed(channel: Translated, answer: Answer | None) -> Failed:
     """What an answer that is none means."""
     match answer:
         case Answered():
             status, error = envelopes.read(answer.status, answer.headers, answer.body)
             headers = {name.encode(): value.encode() for name, value in answer.headers.items()}
-            return _scrub(classify(status, error, headers, time.time()), link.channel)
+            return _scrub(classify(status, error, headers, time.time()), channel)
         case Failure():
             failed = Failed(answer.kind, answer.message, param=answer.param)
-            return _scrub(failed, link.channel)
+            return _scrub(failed, channel)
         case None:
             return Failed(FailureKind.WORKER_LOST, LOST)
         case _:

@@ -1,4 +1,4 @@
-"""The serving process's side of a translator's connections: each is made here, through the guard."""
+"""The serving process's side of a translator's connections: made here, through the guard."""
 
 from __future__ import annotations
 

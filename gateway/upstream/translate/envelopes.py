@@ -12,17 +12,18 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire.openai_relay import VendorError
+from gateway.wire.relay import VendorError
 
 _OVERFLOW = re.compile(
-    r"prompt is too long|input is too long|too many (?:total )?(?:input )?tokens|context (?:length|window)"
-    r"|input token count .{0,40}exceeds|maximum context|exceeds? the (?:model'?s? )?maximum.{0,20}tokens",
+    r"prompt is too long|input is too long|too many (?:total )?(?:input )?tokens"
+    r"|context (?:length|window)|input token count .{0,40}exceeds|maximum context"
+    r"|exceeds? the (?:model'?s? )?maximum.{0,20}tokens",
     re.IGNORECASE,
 )
 """How they say that the prompt is too long; none of them has a code for it."""
 _BLOCKED = re.compile(
-    r"location is not supported|not available in your (?:country|region)|organization has been disabled"
-    r"|account (?:has been |is )?(?:suspended|disabled|blocked)",
+    r"location is not supported|not available in your (?:country|region)"
+    r"|organization has been disabled|account (?:has been |is )?(?:suspended|disabled|blocked)",
     re.IGNORECASE,
 )
 _UNPAID = re.compile(

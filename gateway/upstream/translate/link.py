@@ -1,9 +1,10 @@
 """One channel's translator as a serving process has it: started, asked, ended, started again.
 
-Theory of operation. A link is ``ABSENT`` where litellm is not installed, ``DENIED`` while policy does
-not let the channel be dialled, and else ``STARTING`` until the process has said ``Hello``, then
-``UP``, and ``RESTING`` after a loss, for longer each time it is lost soon. Where policy comes to
-deny the channel, the process ends as soon as nothing is under way in it. All on one event loop.
+Theory of operation. A link is ``ABSENT`` where litellm is not installed, ``DENIED`` while policy
+does not let the channel be dialled, and else ``STARTING`` until the process has said ``Hello``,
+then ``UP``, and ``RESTING`` after a loss, for longer each time it is lost soon. Where policy comes
+to deny the channel, the process ends as soon as nothing is under way in it. All on one event
+loop.
 """
 
 from __future__ import annotations

@@ -45,11 +45,11 @@ SAYS_NOTHING: Mapping[str, tuple[object, ...]] = {
     "tools": ([],),
     "stop": ([],),
 }
-"""Values that are the same as none: apps that write out all of them ask for nothing special."""
+"""Values that are the same as none, which some apps write out all the same."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """``parameters`` are named as in the dialect; ``usage`` says that a stream is to end with it."""
+    """``parameters`` are named as in the dialect; ``usage`` says that a stream ends with it."""
 
     parameters: dict[str, Any]
     stream: bool

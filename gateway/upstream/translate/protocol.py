@@ -1,13 +1,13 @@
 """What a serving process and the translator of one channel say to each other.
 
-Over a Unix stream socket, one tagged struct a frame (``gateway.processes.frames``): ``Begin`` first,
-which ``Hello`` answers once litellm is there. Each ``Ask`` then gets any number of ``Piece`` and
-ends in one of ``Done``, ``Answered`` and ``Failure``; after ``Cancel`` an answer may still be on its way and is to
-be ignored. At most ``WINDOW`` pieces are under way that were not ``Took``.
+Over a Unix stream socket, one tagged struct a frame (``gateway.processes.frames``): ``Begin``
+first, which ``Hello`` answers once litellm is there. Each ``Ask`` then gets any number of ``Piece``
+and ends in one of ``Done``, ``Answered`` and ``Failure``; after ``Cancel`` an answer may still be
+on its way and is to be ignored. At most ``WINDOW`` pieces are under way that were not ``Took``.
 
 Over a second one, a socket of sequenced packets, the translator asks for connections: a ``Dial``
-with the descriptor of a Unix socket, on which one ``Dialled`` comes, with the connected socket where
-it was made.
+with the descriptor of a Unix socket, on which one ``Dialled`` comes, with the connected socket
+where it was made.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ MOST_PACKET = 4096
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """What the translator serves. ``provider`` is litellm's word; ``credentials`` are those of this
-    channel by litellm's parameter names; ``api_base`` is where the API is, if not where the provider
-    has it; ``authorities`` are PEM certificates that are trusted beside the system's; ``agent`` is
-    what it calls itself to vendors, ``connect`` the seconds that a handshake may take.
+    channel by litellm's names, ``parameters`` what belongs to them and is no secret; ``api_base``
+    is where the API is, if not where litellm has it; ``authorities`` are PEM certificates that are
+    trusted beside the system's; ``agent`` is what it calls itself to vendors, ``connect`` the
+    seconds that a handshake may take.
     """
 
     provider: str
     credentials: Mapping[str, str]
+    parameters: Mapping[str, str]
     api_base: str | None
     agent: str
     connect: float
@@ -72,7 +74,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Piece(msgspec.Struct, frozen=True, tag="piece"):
-    """Bytes of the answer in the OpenAI dialect: whole events of a stream, or all of a plain one."""
+    """Bytes of the answer in the OpenAI dialect: events of a stream, or all of a plain one."""
 
     id: int
     data: bytes
@@ -88,8 +90,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 class Answered(msgspec.Struct, frozen=True, tag="answered"):
-    """The vendor's own refusal, as it came: ``headers`` are those that say something of it, in lower
-    case.
+    """The vendor's own refusal, as it came: ``headers`` are those that say something of it, in
+    lower case.
     """
 
     id: int

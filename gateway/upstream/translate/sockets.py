@@ -46,7 +46,7 @@ class Dialler:
             answer.setblocking(False)
             loop = asyncio.get_running_loop()
             answered = loop.create_future()
-            loop.add_reader(answer, lambda: answered.done() or answered.set_result(None))
+            loop.add_reader(answer, _wake, answered)
             try:
                 await answered
             finally:
@@ -76,6 +76,11 @@ class Dialler:
                 ours.close()
                 raise DialFailed(FailureKind.REFUSED, "nobody is there to dial") from None
         return ours
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _received(answer: socket.socket) -> socket.socket:
@@ -127,5 +132,5 @@ class Loop(asyncio.SelectorEventLoop):
 
 def take_over(dialler: Dialler) -> None:
     """From now on blocking code has its connections made, too."""
-    for module in (socket, urllib3_connection):
-        module.create_connection = dialler.create_connection  # type: ignore[assignment]
+    socket.create_connection = dialler.create_connection  # type: ignore[assignment]
+    urllib3_connection.create_connection = dialler.create_connection

@@ -1,4 +1,4 @@
-"""How a translator is started: with which interpreter, how little environment, which descriptors."""
+"""How a translator is started: with which interpreter, environment and descriptors."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ ENVIRONMENT: Mapping[str, str] = {
 KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ")
 """What a translator may know of our environment. By name: a prefix would let a key through."""
 
+SOURCE = Path(gateway.__file__).resolve().parent
 _BOOT = """
 import importlib.util, sys
 found = importlib.util.spec_from_file_location("gateway", sys.argv[1] + "/__init__.py")
@@ -64,13 +65,12 @@ async def spawn(
     """A translator's process, and our ends of the sockets: to talk over, and for its dials.
     ``agent`` is what it calls itself to vendors. Raises ``OSError``.
     """
-    ours = Path(gateway.__file__).resolve().parent
     talk, its_talk = socket.socketpair()
     dials, its_dials = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its_talk, its_dials:
         try:
             process = await asyncio.create_subprocess_exec(
-                *(python, "-I", "-S", "-B", "-c", _BOOT, ours),
+                *(python, "-I", "-S", "-B", "-c", _BOOT, SOURCE),
                 *(str(its_talk.fileno()), str(its_dials.fileno()), packages),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

@@ -1,7 +1,7 @@
-"""litellm, with everything of its own turned off but the translation. The only file that imports it.
+"""litellm, with all of it turned off but the translation. The only file that imports it.
 
-What it must not do at all is set in the environment of the process (``spawning.ENVIRONMENT``), since
-part of it happens while it is imported.
+What it must not do at all is set in the environment of the process (``spawning.ENVIRONMENT``),
+since part of it happens while it is imported.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Translator:
         self._provider = begin.provider
         self._fixed = {
             **_NO_RETRIES,
+            **begin.parameters,
             **begin.credentials,
             "custom_llm_provider": begin.provider,
             "client": AsyncHTTPHandler(

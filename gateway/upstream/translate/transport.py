@@ -50,7 +50,7 @@ def watched() -> Iterator[Exchange]:
         _current.reset(token)
 
 
-class Transport(httpx.AsyncBaseTransport):
+class Transport(httpx.AsyncBaseTransport):  # type: ignore[misc] # untyped here
     """HTTP/1.1 with kept connections; ``connect`` is the seconds that making one may take. How long
     an answer may take is for the serving process to say.
     """
@@ -91,7 +91,7 @@ class Transport(httpx.AsyncBaseTransport):
         raise fault
 
 
-class _Stream(httpx.AsyncByteStream):
+class _Stream(httpx.AsyncByteStream):  # type: ignore[misc] # untyped here
     """An answer's body on its way to litellm."""
 
     def __init__(self, inner: httpx.AsyncByteStream, read: Reader, exchange: Exchange) -> None:

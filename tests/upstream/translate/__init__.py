@@ -1,1 +1,1 @@
-"""Tests of channels that are translated, with litellm in its own process and its own environment."""
+"""Tests of channels that are translated, with the real litellm in its process."""

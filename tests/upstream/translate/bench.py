@@ -59,8 +59,8 @@ class NoDeepSeek:
 
 @dataclass
 class Bench:
-    """One channel, called ``vendor``, and its ``model``. ``denied`` are channels that policy denies,
-    ``looked_up`` the names that were resolved.
+    """One channel, called ``vendor``, and its ``model``. ``denied`` are channels that policy
+    denies, ``looked_up`` the names that were resolved.
     """
 
     backend: TranslateBackend
@@ -152,6 +152,7 @@ async def bench(
     credentials: Mapping[str, str],
     *,
     also: tuple[str, ...] = (),
+    parameters: Mapping[str, str] | None = None,
     authorities: str | None = None,
     wait: float = 5.0,
     base: bool = True,
@@ -174,6 +175,7 @@ async def bench(
     begin = Begin(
         provider=provider,
         credentials=dict(credentials),
+        parameters=dict(parameters or {}),
         api_base=url if base else None,
         agent="sovereign-gateway/test",
         connect=2.0,

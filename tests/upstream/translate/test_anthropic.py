@@ -270,7 +270,7 @@ async def test_a_parameter_that_the_api_has_nothing_for(
 
 
 async def test_values_that_say_nothing(vendor: AnthropicVendor, channel: Bench) -> None:
-    """What an app writes out though it is the default anyway, and hints, are no reason to refuse."""
+    """What is the default anyway, written out, and hints are no reason to refuse."""
     await channel.plain(
         n=1, presence_penalty=0, logprobs=False, logit_bias={}, user="u1", metadata={"a": "b"}
     )

@@ -22,8 +22,8 @@ CREDENTIALS = {
     "aws_access_key_id": ACCESS_KEY,
     "aws_secret_access_key": SECRET_KEY,
     "aws_session_token": SESSION_TOKEN,
-    "aws_region_name": REGION,
 }
+REGIONAL = {"aws_region_name": REGION}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -35,7 +35,7 @@ def vendor() -> Iterator[BedrockVendor]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def channel(vendor: BedrockVendor) -> AsyncIterator[Bench]:
-    async with bench("bedrock", vendor.url, MODEL, CREDENTIALS) as made:
+    async with bench("bedrock", vendor.url, MODEL, CREDENTIALS, parameters=REGIONAL) as made:
         yield made
 
 
@@ -166,5 +166,5 @@ async def test_a_stream_that_fails(
 async def test_a_wrong_secret_is_refused_by_the_simulator(vendor: BedrockVendor) -> None:
     """So that the signature is known to be checked."""
     wrong = CREDENTIALS | {"aws_secret_access_key": "another/secret+0123456789"}
-    async with bench("bedrock", vendor.url, MODEL, wrong) as other:
+    async with bench("bedrock", vendor.url, MODEL, wrong, parameters=REGIONAL) as other:
         assert await other.kind() is FailureKind.UNAUTHORIZED

@@ -1,0 +1,55 @@
+"""The APIs that are translated: where each of them is, and what must be known to use it.
+
+Sources: the published references of each vendor's API, on its endpoints and on authentication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+REGION = "{region}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """``api`` is the base URL, with ``{region}`` where it stands; ``also`` are further ones that it
+    needs; ``credentials`` are the keys of a channel's configuration of which all must be set, one
+    tuple for each way; ``project`` says that one must be named, ``told`` that litellm must be told
+    the address.
+    """
+
+    api: str
+    credentials: tuple[tuple[str, ...], ...] = (("api_key",),)
+    also: tuple[str, ...] = ()
+    project: bool = False
+    told: bool = False
+
+    @property
+    def regional(self) -> bool:
+        return REGION in self.api
+
+    def addresses(self, region: str | None) -> tuple[str, ...]:
+        """All base URLs for a region."""
+        return tuple(url.replace(REGION, region or "") for url in (self.api, *self.also))
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    "anthropic": Provider("https://api.anthropic.com"),
+    "bedrock": Provider(
+        "https://bedrock-runtime.{region}.amazonaws.com",
+        (("aws_access_key_id", "aws_secret_access_key"), ("api_key",)),
+    ),
+    "cohere": Provider("https://api.cohere.com"),
+    "gemini": Provider("https://generativelanguage.googleapis.com"),
+    # The token's endpoint stands in the service account itself.
+    "vertex_ai": Provider(
+        "https://{region}-aiplatform.googleapis.com", (("service_account",),), project=True
+    ),
+    "watsonx": Provider(
+        "https://{region}.ml.cloud.ibm.com",
+        also=("https://iam.cloud.ibm.com",),
+        project=True,
+        told=True,
+    ),
+}
