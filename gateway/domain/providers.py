@@ -31,7 +31,9 @@ class Provider:
 
     def addresses(self, region: str | None) -> tuple[str, ...]:
         """All base URLs for a region."""
-        return tuple(url.replace(REGION, region or "") for url in (self.api, *self.also))
+        # Vertex AI has no prefix where no region is meant.
+        written, instead = (f"{REGION}-", "") if region == "global" else (REGION, region or "")
+        return tuple(url.replace(written, instead) for url in (self.api, *self.also))
 
 
 PROVIDERS: Mapping[str, Provider] = {

@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -90,6 +91,12 @@ class ForeignVendor:
     def error_event(self) -> bytes:
         raise NotImplementedError
 
+    def close_connections(self) -> None:
+        """Close those that are open, and go on listening."""
+        for connection in list(self._server.open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -112,15 +119,21 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        return connection, address
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.open: set[socket.socket] = set()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         if self.tls is not None:
             request = self.tls.wrap_socket(request, server_side=True)
         self.vendor.connections.append(SeenConnection(time.time(), client_address[1]))
-        super().finish_request(request, client_address)
+        self.open.add(request)
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            self.open.discard(request)
+            if self.tls is not None:
+                request.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A peer that goes away is its job."""

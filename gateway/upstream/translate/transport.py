@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class Exchange:
     fault: AttemptFault | None = None
 
 
+_DRAIN = 2.0
+"""Seconds that the end of a body may take once its answer is complete."""
 _current: ContextVar[Exchange] = ContextVar("exchange")
 
 
@@ -96,15 +99,19 @@ class _Stream(httpx.AsyncByteStream):  # type: ignore[misc] # untyped here
 
     def __init__(self, inner: httpx.AsyncByteStream, read: Reader, exchange: Exchange) -> None:
         self._inner = inner
+        self._pieces = aiter(inner)
         self._reader = read
         self._exchange = exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             try:
-                async for data in self._inner:
+                async for data in self._pieces:
                     self._reader.feed(data)
-                    yield data
+                    # litellm reads no further than to an answer's end, where the connection could
+                    # not be used again: the rest comes with what has that end.
+                    ended = self._exchange.seen.complete
+                    yield data + await self._rest() if ended else data
             except httpx.TransportError as error:
                 raise AttemptFault("the answer broke off", FailureKind.TRUNCATED) from error
             self._reader.end()
@@ -114,6 +121,17 @@ class _Stream(httpx.AsyncByteStream):  # type: ignore[misc] # untyped here
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+    async def _rest(self) -> bytes:
+        """What comes behind the end of the answer itself, if it comes soon."""
+        rest = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN):
+                async for data in self._pieces:
+                    self._reader.feed(data)
+                    rest += data
+        await self._inner.aclose()
+        return rest
 
 
 def _watched(exchange: Exchange, response: httpx.Response) -> httpx.Response:
