@@ -65,7 +65,9 @@ class Secret:
         """The text of a file that is a secret as a whole; None where it is missing or empty. Raises
         StateError for one that cannot be read.
         """
-        return None if self.file is None else self._read(base_dir / Path(self.file).expanduser())
+        if self.file is None:
+            return None
+        return self._read(base_dir / Path(self.file).expanduser()) or None
 
     def _read(self, path: Path) -> str:
         try:

@@ -8,6 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.target import Capability
+
+TRANSLATED = frozenset(
+    {
+        Capability.TOOLS,
+        Capability.JSON_SCHEMA,
+        Capability.IMAGES,
+        Capability.OTHER_IMAGES,
+    }
+)
+"""What can be asked for in every API that is translated."""
+_GOOGLE = TRANSLATED | {Capability.JSON_OBJECT, Capability.SEVERAL_CHOICES, Capability.LOGPROBS}
 REGION = "{region}"
 
 
@@ -16,7 +28,8 @@ class Provider:
     """``api`` is the base URL, with ``{region}`` where it stands; ``also`` are further ones that it
     needs; ``credentials`` are the keys of a channel's configuration of which all must be set, one
     tuple for each way; ``project`` says that one must be named, ``told`` that litellm must be told
-    the address.
+    the address. ``capabilities`` are what litellm has words for in this API; an image is never
+    fetched from an address here, so only those can have that which pass it on.
     """
 
     api: str
@@ -24,6 +37,7 @@ class Provider:
     also: tuple[str, ...] = ()
     project: bool = False
     told: bool = False
+    capabilities: frozenset[Capability] = TRANSLATED
 
     @property
     def regional(self) -> bool:
@@ -37,16 +51,21 @@ class Provider:
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "anthropic": Provider("https://api.anthropic.com"),
+    "anthropic": Provider(
+        "https://api.anthropic.com", capabilities=TRANSLATED | {Capability.IMAGE_URLS}
+    ),
     "bedrock": Provider(
         "https://bedrock-runtime.{region}.amazonaws.com",
         (("aws_access_key_id", "aws_secret_access_key"), ("api_key",)),
     ),
     "cohere": Provider("https://api.cohere.com"),
-    "gemini": Provider("https://generativelanguage.googleapis.com"),
+    "gemini": Provider("https://generativelanguage.googleapis.com", capabilities=_GOOGLE),
     # The token's endpoint stands in the service account itself.
     "vertex_ai": Provider(
-        "https://{region}-aiplatform.googleapis.com", (("service_account",),), project=True
+        "https://{region}-aiplatform.googleapis.com",
+        (("service_account",),),
+        project=True,
+        capabilities=_GOOGLE,
     ),
     "watsonx": Provider(
         "https://{region}.ml.cloud.ibm.com",
