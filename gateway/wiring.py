@@ -52,7 +52,7 @@ from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import Channel, RelayBackend
 from gateway.upstream.servers import Server, Servers
-from gateway.upstream.translate.backend import TranslateBackend
+from gateway.upstream.translate.backend import ByDialect, TranslateBackend
 from gateway.wire.openai_models import same_model
 
 DATES_EVERY = 0.25
@@ -110,10 +110,12 @@ class Gateway:
             self._servers,
             interval=float(settings.upstream.health_interval),
         )
-        backends: dict[str, Backend] = {
-            name: self._translate if channel.translated else self._relay
-            for name, channel in settings.channels.items()
+        ways: dict[str, Backend] = {
+            "openai": self._relay,
+            "anthropic": ByDialect(self._relay, self._translate),
+            "litellm": self._translate,
         }
+        backends = {name: ways[channel.kind] for name, channel in settings.channels.items()}
         backends[LOCAL] = self._local
         routes = inventory.routes({*keys, *translated})
         self._targets = {

@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length", "0"))
         headers = {name.lower(): value for name, value in self.headers.items()}
         number = len(vendor.connections) - 1
-        request = SeenRequest(number, self.path, headers, self.rfile.read(length))
+        request = SeenRequest(number, self.path, headers, self.rfile.read(length), time.time())
         vendor.requests.append(request)
         try:
             self._perform(vendor, request)

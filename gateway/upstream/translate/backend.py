@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from gateway.domain.call import Call, Dialect
+from gateway.domain.call import Backend, Call, Counting, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.target import Target
+from gateway.errors import CapabilityMissing
 from gateway.processes.frames import ProtocolError
 from gateway.upstream.channel import Channel
 from gateway.upstream.classify import classify
@@ -26,7 +27,7 @@ from gateway.upstream.translate.spawning import ADVICE
 from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.relay import Speech
 
-__all__ = ["TranslateBackend", "Translated"]
+__all__ = ["ByDialect", "TranslateBackend", "Translated"]
 
 LOST = "the channel's translator was lost"
 NOT_UP = "the channel's translator is not up"
@@ -73,7 +74,11 @@ class TranslateBackend:
 
     async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         """The events of one attempt. Closing the generator ends the request to the vendor."""
-        link = self.links[target.channel]
+        link = self.links.get(target.channel)
+        if link is None:
+            # Reached only past a plan: a channel without its credentials is in none.
+            yield Failed(FailureKind.INCAPABLE, NOT_UP)
+            return
         clock = _Clock(link.channel.gate, call)
         asked: Asked | None = None
         try:
@@ -124,12 +129,17 @@ class TranslateBackend:
     async def _ask(self, link: Link, clock: _Clock, target: Target, call: Call) -> Asked:
         """Send the request, as soon as somebody is there. Raises ``AttemptFault``."""
         if link.state is State.ABSENT:
-            raise AttemptFault(ABSENT, FailureKind.WORKER_LOST)
+            # Nothing that waiting or counting would help: another target is to answer.
+            raise AttemptFault(ABSENT, FailureKind.INCAPABLE)
+        if isinstance(call.task, Counting):
+            raise AttemptFault(
+                "tokens cannot be counted where the API is translated", FailureKind.INCAPABLE
+            )
         if not await link.wait(clock.patience):
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         try:
             asked = link.ask(target.model, self._speech.request(call, target))
-        except ProtocolError as error:
+        except (ProtocolError, CapabilityMissing) as error:
             raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
         if asked is None:
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
@@ -142,6 +152,21 @@ class TranslateBackend:
         except AttemptFault:
             return False
         return True
+
+
+class ByDialect:
+    """A channel that speaks Anthropic's dialect: its callers are relayed, all others translated."""
+
+    def __init__(self, relay: Backend, translate: Backend) -> None:
+        self._relay = relay
+        self._translate = translate
+
+    def ready(self, target: Target) -> bool:
+        return self._relay.ready(target)
+
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        native = call.dialect is Dialect.ANTHROPIC
+        return (self._relay if native else self._translate).attempt(target, call)
 
 
 def _typed(call: Call) -> bool:

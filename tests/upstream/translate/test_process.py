@@ -197,7 +197,7 @@ async def test_litellm_is_not_installed(tmp_path: Path) -> None:
     made = Bench(backend, MODEL)
     assert not backend.ready(made.target())
     failed = await made.failure()
-    assert failed.kind is FailureKind.WORKER_LOST
+    assert failed.kind is FailureKind.INCAPABLE
     assert "make translate" in failed.message
     await backend.stop()
 
