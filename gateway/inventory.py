@@ -4,7 +4,7 @@ policy's loader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gateway.config.signing import PublicKey
 from gateway.config.sources import Sources
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.local_model import LocalModel, Manifest
+from gateway.domain.providers import PROVIDERS, TRANSLATED
 from gateway.domain.target import Capability, Target
 from gateway.engine.routes import Route, Routes
 from gateway.errors import ModelFileError
@@ -93,7 +94,15 @@ class Inventory:
             if manifest.projector is not None:
                 able |= {Capability.IMAGES}
             return Target(LOCAL, model, identity, able, self.local[model].context)
-        return Target(channel, model, self._resolve(channel, model))
+        return Target(channel, model, self._resolve(channel, model), self._translated(channel))
+
+    def _translated(self, channel: str) -> frozenset[Capability] | None:
+        """What a channel's API can be asked for, where that is known by what translates to it."""
+        section = self.settings.channels.get(channel)
+        if section is None or section.kind != "litellm":
+            return None
+        provider = PROVIDERS.get(section.provider or "")
+        return TRANSLATED if provider is None else provider.capabilities
 
     def check_weights(self, model: LocalModel, path: Path, metadata: Mapping[str, object]) -> None:
         """Raises ModelFileError where the GGUF file at ``path`` names a maker that its manifest
@@ -127,8 +136,8 @@ class Inventory:
         parties = tuple(p for p in target.identity.parties if p.role is Role.CHANNEL)
         return replace(target, identity=replace(target.identity, parties=parties))
 
-    def routes(self, keys: Mapping[str, Sequence[str]]) -> Routes:
-        """``keys`` are the channels' secrets that are set."""
+    def routes(self, keys: Collection[str]) -> Routes:
+        """``keys`` are the channels whose secrets are set."""
         exact: dict[str, Route] = {}
         patterns: list[tuple[str, Route]] = []
         for name, model in self.settings.models.items():

@@ -19,7 +19,8 @@ from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
-from gateway.dialled import channel_keys, channels
+from gateway.config.translated import translations
+from gateway.dialled import channel_keys, channels, with_credentials
 from gateway.domain.call import Backend, Call
 from gateway.domain.events import Event
 from gateway.domain.target import Target
@@ -45,10 +46,12 @@ from gateway.policy.compile import Policy
 from gateway.readiness.capacity import Capacity, measure
 from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
+from gateway.translation import translated_channels
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import RelayBackend
 from gateway.upstream.servers import Server, Servers
+from gateway.upstream.translate.backend import ByDialect, TranslateBackend
 from gateway.wire.openai_models import same_model
 
 DATES_EVERY = 0.25
@@ -79,6 +82,7 @@ class Gateway:
         settings = load_settings(options.config, options.overrides, os.environ)
         inventory = Inventory(settings)
         keys = channel_keys(settings)
+        translated = translations(settings, os.environ)
         self._options = options
         self._settings = settings
         self._inventory = inventory
@@ -95,19 +99,30 @@ class Gateway:
         )
         dialled = channels(settings, keys)
         self._servers = Servers(inventory.sovereign)
-        self._relay = RelayBackend(
-            dialled, EgressGuard(offline=settings.offline), self._judge, servers=self._servers
+        guard = EgressGuard(offline=settings.offline)
+        self._relay = RelayBackend(dialled, guard, self._judge, servers=self._servers)
+        self._translate = TranslateBackend(
+            translated_channels(settings, translated),
+            guard,
+            self._usable,
+            self._judge,
+            settings.translate.python,
         )
         self._discovery = Discovery(
-            [dialled[name] for name in inventory.sovereign],
+            [dialled[name] for name in inventory.sovereign if name in dialled],
             self._relay.pool,
             self._usable,
             self._servers,
             interval=float(settings.upstream.health_interval),
         )
-        backends: dict[str, Backend] = dict.fromkeys(settings.channels, self._relay)
+        ways: dict[str, Backend] = {
+            "openai": self._relay,
+            "anthropic": ByDialect(self._relay, self._translate),
+            "litellm": self._translate,
+        }
+        backends = {name: ways[channel.kind] for name, channel in settings.channels.items()}
         backends[LOCAL] = self._local
-        routes = inventory.routes(keys)
+        routes = inventory.routes({*keys, *translated})
         self._targets = {
             **{name: (inventory.server(name),) for name in inventory.sovereign},
             **by_channel(routes),
@@ -133,6 +148,7 @@ class Gateway:
             asyncio.create_task(self._discovery.run()),
         ]
         await self._local.start()
+        await self._translate.start()
         try:
             yield
         finally:
@@ -141,6 +157,7 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
             await self._relay.close()
+            await self._translate.stop()
             await self._local.stop()
             self._audit.close()
             self._announcement.withdraw()
@@ -199,6 +216,7 @@ class Gateway:
         for name in self._inventory.facts:
             if not self._usable(name):
                 self._relay.sweep(name)
+        self._translate.enforce()
         self._servers.hurry()
 
     async def _follow_dates(self) -> None:
@@ -324,7 +342,7 @@ def offline_engine(settings: Settings, model: str) -> Engine:
     """
     inventory = Inventory(settings)
     policy = inventory.load_policy()
-    routes = inventory.routes(channel_keys(settings))
+    routes = inventory.routes(with_credentials(settings))
     if "/" in model and model not in routes.exact:
         routes = replace(
             routes, exact={**routes.exact, model: Route(in_order(inventory.target(model)))}

@@ -17,13 +17,14 @@ from gateway.cli.text import counted
 from gateway.config.manifests import local_manifest
 from gateway.config.presence import running
 from gateway.config.settings import Settings
-from gateway.dialled import channel_keys
+from gateway.dialled import with_credentials
 from gateway.domain.local_model import LocalModel
 from gateway.errors import GatewayError
 from gateway.inventory import Inventory
 from gateway.local.files import ModelFiles, verify_model
 from gateway.local.gguf import GgufHeader
 from gateway.readiness.doctor import Examined, Finding, Level, examine
+from gateway.upstream.translate.spawning import packages
 from gateway.wiring import run_dir
 
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
@@ -91,7 +92,7 @@ def _unreadable(check: str, subject: str, error: GatewayError) -> Finding:
 
 def _examined(inventory: Inventory) -> Examined:
     settings = inventory.settings
-    routes = inventory.routes(channel_keys(settings))
+    routes = inventory.routes(with_credentials(settings))
     missing = tuple(name for name in _ENGINE if importlib.util.find_spec(name) is None)
     files = {name: _files(inventory, model) for name, model in inventory.local.items()}
     return Examined(
@@ -106,6 +107,7 @@ def _examined(inventory: Inventory) -> Examined:
             if not missing and not isinstance(found, str)
         },
         missing=missing,
+        translator=packages(settings.translate.python) is not None,
         free=None if running(run_dir(settings)) else free_memory(),
         budget=inventory.local_budget,
     )

@@ -19,7 +19,7 @@ from gateway.cli.options import Moment, config_option, format_option, settings_o
 from gateway.cli.text import counted
 from gateway.config.files import write_atomically
 from gateway.config.sources import Sources
-from gateway.dialled import channel_keys
+from gateway.dialled import with_credentials
 from gateway.errors import ModelNotFound
 from gateway.inventory import Inventory
 from gateway.readiness.capacity import Capacity, decode, encode
@@ -61,7 +61,7 @@ def simulate_(
     read = list(read_log(log_files(audit)))
     records = [one for one in read if isinstance(one, Record)]
     bad = [one for one in read if isinstance(one, BadLine)]
-    routes = inventory.routes(channel_keys(settings))
+    routes = inventory.routes(with_credentials(settings))
 
     def last_resort(model: str) -> bool:
         try:

@@ -61,6 +61,14 @@ class Secret:
             raise StateError(f"the secret at {self} has a blank or a character that no key has")
         return value or None
 
+    def document(self, base_dir: Path) -> str | None:
+        """The text of a file that is a secret as a whole; None where it is missing or empty. Raises
+        StateError for one that cannot be read.
+        """
+        if self.file is None:
+            return None
+        return self._read(base_dir / Path(self.file).expanduser()) or None
+
     def _read(self, path: Path) -> str:
         try:
             return path.read_bytes()[:65536].decode("ascii", "replace").strip()

@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.config.proxying import ProxySection
+from gateway.config.proxying import DIRECT, ProxySection
 from gateway.config.schema import Closed, Flag, Number, Text, Whole
 from gateway.config.secrets import Secret
 from gateway.config.tls import TlsSection
 from gateway.domain.identity import ChannelFacts, Deployment, Locality
+from gateway.domain.providers import PROVIDERS
 
 LOCAL = "local"
 """The channel of our own GGUF models; no configured channel may have this name."""
 
-KINDS = ("openai", "anthropic")
-"""The kinds of channel that this version can speak to."""
+KINDS = ("anthropic", "litellm", "openai")
+"""The APIs that a channel can have; ``litellm`` is any that ``provider`` names."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 
@@ -46,8 +47,7 @@ def _channel_name(value: str) -> str:
 
 def _kind(value: object) -> object:
     if value not in KINDS:
-        known = " and ".join(repr(kind) for kind in KINDS)
-        raise PydanticCustomError("kind", f"this version supports the kinds {known}")
+        raise PydanticCustomError("kind", f"expected one of the kinds {', '.join(KINDS)}")
     return value
 
 
@@ -90,12 +90,20 @@ class DeploymentSection(Closed):
 
 
 class ChannelSection(ProxySection):
-    """One endpoint that requests can be sent to. Of several keys, one is used after the other."""
+    """One endpoint that requests can be sent to. Of several keys, one is used after the other. Of
+    kind ``litellm`` it is of the API that ``provider`` names, whose address need not be said where
+    it is known.
+    """
 
     vendor: Text
-    kind: Annotated[Literal["openai", "anthropic"], BeforeValidator(_kind)]
-    base_url: Text
+    kind: Annotated[Literal["anthropic", "litellm", "openai"], BeforeValidator(_kind)]
+    base_url: Text | None = None
     api_key: Secrets = ()
+    aws_access_key_id: Secret | None = None
+    aws_secret_access_key: Secret | None = None
+    aws_session_token: Secret | None = None
+    service_account: Secret | None = None
+    project: Text | None = None
     locality: Literal["cloud", "sovereign"] = "cloud"
     provider: Text | None = None
     region: Text | None = None
@@ -106,13 +114,34 @@ class ChannelSection(ProxySection):
 
     @field_validator("base_url")
     @classmethod
-    def _address(cls, value: str) -> str:
-        return _base_url(value)
+    def _address(cls, value: str | None) -> str | None:
+        return None if value is None else _base_url(value)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.kind != "litellm":
+            if self.base_url is None:
+                raise PydanticCustomError("base_url", "missing key 'base_url'")
+            return self
+        provider = PROVIDERS.get(self.provider or "")
+        if self.provider is None:
+            raise _lacking("provider", "kind litellm needs provider: which API it is")
+        if provider is None and self.base_url is None:
+            raise _lacking(
+                "base_url",
+                f"where provider {self.provider!r} is, is not known: base_url must say it",
+            )
+        if provider is not None and provider.project and self.project is None:
+            raise _lacking("project", f"provider {self.provider!r} needs project")
+        if provider is not None and provider.regional and self.region is None:
+            raise _lacking("region", f"provider {self.provider!r} needs region")
+        return self
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
         if (
             self.locality == "cloud"
+            and self.base_url is not None
             and self.base_url.startswith("http:")
             and not is_loopback(urlsplit(self.base_url).hostname or "")
         ):
@@ -125,14 +154,31 @@ class ChannelSection(ProxySection):
 
     @model_validator(mode="after")
     def _secured(self) -> Self:
-        if self.tls is not None and self.base_url.startswith("http:"):
+        if self.tls is not None and (self.base_url or "").startswith("http:"):
             raise PydanticCustomError("tls", "tls needs a base_url of https://")
+        return self
+
+    @model_validator(mode="after")
+    def _translated_plainly(self) -> Self:
+        if self.kind != "litellm":
+            return self
+        if self.proxy not in (None, DIRECT):
+            raise PydanticCustomError("proxy", "a channel of kind litellm goes through no proxy")
+        if self.tls is not None and self.tls.certificate is not None:
+            raise PydanticCustomError("tls", "a channel of kind litellm shows no certificate")
+        if len(self.api_key) > 1:
+            raise PydanticCustomError("api_key", "a channel of kind litellm has one key")
         return self
 
     @property
     def needs_key(self) -> bool:
         """A cloud channel without its key is left out of every plan."""
-        return self.locality == "cloud"
+        return self.locality == "cloud" or self.kind == "litellm"
+
+    @property
+    def translated(self) -> str | None:
+        """litellm's word for the channel's API, where it is not the OpenAI dialect."""
+        return {"anthropic": "anthropic", "litellm": self.provider}.get(self.kind)
 
     def facts(self, name: str) -> ChannelFacts:
         """What resolving must know of this channel."""
@@ -149,6 +195,12 @@ class ChannelSection(ProxySection):
             region=self.region,
             deployments=deployments,
         )
+
+
+def _lacking(type: Literal["provider", "base_url", "project", "region"], message: str) -> Exception:
+    return PydanticCustomError(
+        type, "{message}", {"message": message, "hint": f"known: {', '.join(PROVIDERS)}"}
+    )
 
 
 def _base_url(value: str) -> str:
@@ -288,6 +340,12 @@ class UpstreamSection(ProxySection):
     answer_timeout: Seconds = 120
     idle_timeout: Seconds = 30
     health_interval: Seconds = 10
+
+
+class TranslateSection(Closed):
+    """``python`` is the interpreter of the virtual environment that has litellm."""
+
+    python: Path
 
 
 class StateSection(Closed):

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.config.documents import Document, Steps, read_document
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
+from gateway.config.proxying import DIRECT
 from gateway.config.schema import Finding, Flag, findings, nearest, place
 from gateway.config.sections import (
     LOCAL,
@@ -26,6 +27,7 @@ from gateway.config.sections import (
     PolicySection,
     ServerSection,
     StateSection,
+    TranslateSection,
     UpstreamSection,
 )
 from gateway.config.shipped import load_catalog
@@ -35,6 +37,7 @@ from gateway.vendors.catalog import Catalog
 
 PATHS: tuple[tuple[str, str], ...] = (
     ("local", "manifests"),
+    ("translate", "python"),
     ("state", "dir"),
     ("policy", "dir"),
     ("policy", "designations"),
@@ -56,6 +59,7 @@ class Settings(BaseSettings):
     models: Mapping[str, ModelSection] = Field(default_factory=dict)
     local: LocalSection
     upstream: UpstreamSection = Field(default_factory=UpstreamSection)
+    translate: TranslateSection
     state: StateSection
     policy: PolicySection
 
@@ -154,6 +158,8 @@ def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Setting
 def _defaults(folder: Path) -> dict[str, Any]:
     return {
         "local": {"manifests": (folder / "../models").resolve()},
+        # Not resolved to its end: an interpreter is of a virtual environment by where it is called.
+        "translate": {"python": (folder / "../.venv-translate").resolve() / "bin/python"},
         "state": {"dir": (folder / "../var").resolve()},
         "policy": {"dir": folder / "policies", "designations": folder / "designations"},
     }
@@ -204,8 +210,14 @@ def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
     """What a schema cannot say: names that must be known elsewhere. Takes plain data as it is."""
     catalog = load_catalog()
     channels = _mapping(merged, "channels")
+    proxied = _mapping(merged, "upstream").get("proxy")
     for name, channel in channels.items():
         yield from _vendors(name, channel, catalog)
+        if proxied is not None and isinstance(channel, dict):
+            direct = channel.get("proxy") == DIRECT
+            if channel.get("kind") == "litellm" and not direct:
+                message = "a channel of kind litellm goes through no proxy, and upstream has one"
+                yield Finding(("channels", name, "kind"), message, "say proxy: direct")
     models = _mapping(_mapping(merged, "local"), "models")
     for name, model in _mapping(merged, "models").items():
         targets = model.get("targets") if isinstance(model, dict) else None

@@ -8,9 +8,10 @@ import time
 from contextlib import suppress
 
 from gateway.local.keeper import Keeper, ModelState
-from gateway.local.protocol import Hello, Ping, Pong, ProtocolError, encode, reply_decoder
+from gateway.local.protocol import Hello, Ping, Pong, encode, reply_decoder
 from gateway.local.spawning import spawn
 from gateway.local.worker_config import WorkerConfig
+from gateway.processes.frames import ProtocolError
 
 PING_EVERY = 2.0
 SILENT = 10.0

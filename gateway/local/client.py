@@ -39,7 +39,6 @@ from gateway.local.protocol import (
     Counted,
     Done,
     Hello,
-    ProtocolError,
     Reason,
     RefusalKind,
     Refused,
@@ -49,6 +48,7 @@ from gateway.local.protocol import (
 )
 from gateway.local.reader import PieceKind
 from gateway.local.suspects import REMEMBERED
+from gateway.processes.frames import ProtocolError
 
 BACK_SOON = 2.0
 """Seconds: within this a lost worker of a small model is back."""

@@ -21,7 +21,6 @@ from gateway.local.protocol import (
     Generate,
     Hello,
     Pong,
-    ProtocolError,
     Refused,
     Reply,
     Text,
@@ -31,6 +30,7 @@ from gateway.local.protocol import (
     reply_decoder,
 )
 from gateway.local.suspects import Suspects
+from gateway.processes.frames import ProtocolError
 
 READ = 1 << 16
 FIRST_DELAY = 0.05

@@ -1,6 +1,6 @@
 """What a serving process and a model's worker say to each other over a Unix stream socket.
 
-A frame is a 4-byte big-endian length and that many bytes of msgpack: one tagged struct. A worker
+Each message is one tagged struct in a frame (``gateway.processes.frames``). A worker
 sends ``Hello`` first on every connection, once its model is loaded and warmed. Each ``Generate``
 and ``Complete`` then gets ``Accepted`` (it has a slot), any number of ``Text``, and ``Done``;
 ``Embed`` the same with ``Vectors`` instead of ``Text``; ``Count`` gets ``Counted``. ``Refused`` may
@@ -10,9 +10,8 @@ answer may still be on its way and is to be ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,13 +20,7 @@ from gateway.domain.events import Scored
 from gateway.local.abilities import Abilities
 from gateway.local.layout import Layout
 from gateway.local.reader import PieceKind
-
-LENGTH_BYTES = 4
-MAX_FRAME = 32 << 20
-
-
-class ProtocolError(Exception):
-    """The peer sent what is no frame of this protocol; the connection is of no more use."""
+from gateway.processes.frames import FrameDecoder, frame
 
 
 class RefusalKind(StrEnum):
@@ -181,7 +174,6 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
 
 Request: TypeAlias = Work | Count | Cancel | Ping | Retire
 Reply: TypeAlias = Hello | Accepted | Text | Vectors | Counted | Done | Refused | Pong
-T = TypeVar("T")
 
 
 def work(
@@ -199,50 +191,7 @@ def work(
 
 def encode(message: Request | Reply) -> bytes:
     """One whole frame. Raises ProtocolError where it would be over ``MAX_FRAME`` bytes."""
-    body = msgspec.msgpack.encode(message)
-    if len(body) > MAX_FRAME:
-        raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME}")
-    return len(body).to_bytes(LENGTH_BYTES, "big") + body
-
-
-class FrameDecoder(Generic[T]):
-    """Bytes in any pieces to messages. Holds at most one incomplete frame."""
-
-    def __init__(self, decoder: msgspec.msgpack.Decoder[T]) -> None:
-        self._decoder = decoder
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[T]:
-        """The messages that ``data`` completes. Raises ProtocolError, after which it is spent."""
-        self._buffer += data
-        at = 0
-        try:
-            while (end := self._frame_end(at)) is not None:
-                frame = memoryview(self._buffer)[at + LENGTH_BYTES : end]
-                try:
-                    message = self._decoder.decode(frame)
-                except msgspec.DecodeError as error:
-                    raise ProtocolError(f"not a message of this protocol: {error}") from error
-                finally:
-                    frame.release()
-                at = end
-                yield message
-        finally:
-            del self._buffer[:at]
-
-    @property
-    def pending(self) -> int:
-        """How many bytes of an incomplete frame are held."""
-        return len(self._buffer)
-
-    def _frame_end(self, at: int) -> int | None:
-        if len(self._buffer) - at < LENGTH_BYTES:
-            return None
-        length = int.from_bytes(self._buffer[at : at + LENGTH_BYTES], "big")
-        if length > MAX_FRAME:
-            raise ProtocolError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
-        end = at + LENGTH_BYTES + length
-        return end if end <= len(self._buffer) else None
+    return frame(message)
 
 
 def request_decoder() -> FrameDecoder[Request]:

@@ -28,7 +28,6 @@ from gateway.errors import StartupError
 from gateway.local.batch import Batcher
 from gateway.local.decoding import Decoding, in_thread
 from gateway.local.embed import Embedder
-from gateway.local.isolation import drop_network, limit, refuse_calls, stand_back
 from gateway.local.jobs import Declined, Event
 from gateway.local.outlet import Outlet, call
 from gateway.local.protocol import (
@@ -40,7 +39,6 @@ from gateway.local.protocol import (
     Generate,
     Hello,
     Ping,
-    ProtocolError,
     RefusalKind,
     Reply,
     Request,
@@ -53,6 +51,8 @@ from gateway.local.requests import Key, Requests, refused
 from gateway.local.tasks import Prepared, Tasks
 from gateway.local.template import TemplateFault
 from gateway.local.worker_config import WorkerConfig
+from gateway.processes.frames import ProtocolError
+from gateway.processes.isolation import drop_network, limit, refuse_calls, stand_back
 
 if TYPE_CHECKING:
     from gateway.local.llama import LlamaModel

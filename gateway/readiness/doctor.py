@@ -46,8 +46,8 @@ class Examined:
     """What was found. ``keyless`` are the channels that need a key and have none; ``files`` the
     headers of each local model's files, or why it may not be served; ``refused`` what its chat
     template does not take, and why; ``missing`` the packages of the local engine that are not
-    installed; ``free`` is in bytes, ``None`` where models are loaded already; ``budget`` is
-    ``local.memory_gb``, in bytes.
+    installed; ``translator`` says that litellm is; ``free`` is in bytes, ``None`` where models are
+    loaded already; ``budget`` is ``local.memory_gb``, in bytes.
     """
 
     channels: Mapping[str, ChannelSection]
@@ -57,6 +57,7 @@ class Examined:
     files: Mapping[str, ModelFiles | str]
     refused: Mapping[str, Mapping[str, str]]
     missing: tuple[str, ...] = ()
+    translator: bool = True
     free: int | None = None
     budget: int | None = None
 
@@ -232,10 +233,24 @@ def credentials(found: Examined) -> Iterator[Finding]:
         )
 
 
+def translator(found: Examined) -> Iterator[Finding]:
+    """Channels that are translated need litellm."""
+    names = [name for name, channel in found.channels.items() if channel.translated]
+    wanted = [name for name in names if name not in found.keyless]
+    if wanted and not found.translator:
+        yield Finding(
+            "translator",
+            Level.ERROR,
+            ", ".join(f"channel {name}" for name in wanted),
+            "litellm is not installed where translate.python says, so nothing is sent there",
+            "run make translate, or say in translate.python where its interpreter is",
+        )
+
+
 def encryption(found: Examined) -> Iterator[Finding]:
     """Prompts to our own servers may cross our own network unencrypted."""
     for name, channel in found.channels.items():
-        url = urlsplit(channel.base_url)
+        url = urlsplit(channel.base_url or "")
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
             yield Finding(
                 "encryption",
@@ -255,5 +270,6 @@ CHECKS: tuple[Check, ...] = (
     templates,
     memory,
     credentials,
+    translator,
     encryption,
 )

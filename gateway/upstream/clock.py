@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from gateway.domain.call import Call
-from gateway.domain.events import FailureKind
+from gateway.domain.events import Event, FailureKind
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault
+from gateway.upstream.stream import StreamRelay
+
+T = TypeVar("T")
 
 
 class Clock:
@@ -21,9 +26,11 @@ class Clock:
     def __init__(self, channel: Channel, call: Call) -> None:
         self._channel = channel
         # A plain answer has no first token: it comes when all of it has been generated.
-        self._patience = channel.first_token_timeout if call.stream else channel.answer_timeout
+        patience = channel.first_token_timeout if call.stream else channel.answer_timeout
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + call.deadline - time.monotonic()
+        self.patience = min(patience, self.left())
+        """Seconds that the beginning of the answer is waited for."""
         self._first = self._deadline
         self._said = self._deadline
         self._heard = False
@@ -36,7 +43,7 @@ class Clock:
     def sent(self) -> None:
         """The request is out: the answer is waited for from now."""
         self._said = self._loop.time()
-        self._first = min(self._deadline, self._said + self._patience)
+        self._first = min(self._deadline, self._said + self.patience)
 
     def heard(self, *, content: bool) -> None:
         """The answer has begun; ``content`` where something is said in what has come of it."""
@@ -44,6 +51,11 @@ class Clock:
         if content:
             self._flowing = True
             self._said = self._loop.time()
+
+    def follow(self, stream: StreamRelay, told: Sequence[Event]) -> None:
+        """More of a stream has come, by which ``told`` was told."""
+        if stream.started:
+            self.heard(content=stream.flowing and bool(told))
 
     async def flush(self, connection: Connection) -> None:
         """Wait until a long request is out: a peer may read slowly, but not stop to."""
@@ -54,13 +66,8 @@ class Clock:
                 "the vendor stopped reading the request", FailureKind.FIRST_TOKEN_TIMEOUT
             ) from None
 
-    async def head(self, connection: Connection) -> int:
-        try:
-            return await connection.head(self._first)
-        except TimeoutError:
-            raise _late(begun=False) from None
-
-    async def read(self, connection: Connection) -> bytes:
+    async def wait(self, more: Callable[[float], Awaitable[T]]) -> T:
+        """What ``more`` has of the answer until the instant (loop time) that it is given."""
         until, begun = self._first, False
         if self._heard:
             gap = self._loop.time() + self._channel.idle_timeout
@@ -68,12 +75,10 @@ class Clock:
             until = min(self._deadline, gap, word)
             begun = self._flowing or gap < word
         try:
-            return await connection.read(until)
+            return await more(until)
         except TimeoutError:
-            raise _late(begun=begun) from None
-
-
-def _late(*, begun: bool) -> AttemptFault:
-    if begun:
-        return AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT)
-    return AttemptFault("the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT)
+            if begun:
+                raise AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT) from None
+            raise AttemptFault(
+                "the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT
+            ) from None

@@ -159,12 +159,11 @@ class RelayBackend:
     async def _more(self, connection: Connection, clock: Clock, stream: StreamRelay) -> list[Event]:
         """The next events of a stream."""
         try:
-            data = await clock.read(connection)
+            data = await clock.wait(connection.read)
         except AttemptFault as fault:
             return stream.broken(fault.failed())
         events = stream.feed(data) if data else stream.end()
-        if stream.started:
-            clock.heard(content=stream.flowing and bool(events))
+        clock.follow(stream, events)
         return events
 
     async def _whole(
@@ -175,7 +174,7 @@ class RelayBackend:
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
         pieces: list[bytes] = []
         size = 0
-        while piece := await clock.read(connection):
+        while piece := await clock.wait(connection.read):
             if pieces or piece.strip():
                 # Some vendors send blank lines until they have an answer.
                 clock.heard(content=True)

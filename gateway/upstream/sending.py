@@ -96,7 +96,7 @@ class Sender:
             if not connection.out:
                 await clock.flush(connection)
             clock.sent()
-            status = await clock.head(connection)
+            status = await clock.wait(connection.head)
             answered = True
         finally:
             if not answered:

@@ -143,7 +143,12 @@ def test_five_mistakes_are_told_at_once(tmp_path: Path) -> None:
     expected = [
         (1, 10, "unknown key 'prot'", "did you mean 'port'?"),
         (3, 20, "unknown vendor 'opnai'", "did you mean 'openai'?"),
-        (4, 35, "this version supports the kinds 'openai' and 'anthropic'", ""),
+        (
+            4,
+            12,
+            "kind litellm needs provider: which API it is",
+            "known: anthropic, bedrock, cohere, gemini, vertex_ai, watsonx",
+        ),
         (
             5,
             8,

@@ -21,7 +21,6 @@ from gateway.domain.target import Capability
 from gateway.local.abilities import Abilities, ChatAbilities, Thinks, Told
 from gateway.local.layout import Layout, Share
 from gateway.local.protocol import (
-    MAX_FRAME,
     Accepted,
     Cancel,
     Complete,
@@ -33,7 +32,6 @@ from gateway.local.protocol import (
     Hello,
     Ping,
     Pong,
-    ProtocolError,
     Reason,
     RefusalKind,
     Refused,
@@ -46,6 +44,7 @@ from gateway.local.protocol import (
     request_decoder,
 )
 from gateway.local.reader import PieceKind
+from gateway.processes.frames import MAX_FRAME, ProtocolError
 
 REQUESTS: list[Request] = [
     Generate(

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,14 +79,17 @@ def alerting(context: ssl.SSLContext) -> Iterator[int]:
                 raw, _ = listening.accept()
             except OSError:
                 return
-            try:
-                with context.wrap_socket(raw, server_side=True) as secured:
+            with context.wrap_socket(
+                raw, server_side=True, do_handshake_on_connect=False
+            ) as secured:
+                try:
+                    secured.do_handshake()
                     request = b""
                     while not request.endswith(b"}]}"):
                         request += secured.recv(1 << 16)
                     secured.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 65\r\n\r\n" + answer)
-            except OSError:
-                raw.close()
+                except OSError:
+                    drain(socket.socket(fileno=secured.detach()))
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -96,6 +99,15 @@ def alerting(context: ssl.SSLContext) -> Iterator[int]:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
         thread.join()
+
+
+def drain(peer: socket.socket) -> None:
+    """Close a connection so that what was sent last arrives: unread bytes would make it a reset."""
+    with peer, suppress(OSError):
+        peer.settimeout(2)
+        peer.shutdown(socket.SHUT_WR)
+        while peer.recv(1 << 16):
+            pass
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from gateway.local.isolation import CALLS
+from gateway.processes.isolation import CALLS
 
 PREAMBLE = """
 import errno, os, socket, subprocess, sys
-from gateway.local.isolation import drop_network, limit, refuse_calls
+from gateway.processes.isolation import drop_network, limit, refuse_calls
 
 def outcome(what):
     try:

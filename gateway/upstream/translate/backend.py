@@ -1,0 +1,245 @@
+"""Attempts on channels that are translated: a ``Backend`` over the translators' processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from gateway.domain.call import Backend, Call, Counting, Dialect
+from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
+from gateway.domain.target import Target
+from gateway.errors import CapabilityMissing
+from gateway.processes.frames import ProtocolError
+from gateway.upstream.classify import classify
+from gateway.upstream.clock import Clock
+from gateway.upstream.fault import AttemptFault
+from gateway.upstream.guard import EgressGuard
+from gateway.upstream.relay import Answerable
+from gateway.upstream.stream import StreamRelay
+from gateway.upstream.translate import envelopes
+from gateway.upstream.translate.link import Answer, Asked, Link, State, Translated
+from gateway.upstream.translate.protocol import Answered, Done, Failure, Piece
+from gateway.upstream.translate.spawning import ADVICE
+from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.relay import Speech
+
+__all__ = ["ByDialect", "TranslateBackend", "Translated"]
+
+LOST = "the channel's translator was lost"
+NOT_UP = "the channel's translator is not up"
+ABSENT = f"litellm is not installed: {ADVICE}"
+SHORTEST_SECRET = 4
+"""Characters: what is shorter is no secret to look for in a vendor's words."""
+
+
+class TranslateBackend:
+    """``python`` is the interpreter of the translators' virtual environment; ``usable`` says
+    whether policy leaves a channel to anybody, ``judge`` what may be asked and delivered.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[Translated],
+        guard: EgressGuard,
+        usable: Callable[[str], bool],
+        judge: Answerable,
+        python: Path,
+    ) -> None:
+        self.links = {
+            channel.name: Link(channel, python, guard, partial(usable, channel.name))
+            for channel in channels
+        }
+        self._guard = guard
+        self._usable = usable
+        self._judge = judge
+        self._speech: Speech = OpenAISpeech()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to start the processes that policy lets be; does not wait for any."""
+        self.enforce()
+        self._tasks = [asyncio.create_task(link.keep()) for link in self.links.values()]
+
+    async def stop(self) -> None:
+        """End all processes; what is still being answered fails."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def enforce(self) -> None:
+        """Verdicts may have changed: processes end, or are started, by what policy says now."""
+        for link in self.links.values():
+            link.allow(self._permitted(link.channel))
+
+    def ready(self, target: Target) -> bool:
+        """Whether an attempt will be taken: the process is up, or soon will be."""
+        link = self.links.get(target.channel)
+        return link is not None and link.coming
+
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        """The events of one attempt. Closing the generator ends the request to the vendor."""
+        link = self.links.get(target.channel)
+        if link is None:
+            # Reached only past a plan: a channel without its credentials is in none.
+            yield Failed(FailureKind.INCAPABLE, NOT_UP)
+            return
+        clock = Clock(link.channel.gate, call)
+        asked: Asked | None = None
+        try:
+            self._guard.ask(link.channel.gate, partial(self._judge.allows, target, call.labels))
+            asked = await self._ask(link, clock, target, call)
+            if not call.stream:
+                for event in await self._whole(clock, asked, link.channel, target, call):
+                    yield event
+                return
+            stream = self._stream_of(target, call)
+            while not stream.ended:
+                for event in await _more(link, clock, asked, stream):
+                    yield event
+        except AttemptFault as fault:
+            yield fault.failed()
+        finally:
+            if asked is not None:
+                link.close(asked.id)
+
+    async def _whole(
+        self, clock: Clock, asked: Asked, channel: Translated, target: Target, call: Call
+    ) -> list[Event]:
+        first = last = await clock.wait(asked.next)
+        if isinstance(first, Piece):
+            clock.heard(content=True)
+            last = await clock.wait(asked.next)
+        if not isinstance(first, Piece) or not isinstance(last, Done):
+            return [_failed(channel, last)]
+        typed = _typed(call)
+        try:
+            answer = self._speech.answer(first.data, call.model, typed=typed)
+        except ValueError as error:
+            raise AttemptFault(str(error), FailureKind.MALFORMED) from None
+        why = answer.model and self._judge.model(target, answer.model, call.labels)
+        if why:
+            return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
+        events: list[Event] = [Started(answer.model)]
+        events += answer.pieces if typed else (Relayed(answer.data, answer.text),)
+        return [*events, *_usage(last), Finished(answer.reasons)]
+
+    def _stream_of(self, target: Target, call: Call) -> StreamRelay:
+        typed = _typed(call)
+        return StreamRelay(
+            self._speech.reader(call.model, typed=typed),
+            partial(self._judge.model, target, labels=call.labels),
+            partial(self._judge.provider, target, labels=call.labels),
+            typed=typed,
+        )
+
+    async def _ask(self, link: Link, clock: Clock, target: Target, call: Call) -> Asked:
+        """Send the request, as soon as somebody is there. Raises ``AttemptFault``."""
+        if link.state is State.ABSENT:
+            # Nothing that waiting or counting would help: another target is to answer.
+            raise AttemptFault(ABSENT, FailureKind.INCAPABLE)
+        if isinstance(call.task, Counting):
+            raise AttemptFault(
+                "tokens cannot be counted where the API is translated", FailureKind.INCAPABLE
+            )
+        if not await link.wait(clock.patience):
+            raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+        try:
+            asked = link.ask(target.model, self._speech.request(call, target))
+        except (ProtocolError, CapabilityMissing) as error:
+            raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
+        if asked is None:
+            raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
+        clock.sent()
+        return asked
+
+    def _permitted(self, channel: Translated) -> bool:
+        try:
+            self._guard.ask(channel.gate, partial(self._usable, channel.name))
+        except AttemptFault:
+            return False
+        return True
+
+
+class ByDialect:
+    """A channel that speaks Anthropic's dialect: its callers are relayed, all others translated."""
+
+    def __init__(self, relay: Backend, translate: Backend) -> None:
+        self._relay = relay
+        self._translate = translate
+
+    def ready(self, target: Target) -> bool:
+        return self._relay.ready(target)
+
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        native = call.dialect is Dialect.ANTHROPIC
+        return (self._relay if native else self._translate).attempt(target, call)
+
+
+def _typed(call: Call) -> bool:
+    """Whether the answer's bytes, which are of the OpenAI dialect, are not for the app."""
+    return call.begun is not None or call.dialect is not Dialect.OPENAI
+
+
+async def _more(link: Link, clock: Clock, asked: Asked, stream: StreamRelay) -> list[Event]:
+    """The next events of a stream."""
+    try:
+        answer = await clock.wait(asked.next)
+    except AttemptFault as fault:
+        return stream.broken(fault.failed())
+    if not isinstance(answer, Piece):
+        return stream.broken(_failed(link.channel, answer))
+    link.took(asked.id, 1)
+    events = stream.feed(answer.data)
+    clock.follow(stream, events)
+    if stream.finished and not any(isinstance(event, Usage) for event in events):
+        # What was counted comes behind the stream's own terminator.
+        counted = await clock.wait(asked.next)
+        if isinstance(counted, Done):
+            events[-1:-1] = _usage(counted)
+    return events
+
+
+def _usage(done: Done) -> list[Usage]:
+    if done.prompt is None or done.completion is None:
+        return []
+    return [Usage(done.prompt, done.completion, done.cached)]
+
+
+def _failed(channel: Translated, answer: Answer | None) -> Failed:
+    """What an answer that is none means."""
+    match answer:
+        case Answered():
+            status, error = envelopes.read(answer.status, answer.headers, answer.body)
+            headers = {name.encode(): value.encode() for name, value in answer.headers.items()}
+            return _scrub(classify(status, error, headers, time.time()), channel)
+        case Failure():
+            failed = Failed(answer.kind, answer.message, param=answer.param)
+            return _scrub(failed, channel)
+        case None:
+            return Failed(FailureKind.WORKER_LOST, LOST)
+        case _:
+            return Failed(FailureKind.TRUNCATED, "the answer ended before its end")
+
+
+def _scrub(failed: Failed, channel: Translated) -> Failed:
+    """A vendor's own words, without the addresses or credentials of the channel."""
+    hidden = {host: "[vendor]" for host, _ in channel.endpoints}
+    hidden |= dict.fromkeys(channel.begin.credentials.values(), "[key]")
+
+    def clean(text: str) -> str:
+        for secret, instead in hidden.items():
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, instead)
+        return text
+
+    return replace(
+        failed,
+        message=clean(failed.message),
+        code=failed.code and clean(failed.code),
+        param=failed.param and clean(failed.param),
+    )

@@ -1,0 +1,1 @@
+"""Tests of channels that are translated, with the real litellm in its process."""
