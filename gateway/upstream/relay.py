@@ -173,10 +173,11 @@ class RelayBackend:
             # It may never end, and would be waited for.
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
         pieces: list[bytes] = []
-        size = 0
+        size, begun = 0, False
         while piece := await clock.wait(connection.read):
-            if pieces or piece.strip():
-                # Some vendors send blank lines until they have an answer.
+            # Some vendors send blank lines until they have an answer.
+            begun = begun or bool(piece.strip())
+            if begun:
                 clock.heard(content=True)
             pieces.append(piece)
             size += len(piece)

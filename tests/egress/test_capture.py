@@ -76,9 +76,14 @@ upstream:
 health_interval: 2}}
 state: {{dir: state}}
 """
-IMPORTS = [
-    *{module.name for module in pkgutil.walk_packages(package.__path__, "gateway.")},
-]
+TRANSLATOR = {
+    f"gateway.upstream.translate.{part}"
+    for part in ("process", "sockets", "translator", "transport", "witness")
+}
+"""Of the translators' own processes, which have other packages and no network."""
+IMPORTS = {
+    *(module.name for module in pkgutil.walk_packages(package.__path__, "gateway.")),
+} - TRANSLATOR
 MISHAPS = (
     "500",
     "503",

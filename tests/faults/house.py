@@ -186,7 +186,7 @@ class House:
             targets = ", ".join(self.target(row, mode, place) for place in row.chain)
             more = f", {row.model}" if row.model else ""
             models.append(f"  {row.slug}{mode.value}: {{targets: [{targets}]{more}}}")
-        waits = ("connect", "first_token", "answer", "idle")
+        waits = ("connect", "first_token", "idle")
         return "\n".join(
             (
                 "channels:",
@@ -196,7 +196,7 @@ class House:
                 f"local: {{manifests: {ROOT / 'models'}, models: {{smollm2: {{manifest: "
                 "smollm2-135m-instruct, context: 512, slots: 4, threads: 2}}}",
                 f"upstream: {{{', '.join(f'{wait}_timeout: {WAIT}' for wait in waits)}, "
-                "health_interval: 3600}",
+                f"answer_timeout: {1.5 * WAIT}, health_interval: 3600}}",
                 "state: {dir: state}\n",
             )
         )
