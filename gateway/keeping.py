@@ -1,5 +1,5 @@
 """The main process of ``gateway serve``: follows the configuration, keeps the local models that it
-names, and tells the serving processes which version is in force (decision 10).
+names, and tells the serving processes which version is in force (decision 11).
 """
 
 from __future__ import annotations

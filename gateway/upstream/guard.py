@@ -114,7 +114,7 @@ class EgressGuard:
         """
         if channel.literal is not None and _never(channel.literal):
             raise EgressRefused(f"the address of channel {channel.name} is never dialled")
-        if channel.literal is None and self._offline:
+        if channel.literal is None and self.offline:
             raise EgressRefused(
                 f"where the name of channel {channel.name} leads is not known behind a proxy, and "
                 "offline: true stands (write its address out)"

@@ -86,7 +86,8 @@ class RelayBackend:
         self._judge = judge
         self._servers = servers or Servers()
         self.pool = pool or Pool(guard, tls or system_trust())
-        self._sender = Sender(channels, self.pool, before and before._sender)
+        known = before._sender if before is not None else None
+        self._sender: Sender = Sender(channels, self.pool, known)
 
     def ready(self, target: Target) -> bool:
         return self._servers.ready(target.channel)

@@ -61,7 +61,7 @@ class Sender:
     ) -> None:
         self._pool = pool
         self._channels = channels
-        self._keys = {
+        self._keys: dict[str, Keys] = {
             name: before._keys[name]
             if before is not None and before._channels.get(name) is one
             else Keys(name, len(one.heads))
