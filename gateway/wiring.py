@@ -9,50 +9,53 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from gateway import __version__
 from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
-from gateway.config.presence import Announcement, Presence
+from gateway.config.configuration import ConfigurationStore, Watched
+from gateway.config.fixed import with_fixed
+from gateway.config.presence import RUN, Announcement, Presence
+from gateway.config.publication import FILE, Publication, decode, published
+from gateway.config.references import contents, referred_by
 from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
 from gateway.config.translated import translations
+from gateway.configured import Configured, by_channel
 from gateway.dialled import channel_keys, channels, with_credentials
 from gateway.domain.call import Backend, Call
 from gateway.domain.events import Event
 from gateway.domain.target import Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
-from gateway.engine.routes import Route, Routes
+from gateway.engine.routes import Route
 from gateway.errors import InternalFault, StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import (
-    ChatState,
-    DiscoveredModel,
-    LoadedState,
-    LocalState,
+    ConfigurationState,
     PolicyState,
-    SovereignState,
     State,
 )
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
-from gateway.local.protocol import Hello
 from gateway.local.supervisor import Supervisor
-from gateway.policy.compile import Policy
 from gateway.readiness.capacity import Capacity, measure
 from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
+from gateway.told import local_state, sovereign_state
 from gateway.translation import translated_channels
+from gateway.upstream.channel import Channel
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
+from gateway.upstream.pool import Pool
 from gateway.upstream.relay import RelayBackend
-from gateway.upstream.servers import Server, Servers
+from gateway.upstream.servers import Servers
+from gateway.upstream.tls import system_trust
 from gateway.upstream.translate.backend import ByDialect, TranslateBackend
-from gateway.wire.openai_models import same_model
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
@@ -66,12 +69,13 @@ MEASURED_WITHIN = 120.0
 class ServeOptions:
     """What every serving process is started with; crosses process borders, so plain data only.
 
-    ``overrides`` are flags by dotted path; ``local_sockets`` the Unix socket of each local model.
+    ``overrides`` are flags by dotted path; ``text`` is the configuration that the gateway was
+    started with: what it cannot change while it runs stays what this says.
     """
 
     config: Path
     overrides: Mapping[str, object]
-    local_sockets: Mapping[str, Path]
+    text: bytes
     url: str
 
 
@@ -79,63 +83,108 @@ class Gateway:
     """One serving process: its parts, and what it tells of itself. Implements ``Services``."""
 
     def __init__(self, options: ServeOptions) -> None:
-        settings = load_settings(options.config, options.overrides, os.environ)
-        inventory = Inventory(settings)
-        keys = channel_keys(settings)
-        translated = translations(settings, os.environ)
+        settings = load_settings(options.config, options.overrides, os.environ, options.text)
+        run = run_dir(settings)
         self._options = options
         self._settings = settings
-        self._inventory = inventory
-        self._store = policy_store(inventory)
-        self._announcement = Announcement(run_dir(settings))
-        self._audit = JsonLinesSink(settings.state.dir / "audit")
-        self._local = LocalBackend(options.local_sockets, inventory.on_demand)
-        self._judge = Judge(
-            lambda: self._store.current,
-            inventory.facts,
-            inventory.catalog,
-            load_routers(inventory.catalog),
-            offline=settings.offline,
+        first = configure(options, published(run))
+        self._store = PolicyStore(policy_sources(settings), settings.state.dir, first.load)
+        self._configuration = ConfigurationStore(
+            Watched(run / FILE), self._store, first, make=self._make, enact=self._enact
         )
-        dialled = channels(settings, keys)
-        self._servers = Servers(inventory.sovereign)
-        guard = EgressGuard(offline=settings.offline)
-        self._relay = RelayBackend(dialled, guard, self._judge, servers=self._servers)
+        self._announcement = Announcement(run)
+        self._audit = JsonLinesSink(settings.state.dir / "audit")
+        self._local = LocalBackend(first.sockets, first.on_demand)
+        self._servers = Servers(first.inventory.sovereign)
+        self._guard = EgressGuard(
+            offline=first.settings.offline, current=lambda channel: self._now.has(channel)
+        )
+        self._pool = Pool(self._guard, system_trust())
+        self._judge = self._judge_of(first)
+        self._relay: RelayBackend | None = None
         self._translate = TranslateBackend(
-            translated_channels(settings, translated),
-            guard,
+            tuple(first.translated.values()),
+            self._guard,
             self._usable,
             self._judge,
             settings.translate.python,
         )
-        self._discovery = Discovery(
-            [dialled[name] for name in inventory.sovereign if name in dialled],
-            self._relay.pool,
-            self._usable,
-            self._servers,
-            interval=float(settings.upstream.health_interval),
+        self._discovering: asyncio.Task[None] | None = None
+        self._backends: dict[str, Backend] = {LOCAL: self._local, **self._relaying(first)}
+        self.engine = Engine(
+            routes=first.routes,
+            policy=lambda: self._store.current,
+            backends=self._backends,
+            audit=self._audit,
+            listed=self._servers.lists,
+        )
+        self.max_body = int(settings.server.max_body_mb * 1_000_000)
+        self.deadline = float(settings.server.deadline)
+
+    @property
+    def _now(self) -> Configured:
+        return self._configuration.current
+
+    def _judge_of(self, version: Configured) -> Judge:
+        return Judge(
+            lambda: self._store.current,
+            version.inventory.facts,
+            version.inventory.catalog,
+            load_routers(version.inventory.catalog),
+            offline=version.settings.offline,
+        )
+
+    def _relaying(self, version: Configured) -> dict[str, Backend]:
+        """The backend of each channel. A request stays with the one that it began with."""
+        self._relay = RelayBackend(
+            version.channels,
+            self._guard,
+            self._judge,
+            servers=self._servers,
+            pool=self._pool,
+            before=self._relay,
         )
         ways: dict[str, Backend] = {
             "openai": self._relay,
             "anthropic": ByDialect(self._relay, self._translate),
             "litellm": self._translate,
         }
-        backends = {name: ways[channel.kind] for name, channel in settings.channels.items()}
-        backends[LOCAL] = self._local
-        routes = inventory.routes({*keys, *translated})
-        self._targets = {
-            **{name: (inventory.server(name),) for name in inventory.sovereign},
-            **by_channel(routes),
-        }
-        self.engine = Engine(
-            routes=routes,
-            policy=lambda: self._store.current,
-            backends=backends,
-            audit=self._audit,
-            listed=self._servers.lists,
+        return {name: ways[channel.kind] for name, channel in version.settings.channels.items()}
+
+    async def _make(self, raw: bytes) -> Configured:
+        publication = decode(raw)
+        if publication.version == self._now.publication.version:
+            return replace(self._now, publication=publication)
+        return await asyncio.to_thread(configure, self._options, publication, self._now)
+
+    async def _enact(self, version: Configured) -> None:
+        """All at once: there is nothing to wait for in here."""
+        before, renewed = self._now, version.renewed(self._now)
+        self._servers.change(version.inventory.sovereign, renewed)
+        self._local.change(version.sockets, version.on_demand, version.at_once)
+        self._guard.offline = version.settings.offline
+        self._judge = self._judge_of(version)
+        self._translate = self._translate.after(version.translated.values(), self._judge)
+        # A channel that is gone stays with its last backend, for who began with it: it is refused.
+        self._backends.update(self._relaying(version))
+        self.engine.change(version.routes, renewed)
+        for name, channel in before.channels.items():
+            if not version.has(channel) or (version.settings.offline and channel.cloud):
+                self._pool.sweep(name)
+        self._discover(version)
+
+    def _discover(self, version: Configured) -> None:
+        """Ask the servers of this version whether they are there, and those before no more."""
+        if self._discovering is not None:
+            self._discovering.cancel()
+        discovery = Discovery(
+            [version.channels[n] for n in version.inventory.sovereign if n in version.channels],
+            self._pool,
+            self._usable,
+            self._servers,
+            interval=float(version.settings.upstream.health_interval),
         )
-        self.max_body = int(settings.server.max_body_mb * 1_000_000)
-        self.deadline = float(settings.server.deadline)
+        self._discovering = asyncio.create_task(discovery.run())
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -143,20 +192,22 @@ class Gateway:
         self._announce()
         stop = asyncio.Event()
         following = [
-            asyncio.create_task(self._store.watch(self._on_policy, stop)),
+            asyncio.create_task(self._store.watch(lambda _: self._changed(), stop)),
+            asyncio.create_task(self._configuration.watch(self._changed, stop)),
             asyncio.create_task(self._follow_dates()),
-            asyncio.create_task(self._discovery.run()),
         ]
+        self._discover(self._now)
         await self._local.start()
         await self._translate.start()
         try:
             yield
         finally:
             stop.set()
+            following += [] if self._discovering is None else [self._discovering]
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-            await self._relay.close()
+            await self._pool.close()
             await self._translate.stop()
             await self._local.stop()
             self._audit.close()
@@ -164,12 +215,17 @@ class Gateway:
 
     def state(self) -> State:
         policy = self._store.current
+        now = self._now
         local = [
-            local_state(name, self._local.loaded(name), on_demand=name in self._inventory.on_demand)
-            for name in self._options.local_sockets
+            local_state(name, self._local.loaded(name), on_demand=name in now.on_demand)
+            for name in now.sockets
         ]
-        degraded = self._store.problem is not None
-        starting = any(not model.ready and not model.on_demand for model in local)
+        problem = self._problem
+        degraded = self._store.problem is not None or problem is not None
+        starting = any(
+            not model.ready and not model.on_demand and not self._local.coming(model.name)
+            for model in local
+        )
         return State(
             status="starting" if starting else "degraded" if degraded else "ready",
             version=__version__,
@@ -180,42 +236,36 @@ class Gateway:
                 loaded_at=self._store.loaded_at,
                 problem=self._store.problem,
             ),
+            configuration=ConfigurationState(
+                revision=now.revision,
+                loaded_at=self._configuration.loaded_at,
+                problem=problem,
+                restart=list(now.restart),
+            ),
             local_models=local,
-            sovereign=[self._sovereign(*row) for row in self._servers.all().items()],
+            sovereign=[
+                sovereign_state(channel, server, now.inventory, now.targets[channel])
+                for channel, server in self._servers.all().items()
+            ],
             without_credentials=sorted(self.engine.routes.without_credentials),
-            offline=self._settings.offline,
+            offline=now.settings.offline,
         )
 
-    def _sovereign(self, channel: str, server: Server) -> SovereignState:
-        listed = server.models.names if server.models is not None else None
-        return SovereignState(
-            channel=channel,
-            standing=server.standing.value,
-            detail=server.detail,
-            models=None if listed is None else [self._discovered(channel, m) for m in listed],
-            seen=server.seen,
-        )
+    @property
+    def _problem(self) -> str | None:
+        """Why the newest configuration is not in force, here or in the main process."""
+        return self._configuration.problem or self._now.publication.problem
 
-    def _discovered(self, channel: str, model: str) -> DiscoveredModel:
-        target = self._inventory.target(f"{channel}/{model}")
-        return DiscoveredModel(
-            target=target.id,
-            developer=target.identity.developer,
-            lineage=list(target.identity.lineage),
-            locality=target.locality,
-            configured=any(same_model(model, known.model) for known in self._targets[channel]),
-        )
-
-    def _on_policy(self, policy: Policy | None) -> None:
+    def _changed(self) -> None:
         self._enforce()
         self._announce()
 
     def _enforce(self) -> None:
         """Verdicts may have changed: what runs or is kept open against them ends."""
         self.engine.enforce()
-        for name in self._inventory.facts:
+        for name in self._now.channels:
             if not self._usable(name):
-                self._relay.sweep(name)
+                self._pool.sweep(name)
         self._translate.enforce()
         self._servers.hurry()
 
@@ -239,42 +289,15 @@ class Gateway:
                 url=self._options.url,
                 policy_dir=str(self._settings.policy.dir),
                 revision=self._store.current.revision,
+                configuration=self._now.revision,
                 problem=self._store.problem,
+                configuration_problem=self._problem,
             )
         )
 
     def _usable(self, channel: str) -> bool:
         """Whether policy leaves any configured target of a channel to anybody at this instant."""
-        return any(self._judge.anyone(target) for target in self._targets.get(channel, ()))
-
-
-def local_state(name: str, hello: Hello | None, *, on_demand: bool) -> LocalState:
-    """``hello`` is what the model's worker has said, where there is one."""
-    chat = hello.abilities.chat if hello is not None else None
-    return LocalState(
-        name=name,
-        ready=hello is not None,
-        on_demand=on_demand,
-        loaded=None
-        if hello is None
-        else LoadedState(
-            context=hello.context,
-            slots=hello.slots,
-            layers=hello.layout.layers,
-            gpu_layers=hello.layout.gpu_layers,
-            devices={share.device: share.bytes for share in hello.layout.devices},
-            memory=hello.layout.memory,
-            note=hello.layout.note,
-            capabilities=list(hello.abilities.capabilities),
-            chat=chat
-            and ChatState(
-                roles=list(chat.roles),
-                alternating=chat.alternating,
-                tools=chat.tools,
-                thinks=chat.thinks,
-            ),
-        ),
-    )
+        return any(self._judge.anyone(target) for target in self._now.targets.get(channel, ()))
 
 
 def serving_app(options: ServeOptions) -> GatewayApp:
@@ -283,13 +306,48 @@ def serving_app(options: ServeOptions) -> GatewayApp:
     return create_app(Gateway(options))
 
 
-def by_channel(routes: Routes) -> dict[str, tuple[Target, ...]]:
-    """The targets of each channel, each once."""
-    found: dict[str, dict[str, Target]] = {}
-    for route in routes.all():
-        for target in route.targets:
-            found.setdefault(target.channel, {})[target.id] = target
-    return {channel: tuple(targets.values()) for channel, targets in found.items()}
+def configure(
+    options: ServeOptions, publication: Publication, before: Configured | None = None
+) -> Configured:
+    """A version of the configuration, with what of it the one ``before`` has in the same way. Reads
+    secrets and manifests. Raises StartupError where one of them is wrong.
+    """
+    load = partial(load_settings, options.config, options.overrides, os.environ)
+    settings, restart = with_fixed(load(publication.text), load(options.text))
+    inventory = Inventory(settings)
+    keys = channel_keys(settings)
+    dialled = _dialled(settings, keys)
+    translated = translations(settings, os.environ)
+    routes = inventory.routes({*keys, *translated})
+    servers = {name: (inventory.server(name),) for name in inventory.sovereign}
+    version = Configured(
+        publication=publication,
+        settings=settings,
+        inventory=inventory,
+        keys=keys,
+        channels=dialled,
+        translations=translated,
+        translated={one.name: one for one in translated_channels(settings, translated)},
+        beside={name: contents(referred_by(settings, name)) for name in settings.channels},
+        routes=routes,
+        targets={**servers, **by_channel(routes)},
+        load=inventory.policy_loader().load,
+        restart=restart,
+    )
+    return version if before is None else version.after(before)
+
+
+def check_channels(settings: Settings) -> None:
+    """Raises StateError where a secret cannot be read, or cannot be sent."""
+    _dialled(settings, channel_keys(settings))
+    translated_channels(settings, translations(settings, os.environ))
+
+
+def _dialled(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[str, Channel]:
+    try:
+        return channels(settings, keys)
+    except ValueError as error:
+        raise StateError(str(error)) from None
 
 
 def policy_store(inventory: Inventory) -> PolicyStore:
@@ -301,7 +359,7 @@ def policy_store(inventory: Inventory) -> PolicyStore:
 
 def run_dir(settings: Settings) -> Path:
     """Where the files of running processes are."""
-    return settings.state.dir / "run"
+    return settings.state.dir / RUN
 
 
 async def measure_local(inventory: Inventory, prompt_tokens: int) -> dict[str, Capacity]:

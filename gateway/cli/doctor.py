@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.models import free_memory
 from gateway.cli.options import config_option, format_option, policy_option, settings_of
 from gateway.cli.text import counted
 from gateway.config.manifests import local_manifest
@@ -23,6 +22,7 @@ from gateway.errors import GatewayError
 from gateway.inventory import Inventory
 from gateway.local.files import ModelFiles, verify_model
 from gateway.local.gguf import GgufHeader
+from gateway.local.machine import free_memory
 from gateway.readiness.doctor import Examined, Finding, Level, examine
 from gateway.upstream.translate.spawning import packages
 from gateway.wiring import run_dir

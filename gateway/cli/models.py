@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from gateway.local.files import ModelFiles, verify_model
 from gateway.local.fit import largest, needs
 from gateway.local.formats import thinking, tool_format
 from gateway.local.gguf import read_header
+from gateway.local.machine import free_memory
 from gateway.local.place import Placed, place
 from gateway.local.projector import projector_type, read_projector
 from gateway.vendors.weights import makers
@@ -345,16 +345,6 @@ def _files(inventory: Inventory, what: str) -> tuple[Path, Projector | None, Pat
     else:
         manifest = load_manifest(inventory.settings.local.manifests, what)
     return manifest.path, manifest.projector, manifest.template
-
-
-def free_memory() -> int:
-    """Bytes that new processes can have without swapping."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        (line,) = [line for line in lines if line.startswith("MemAvailable:")]
-        return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _product(shape: Sequence[int]) -> int:

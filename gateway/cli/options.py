@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from gateway.config.settings import Settings, load_settings
+from gateway.config.presence import RUN
+from gateway.config.publication import published
+from gateway.config.settings import Settings, load_settings, state_dir
+from gateway.errors import StartupError
 
 KEY_VARIABLE = "GATEWAY_POLICY_KEY"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,6 +66,23 @@ def settings_of(config: Path, policy_dir: Path | None = None, **flags: object) -
     if policy_dir is not None:
         overrides["policy.dir"] = policy_dir.absolute()
     return load_settings(config, overrides, os.environ)
+
+
+def settings_in_force(config: Path, policy_dir: Path | None = None) -> Settings:
+    """The settings as they stand or, where they are wrong, those that a gateway on them runs with:
+    whoever wants to ban a vendor or to see what is wrong is not to mend the file first.
+    """
+    overrides = {} if policy_dir is None else {"policy.dir": policy_dir.absolute()}
+    try:
+        return load_settings(config, overrides, os.environ)
+    except StartupError as error:
+        try:
+            text = published(state_dir(config, overrides, os.environ) / RUN).text
+            settings = load_settings(config, overrides, os.environ, text)
+        except StartupError:
+            raise error from None
+        click.secho(f"warning: not in force: {error.message}", fg="yellow", err=True)
+        return settings
 
 
 class Moment(click.ParamType[datetime]):

@@ -2,81 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
+import os
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from gateway.cli.options import config_option, policy_option, settings_of
+from gateway.cli.options import config_option, policy_option
+from gateway.config.configuration import Watched
+from gateway.config.presence import RUN
+from gateway.config.publication import published
 from gateway.config.sections import is_loopback
-from gateway.config.settings import Settings, is_pattern
+from gateway.config.settings import Settings, is_pattern, load_settings, state_dir
+from gateway.configured import revision
 from gateway.errors import StartupError
 from gateway.inventory import Inventory
-from gateway.local.supervisor import Supervisor
+from gateway.keeping import Keeping
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import ServeOptions, policy_store, run_dir, serving_app
+from gateway.wiring import (
+    ServeOptions,
+    check_channels,
+    policy_store,
+    run_dir,
+    serving_app,
+)
 
 READY_WITHIN = 120.0
 """Seconds after which the waiting for ``/readyz`` is given up (the gateway serves on)."""
-
-
-class ModelKeeper:
-    """Runs the supervisor of the local models in a thread with an event loop of its own, so that
-    it is there once, however many serving processes there are.
-    """
-
-    def __init__(self, inventory: Inventory) -> None:
-        settings = inventory.settings
-        self._supervisor = Supervisor(
-            list(inventory.local.values()),
-            run_dir=run_dir(settings),
-            state_dir=settings.state.dir,
-            accept=inventory.check_weights,
-            budget=inventory.local_budget,
-            gpu_budget=inventory.gpu_budget,
-            idle=inventory.idle_unload,
-        )
-        self._started: Future[None] = Future()
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="models")
-
-    def start(self) -> None:
-        """Returns once the models' sockets are there; raises what kept the supervisor from it."""
-        self._thread.start()
-        self._started.result()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def sockets(self) -> Mapping[str, Path]:
-        return self._supervisor.sockets()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._keep())
-        self._loop.close()
-
-    async def _keep(self) -> None:
-        try:
-            await self._supervisor.start()
-        except StartupError as error:
-            self._started.set_exception(error)
-            return
-        self._started.set_result(None)
-        await self._stop.wait()
-        await self._supervisor.stop()
 
 
 @click.command()
@@ -99,16 +60,19 @@ def serve(
     Example: gateway serve --config configs/gateway.yaml --policy configs/policies --port 8080
     """
     configure_logs()
-    flags = {
+    flags: dict[str, object] = {
         "server.host": host,
         "server.port": port,
         "server.workers": workers,
         "offline": offline or None,
+        "policy.dir": None if policy_dir is None else policy_dir.absolute(),
     }
-    settings = settings_of(config, policy_dir, **flags)
+    read = partial(load_settings, config, flags, os.environ)
+    text, settings, problem = _first(config, flags, read)
     # Said here, with its position, rather than by each serving process on its own.
     inventory = Inventory(settings)
-    policy_store(inventory).start()
+    policies = policy_store(inventory)
+    policies.start()
     if not is_loopback(settings.server.host):
         click.secho(
             f"warning: listening on {settings.server.host}, and this version knows no keys: "
@@ -120,25 +84,54 @@ def serve(
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
     listening = _listen(settings.server.host, settings.server.port)
     url = _url(listening)
-    keeper = ModelKeeper(inventory)
-    keeper.start()
+    keeping = Keeping(
+        inventory,
+        policies,
+        text,
+        run_dir=run_dir(settings),
+        read=read,
+        check=check_channels,
+        problem=problem,
+    )
+    keeping.start()
     try:
         overrides = {key: value for key, value in flags.items() if value is not None}
         options = ServeOptions(
             config=config.absolute(),
             overrides={**overrides, "policy.dir": settings.policy.dir},
-            local_sockets=keeper.sockets(),
+            text=text,
             url=url,
         )
         threading.Thread(target=_announce, args=(url, settings), daemon=True).start()
         _run(options, settings, listening)
     finally:
-        keeper.stop()
+        keeping.stop()
+
+
+def _first(
+    config: Path, flags: Mapping[str, object], read: Callable[[bytes], Settings]
+) -> tuple[bytes, Settings, str | None]:
+    """What to start with: the configuration as it stands or, where that is wrong, the last good one
+    and why. Raises StartupError where there is neither.
+    """
+    try:
+        text = Watched(config).read()
+        return text, read(text), None
+    except StartupError as error:
+        try:
+            text = published(state_dir(config, flags, os.environ) / RUN).text
+            settings = read(text)
+        except StartupError:
+            raise error from None
+        structlog.get_logger("gateway.configuration").error(
+            "configuration.refused", in_force=revision(text), problem=error.message
+        )
+        return text, settings, error.message
 
 
 def _run(options: ServeOptions, settings: Settings, listening: socket.socket) -> None:
     server = uvicorn.Config(
-        functools.partial(serving_app, options),
+        partial(serving_app, options),
         factory=True,
         workers=settings.server.workers,
         http="httptools",

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import config_option, format_option, policy_option, settings_of
+from gateway.cli.options import config_option, format_option, policy_option, settings_in_force
 from gateway.cli.text import GB, counted
 from gateway.config.presence import Presence, running
 from gateway.wiring import run_dir
@@ -27,7 +27,7 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
 
     Example: gateway status --format json
     """
-    settings = settings_of(config, policy_dir)
+    settings = settings_in_force(config, policy_dir)
     folder = str(settings.policy.dir)
     serving = [p for p in running(run_dir(settings)) if p.policy_dir == folder]
     if not serving:
@@ -35,7 +35,7 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         sys.exit(1)
     shared = _ask(serving[0])
     if format_ == "json":
-        processes = [{"pid": p.pid, "policy": p.revision, "problem": p.problem} for p in serving]
+        processes = [_process(presence) for presence in serving]
         click.echo(json.dumps({**shared, "url": serving[0].url, "processes": processes}, indent=2))
         return
     click.echo(f"{shared['status']} on {serving[0].url}, version {shared['version']}")
@@ -44,9 +44,12 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
             "offline: cloud channels are left out, not looked up and not dialled", bold=True
         )
     for presence in serving:
-        click.echo(f"process {presence.pid}: policy {presence.revision[:12]}")
-        if presence.problem:
-            click.secho(f"  not in force: {presence.problem}", fg="red")
+        revisions = f"policy {presence.revision[:12]}, configuration {presence.configuration[:12]}"
+        click.echo(f"process {presence.pid}: {revisions}")
+        for problem in filter(None, (presence.problem, presence.configuration_problem)):
+            click.secho(f"  not in force: {problem}", fg="red")
+    for value in shared["configuration"]["restart"]:
+        click.secho(f"{value} takes a restart", fg="yellow")
     for model in shared["local_models"]:
         missing = "loaded on demand" if model["on_demand"] else "not ready"
         click.echo(f"local/{model['name']}: {'ready' if model['ready'] else missing}")
@@ -56,6 +59,16 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         _print_server(server)
     for channel in shared["without_credentials"]:
         click.echo(f"channel {channel}: no credentials")
+
+
+def _process(presence: Presence) -> dict[str, object]:
+    return {
+        "pid": presence.pid,
+        "policy": presence.revision,
+        "configuration": presence.configuration,
+        "problem": presence.problem,
+        "configuration_problem": presence.configuration_problem,
+    }
 
 
 def _show(loaded: dict[str, Any]) -> None:

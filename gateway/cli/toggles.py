@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import Moment, config_option, key_option, policy_option, settings_of
+from gateway.cli.options import Moment, config_option, key_option, policy_option, settings_in_force
 from gateway.config.presence import running
 from gateway.config.settings import Settings
 from gateway.config.signing import Signer
@@ -52,7 +52,7 @@ def ban(
 
     Example: gateway ban openai --reason "directive 12" --reference https://example.org/12
     """
-    settings = settings_of(config, policy_dir)
+    settings = settings_in_force(config, policy_dir)
     policy = _toggles(settings, key).ban(
         vendor,
         reason=reason,
@@ -75,7 +75,7 @@ def unban(vendor: str, key: Path | None, config: Path, policy_dir: Path | None) 
 
     Example: gateway unban openai
     """
-    settings = settings_of(config, policy_dir)
+    settings = settings_in_force(config, policy_dir)
     policy = _toggles(settings, key).unban(vendor)
     _confirm(f"the ban of {vendor} is lifted", settings, policy.revision)
 

@@ -283,9 +283,13 @@ def parse_leniently(raw: bytes, file: str) -> tuple[Document, list[Problem]]:
 
 def read_document(path: Path) -> Document:
     """Read and parse a file; one that cannot be read is a DocumentError too."""
+    return parse_document(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file; one that cannot be read is a DocumentError."""
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
         raise DocumentError([Problem(str(path), 1, 1, message)]) from None
-    return parse_document(raw, str(path))

@@ -12,15 +12,22 @@ import msgspec
 from gateway.config.files import write_atomically
 from gateway.errors import StateError
 
+RUN = "run"
+"""The folder, inside that of the state, where the files of running processes are."""
+
 
 class Presence(msgspec.Struct, frozen=True):
-    """One serving process. ``problem`` says why the newest policy on disk is not in force."""
+    """One serving process. ``revision`` is the policy's, ``problem`` says why the newest one on
+    disk is not in force; ``configuration`` and its problem are the same of the configuration.
+    """
 
     pid: int
     url: str
     policy_dir: str
     revision: str
+    configuration: str
     problem: str | None = None
+    configuration_problem: str | None = None
 
 
 class Announcement:

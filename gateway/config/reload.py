@@ -1,53 +1,60 @@
 """The policy in force: loaded, watched, swapped as a whole, and never lost.
 
 A version on disk that does not load changes nothing: the one in force stays, and ``problem`` says
-why. What changed is told by the kernel (each folder and its parent, so that a renamed-over file, a
-deleted folder and Kubernetes' symlink swap are all seen) and, where that fails, by looking at the
-files' stamp four times a second.
+why. Each folder and its parent are watched, so that a deleted folder is seen too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
-import watchfiles
 
 from gateway.config import last_good
-from gateway.config.sources import Files, Sources, Stamp
+from gateway.config.sources import Files, Sources
+from gateway.config.watching import Stamp, follow
 from gateway.errors import StartupError, StateError
 from gateway.policy.compile import Policy
 
-POLL_SECONDS = 0.25
-STEP_MS = 20
-DEBOUNCE_MS = 200
+Load: TypeAlias = Callable[[Sources, Files], Policy]
+"""Makes a policy of the bytes of its files, or raises StartupError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A policy, and the very bytes that it was made of. ``fresh`` says that these are on disk."""
+
+    policy: Policy
+    sources: Sources
+    files: Files
+    fresh: bool = True
 
 
 class PolicyStore:
-    """Holds the policy in force. ``load`` makes a policy of the bytes of its files, or raises."""
+    """Holds the policy in force. It changes with the files, and with ``load`` where the
+    configuration does (``adopt``); whoever changes it has the ``turn``.
+    """
 
-    def __init__(
-        self, sources: Sources, state_dir: Path, load: Callable[[Sources, Files], Policy]
-    ) -> None:
+    def __init__(self, sources: Sources, state_dir: Path, load: Load) -> None:
         self._sources = sources
         self._state_dir = state_dir
         self._load = load
         self._log = structlog.get_logger("gateway.policy")
-        self._current: Policy | None = None
+        self._in_force: Loaded | None = None
         self._problem: str | None = None
         self._loaded_at: datetime | None = None
         self._seen: Stamp | None = None
+        self.turn = asyncio.Lock()
 
     @property
     def current(self) -> Policy:
         """The policy in force; only after ``start``."""
-        if self._current is None:
-            raise StateError("no policy is loaded yet")
-        return self._current
+        return self._held.policy
 
     @property
     def problem(self) -> str | None:
@@ -65,21 +72,56 @@ class PolicyStore:
         """Load the files, or else the last known good policy; raises where there is neither."""
         self._seen = self._sources.stamp()
         try:
-            policy, files = self._read()
+            loaded = self._read(self._load)
         except StartupError as error:
             self._start_from_last_good(error)
             return
-        self._accept(policy, files)
+        self._accept(loaded)
+        self.keep()
 
     def reload(self) -> bool:
         """Try the files as they are now; whether another policy is in force afterwards."""
         self._seen = self._sources.stamp()
         try:
-            policy, files = self._read()
+            loaded = self._read(self._load)
         except StartupError as error:
             self._refuse(error)
             return False
-        return self._accept(policy, files)
+        changed = self._accept(loaded)
+        self.keep()
+        return changed
+
+    def stamp(self) -> Stamp:
+        """Of the files as they are now."""
+        return self._sources.stamp()
+
+    def under(self, load: Load) -> Loaded:
+        """The policy as ``load`` makes it: of the files as they are now or, where these are wrong
+        whoever loads them, of those in force. Changes nothing. Raises StartupError where ``load``
+        takes neither.
+        """
+        try:
+            return self._read(load)
+        except StartupError:
+            if self._takes_files():
+                raise
+        held = self._held
+        return replace(held, policy=load(held.sources, held.files), fresh=False)
+
+    def adopt(self, load: Load, loaded: Loaded) -> None:
+        """What ``under`` has found is in force from now on, and ``load`` makes what follows."""
+        self._load = load
+        problem = self._problem
+        self._accept(loaded)
+        if not loaded.fresh:
+            self._problem = problem
+
+    def keep(self) -> None:
+        """Make the policy in force the one that outlives a restart. Blocks."""
+        try:
+            last_good.keep(self._state_dir, self._held.files)
+        except StateError as error:
+            self._log.warning("policy.last_good_not_kept", error=error.message)
 
     async def watch(
         self, on_change: Callable[[Policy | None], None], stop_event: asyncio.Event
@@ -89,39 +131,16 @@ class PolicyStore:
         Calls back on this loop: with the policy after a swap, with None where the policy in force
         stayed and only ``problem`` is another.
         """
-        while not stop_event.is_set():
-            try:
-                await self._follow(on_change, stop_event)
-            except (OSError, RuntimeError) as error:
-                # No folder to watch, or no more inotify watches: looking still works.
-                self._log.debug("policy.watch_failed", error=str(error))
-                await self._look(on_change)
-                await _pause(stop_event)
 
-    async def _follow(
-        self, on_change: Callable[[Policy | None], None], stop_event: asyncio.Event
-    ) -> None:
-        """One run of the kernel's watch; ends when the folder it is bound to is another one."""
-        folders = self._sources.folders.values()
-        bound = [_inode(folder) for folder in folders]
-        around = {path for folder in folders for path in (folder, folder.parent) if path.is_dir()}
-        if not around:
-            raise FileNotFoundError("there is no folder to watch")
-        changes = watchfiles.awatch(
-            *sorted(around),
-            watch_filter=None,
-            debounce=DEBOUNCE_MS,
-            step=STEP_MS,
-            stop_event=stop_event,
-            rust_timeout=int(POLL_SECONDS * 1000),
-            yield_on_timeout=True,
-            recursive=False,
-        )
-        async with aclosing(changes):
-            async for _ in changes:
+        async def look() -> None:
+            async with self.turn:
                 await self._look(on_change)
-                if [_inode(folder) for folder in folders] != bound:
-                    return
+
+        await follow(self._around, look, stop_event)
+
+    def _around(self) -> Iterator[Path]:
+        for folder in self._sources.folders.values():
+            yield from (folder, folder.parent)
 
     async def _look(self, on_change: Callable[[Policy | None], None]) -> None:
         if self._sources.stamp() == self._seen:
@@ -132,24 +151,36 @@ class PolicyStore:
         elif self._problem != problem:
             on_change(None)
 
-    def _read(self) -> tuple[Policy, Files]:
-        """A policy, and the very bytes that it was made of."""
-        files = self._sources.read()
-        return self._load(self._sources, files), files
+    @property
+    def _held(self) -> Loaded:
+        if self._in_force is None:
+            raise StateError("no policy is loaded yet")
+        return self._in_force
 
-    def _accept(self, policy: Policy, files: Files) -> bool:
-        before = self._current
-        self._current = policy
+    def _read(self, load: Load) -> Loaded:
+        files = self._sources.read()
+        return Loaded(load(self._sources, files), self._sources, files)
+
+    def _takes_files(self) -> bool:
+        """Whether the files as they are now load by what loads them at present."""
+        try:
+            self._read(self._load)
+        except StartupError:
+            return False
+        return True
+
+    def _accept(self, loaded: Loaded) -> bool:
+        before = self._in_force
+        self._in_force = loaded
         self._loaded_at = datetime.now(UTC)
         self._problem = None
-        changed = before is None or before.revision != policy.revision
+        policy = loaded.policy
+        changed = before is None or before.policy.revision != policy.revision
         if changed:
-            old = before.revision if before is not None else None
-            self._log.info("policy.in_force", old=old, new=policy.revision, files=sorted(files))
-        try:
-            last_good.keep(self._state_dir, files)
-        except StateError as error:
-            self._log.warning("policy.last_good_not_kept", error=error.message)
+            old = before.policy.revision if before is not None else None
+            self._log.info(
+                "policy.in_force", old=old, new=policy.revision, files=sorted(loaded.files)
+            )
         return changed
 
     def _refuse(self, error: StartupError) -> None:
@@ -161,24 +192,11 @@ class PolicyStore:
         if kept is None:
             raise error
         folder, files = kept
+        sources = Sources.under(folder)
         try:
-            self._current = self._load(Sources.under(folder), files)
+            policy = self._load(sources, files)
         except StartupError:
             raise error from None
+        self._in_force = Loaded(policy, sources, files, fresh=False)
         self._loaded_at = datetime.now(UTC)
         self._refuse(error)
-
-
-def _inode(folder: Path) -> tuple[int, int] | None:
-    try:
-        stat = folder.stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
-
-
-async def _pause(stop_event: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop_event.wait(), POLL_SECONDS)
-    except TimeoutError:
-        return

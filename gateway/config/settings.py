@@ -14,7 +14,14 @@ from pydantic import Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gateway.config.documents import Document, Steps, read_document
+from gateway.config.documents import (
+    Document,
+    Steps,
+    parse_document,
+    parse_leniently,
+    read_bytes,
+    read_document,
+)
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
 from gateway.config.proxying import DIRECT
 from gateway.config.schema import Finding, Flag, findings, nearest, place
@@ -100,16 +107,19 @@ class _Source(PydanticBaseSettingsSource):
 
 
 def load_settings(
-    file: Path, overrides: Mapping[str, object], environ: Mapping[str, str]
+    file: Path,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    raw: bytes | None = None,
 ) -> Settings:
     """Read the configuration; raises DocumentError with every mistake of every layer.
 
     ``overrides`` are the flags that were given, by dotted path (``{"server.port": 9000}``);
     ``None`` means not given. Their relative paths are relative to the working folder, all others
-    to the folder of ``file``.
+    to the folder of ``file``. ``raw`` takes the place of what is in the file now.
     """
     file = file.absolute()
-    document = read_document(file)
+    document = read_document(file) if raw is None else parse_document(raw, str(file))
     if document.data is not None and not isinstance(document.data, dict):
         raise DocumentError([document.problem((), "expected a mapping at the top")])
     base: dict[str, Any] = document.data or {}
@@ -129,6 +139,20 @@ def load_settings(
     if found:
         raise DocumentError(found)
     return settings
+
+
+def state_dir(file: Path, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Path:
+    """Where the state is, whatever else is wrong with the configuration. Raises DocumentError where
+    nothing of it can be read.
+    """
+    file = file.absolute()
+    document, _ = parse_leniently(read_bytes(file), str(file))
+    base: dict[str, Any] = document.data if isinstance(document.data, dict) else {}
+    variables = environment_layer(environ, base).values
+    merged = merge(_defaults(file.parent), base, variables, flag_layer(overrides, PATHS).values)
+    _absolute(merged, file.parent)
+    found = _mapping(merged, "state").get("dir")
+    return found if isinstance(found, Path) else Path(_defaults(file.parent)["state"]["dir"])
 
 
 def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Settings:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gateway.config.signing import SIGNATURE
+from gateway.config.watching import Stamp, stamp
 from gateway.errors import DocumentError, Problem, StateError
 
 Files: TypeAlias = Mapping[str, bytes]
 """The bytes of files by name."""
-Stamp: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
 
 POLICIES = "policies"
 DESIGNATIONS = "designations"
@@ -60,19 +60,12 @@ class Sources:
 
     def stamp(self) -> Stamp:
         """What changes whenever a file that counts is written, replaced or removed."""
-        found = []
+        rows: Stamp = ()
         for name, folder in self.folders.items():
-            for path in _entries(folder):
-                try:
-                    stat = path.stat()
-                except OSError:
-                    found.append((f"{name}/{path.name}", 0, 0, 0, 0))
-                else:
-                    times = stat.st_mtime_ns, stat.st_ctime_ns
-                    found.append((f"{name}/{path.name}", *times, stat.st_size, stat.st_ino))
+            rows += stamp((f"{name}/{path.name}", path) for path in _entries(folder))
             if not folder.is_dir():
-                found.append((name, 0, 0, 0, 0))
-        return tuple(found)
+                rows += ((name, 0, 0, 0, 0),)
+        return rows
 
     def _once(self) -> dict[str, bytes]:
         files = {f"{POLICIES}/{name}": raw for name, raw in read_folder(self.policies).items()}

@@ -57,7 +57,7 @@ class Keeper(Protocol):
 class Attempt:
     """One attempt on one target, and what became of it. ``sent`` is what the app has of the answer,
     attempts before this one included. ``denied`` is the decision by which policy ended it, if it
-    did.
+    did; one that is ``outdated`` says nothing of its target any more, which is another by now.
     """
 
     def __init__(self, keeper: Keeper, sent: Sent, step: Step, record: Record) -> None:
@@ -72,6 +72,7 @@ class Attempt:
         self._waiting: asyncio.Task[object] | None = None
         self._passing = False
         self._flaw: Failed | None = None
+        self.outdated = False
         self.denied: Decision | None = None
         self.failure: Failed | None = None
 
@@ -172,7 +173,11 @@ class Attempt:
     def _concluded(self) -> str:
         if self.failure is None and not self._passing:
             self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
-        self._keeper.feed_back(self._step.target, self.failure or self._flaw, self._sent.progress)
+        target, failed = self._step.target, self.failure or self._flaw
+        if self.outdated:
+            self._keeper.release(target)
+        else:
+            self._keeper.feed_back(target, failed, self._sent.progress)
         return "served" if self.failure is None else self.failure.kind
 
     def _write_down(self, outcome: str) -> None:

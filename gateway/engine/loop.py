@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -53,7 +53,6 @@ class Engine:
         audit: AuditSink,
         listed: Callable[[Target], bool] = lambda _: True,
     ) -> None:
-        self.routes = routes
         self._policy = policy
         self._backends = backends
         self._audit = audit
@@ -62,10 +61,21 @@ class Engine:
         self._busy: Counter[str] = Counter()
         self.running: set[Attempt] = set()
         self.retries = RetryBudget()
+        self.unmet: Counter[tuple[str, Capability]] = Counter()
+        """How many requests needed what ``lacking`` says."""
+        self.change(routes)
+
+    def change(self, routes: Routes, renewed: Collection[str] = ()) -> None:
+        """Another configuration: new requests go by these routes. Of the targets of ``renewed``
+        channels nothing is known any more, and what is still running says nothing of them.
+        """
+        self.routes = routes
         self.lacking = {route.name: gap(route.targets).capabilities for route in routes.all()}
         """What no local target of a configured model can do, and another can."""
-        self.unmet: Counter[tuple[str, Capability]] = Counter()
-        """How many requests needed it."""
+        for attempt in self.running:
+            attempt.outdated = attempt.outdated or attempt.target.channel in renewed
+        for target in [name for name in self._health if name.partition("/")[0] in renewed]:
+            del self._health[target]
 
     def plan(
         self,

@@ -33,4 +33,5 @@ def _reading(engine: Engine, state: State) -> Reading:
         lacking=engine.lacking,
         unmet=engine.unmet,
         degraded=state.policy.problem is not None,
+        outdated=state.configuration.problem is not None,
     )

@@ -17,6 +17,17 @@ class PolicyState(BaseModel):
     problem: str | None
 
 
+class ConfigurationState(BaseModel):
+    """The configuration in force: ``revision`` is the sha256 of its text. ``problem`` says why what
+    is on disk now is not; ``restart`` names the values in it that wait for a restart.
+    """
+
+    revision: str
+    loaded_at: datetime
+    problem: str | None
+    restart: list[str]
+
+
 class ChatState(BaseModel):
     """A model's template takes messages of ``roles`` as they are, and perhaps only ``alternating``
     turns; functions are told in its own way or described in words (``tools``).
@@ -90,6 +101,7 @@ class State(BaseModel):
     version: str
     pid: int
     policy: PolicyState
+    configuration: ConfigurationState
     local_models: list[LocalState]
     sovereign: list[SovereignState]
     without_credentials: list[str]

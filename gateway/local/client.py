@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 
 from gateway.domain.call import Call, Chat, Counting, Task
@@ -33,6 +33,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.local.link import Answer, Link
+from gateway.local.links import Links
 from gateway.local.protocol import (
     Accepted,
     Count,
@@ -85,25 +86,28 @@ class LocalBackend:
     ) -> None:
         self._sockets = dict(sockets)
         self._on_demand = frozenset(on_demand)
-        self._links: dict[str, Link] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._links = Links()
 
     async def start(self) -> None:
         """Begin to connect; does not wait for any worker."""
-        self._links = {
-            name: Link(name, path, on_demand=name in self._on_demand)
-            for name, path in self._sockets.items()
-        }
-        self._tasks = [asyncio.create_task(link.keep()) for link in self._links.values()]
+        self._links.start(self._sockets, self._on_demand)
+
+    def change(
+        self, sockets: Mapping[str, Path], on_demand: Collection[str], at_once: Collection[str] = ()
+    ) -> None:
+        """Other models: answers under way are left to their end. One whose socket is another is
+        asked there as soon as it is ready, or ``at_once``. Does not wait for any worker.
+        """
+        self._sockets, self._on_demand = dict(sockets), frozenset(on_demand)
+        self._links.change(self._sockets, self._on_demand, at_once)
 
     async def stop(self) -> None:
         """Close all connections; what is still being answered fails."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-        self._tasks = []
+        await self._links.stop()
+
+    def coming(self, name: str) -> bool:
+        """Whether a model was added while all else is running, and has never been ready."""
+        return self._links.coming(name)
 
     async def wait_ready(self, name: str, timeout: float) -> bool:
         """Whether the worker of the model ``name`` has said that it is ready within ``timeout``
@@ -111,7 +115,7 @@ class LocalBackend:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._links[name].up.wait()
+                await self._links.of(name).up.wait()
         except TimeoutError:
             return False
         return True
@@ -174,6 +178,8 @@ class LocalBackend:
         told = False
         for last in (False,) * (MOST_TRIES - 1) + (True,):
             retry = False
+            # The model may have been replaced while this waited.
+            link = self._links.get(target.model) or link
             async with aclosing(self._try(link, target, call, call.task)) as events:
                 async for event in events:
                     retry = event is LOST and not told and not last and link.expected

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
+from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
 from gateway.local.probing import Device, Found, ProbeFailed, probe, usable
 from gateway.local.residency import Room
@@ -49,6 +50,17 @@ class Gpus:
         if not devices:
             self._log.warning("local_gpu_none", reason=f"{_listed(found)} finds no device")
         return self._rooms(devices)
+
+    def check_layers(self, models: Iterable[LocalModel]) -> None:
+        """Raises ModelFileError where one has a number of layers that nothing here can take."""
+        if self._supported:
+            return
+        for model in models:
+            if model.gpu_layers:
+                raise ModelFileError(
+                    f"local.models.{model.name}.gpu_layers is {model.gpu_layers}, but this build "
+                    f"of llama.cpp has no GPU support: {BUILD}; or say auto, or 0"
+                )
 
     async def look(self) -> tuple[Room, ...]:
         """What is free now."""

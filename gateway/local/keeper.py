@@ -50,7 +50,9 @@ class Keeper:
     """One model's mutable state. ``needs`` is the memory that it is reckoned to need, ``template``
     the Jinja source in place of the file's own, ``layout`` where its worker has it once
     it is ``laid_out``; ``greeted`` says that the worker has been ready, ``without`` why the model
-    goes without devices for now; ``moved`` is set for all whenever something is otherwise with one.
+    goes without devices for now; ``leaving`` that no worker follows the one that runs, ``at_once``
+    that it is to be asked before it is ready, for one that leaves has no more room; ``moved`` is
+    set for all whenever something is otherwise with one. ``task`` keeps it.
     """
 
     model: LocalModel
@@ -69,7 +71,10 @@ class Keeper:
     asked: int = 0
     used: float = 0.0
     retiring: bool = False
+    leaving: bool = False
     voice: asyncio.StreamWriter | None = None
+    at_once: bool = False
+    task: asyncio.Task[None] | None = None
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     crashes: deque[float] = field(default_factory=lambda: deque(maxlen=CRASHES))
@@ -108,6 +113,12 @@ class Keeper:
         self.state, self.detail = state, detail
         self.changed.set()
         self.moved.set()
+
+    def put_away(self) -> None:
+        """Nobody can reach it any more."""
+        self.become(ModelState.STOPPED)
+        self.listener.close()
+        self.path.unlink(missing_ok=True)
 
     def blame_devices(self, why: str, now: float) -> None:
         """A worker has ended. Where it had layers on devices and was never ready, or another has

@@ -67,9 +67,20 @@ class Link:
         self._asked: dict[int, Asked] = {}
         self._last = 0
         self.hello: Hello | None = None
+        self.greeted = False
+        """Whether there has ever been a worker."""
         self.up = asyncio.Event()
         self.expected = on_demand
         self.suspects = Suspects()
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is asked of the worker."""
+        return bool(self._asked)
 
     def open(self, request: Work | Count) -> asyncio.Queue[Answer | None] | None:
         """Send a request; ``None`` where there is no worker. Raises ProtocolError if too large."""
@@ -133,7 +144,7 @@ class Link:
         match reply:
             case Hello():
                 self.hello = reply
-                self.expected = True
+                self.expected = self.greeted = True
                 self.up.set()
             case Pong():
                 pass

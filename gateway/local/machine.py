@@ -16,11 +16,18 @@ def memory(root: Path = Path("/")) -> int:
     return min((_machine(root / "proc/meminfo"), *_limits(root)))
 
 
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes that new processes can have without swapping."""
+    return _row(root / "proc/meminfo", "MemAvailable:")
+
+
 def _machine(meminfo: Path) -> int:
+    return _row(meminfo, "MemTotal:")
+
+
+def _row(meminfo: Path, name: str) -> int:
     (line,) = [
-        line
-        for line in meminfo.read_text(encoding="ascii").splitlines()
-        if line.startswith("MemTotal:")
+        line for line in meminfo.read_text(encoding="ascii").splitlines() if line.startswith(name)
     ]
     return int(line.split()[1]) * 1024
 

@@ -96,3 +96,14 @@ def listen(path: Path) -> socket.socket:
         listener.close()
         raise StartupError(f"the socket {path} cannot be made: {error.strerror}") from error
     return listener
+
+
+async def knock(listener: socket.socket) -> None:
+    """Return when somebody connects. He is not let in: that is for the worker to do."""
+    loop = asyncio.get_running_loop()
+    somebody = asyncio.Event()
+    loop.add_reader(listener, somebody.set)
+    try:
+        await somebody.wait()
+    finally:
+        loop.remove_reader(listener)

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from gateway.domain.local_model import LocalModel
-from gateway.errors import ModelFileError
+from gateway.errors import StartupError
 from gateway.local.attendance import PING_EVERY, attend
 from gateway.local.files import Accept, verify_model
-from gateway.local.fit import Needs
-from gateway.local.gpus import BUILD, Gpus
+from gateway.local.gpus import Gpus
 from gateway.local.keeper import CRASHES, WITHIN, Keeper, ModelState, ModelStatus
 from gateway.local.layout import Layout
+from gateway.local.machine import free_memory
 from gateway.local.place import Placed
 from gateway.local.residency import (
     Resident,
@@ -35,11 +36,17 @@ from gateway.local.residency import (
     least_memory,
     make_room,
 )
-from gateway.local.spawning import listen, socket_folder
+from gateway.local.spawning import knock, listen, socket_folder
+from gateway.local.wanted import Checked, Wanted, same_worker
 
 COMING = (ModelState.STARTING, ModelState.RESTARTING)
+THERE = (ModelState.READY, ModelState.UNLOADED)
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
+RETIRE_EVERY = 0.1
+"""Seconds between two questions to a worker that is to leave, whether it has work."""
+KNOWN_WITHIN = 1.0
+"""Seconds within which all serving processes know of a change."""
 
 
 class Supervisor:
@@ -64,21 +71,20 @@ class Supervisor:
         gpu_budget: int | Mapping[str, int] | None = None,
         idle: float | None = None,
     ) -> None:
-        self._models = tuple(models)
+        self._wanted = Wanted(tuple(models), budget, idle)
         self._wanted_dir = run_dir
         self._state_dir = state_dir
         self._python = python
         self._accept = accept
         self._keepers: dict[str, Keeper] = {}
-        self._needs: dict[str, Needs] = {}
-        self._templates: dict[str, str] = {}
-        self._budget = budget
+        self._leaving: list[Keeper] = []
+        self._made: Counter[str] = Counter()
         self._gpus = Gpus(python, gpu_budget)
-        self._idle = idle
+        self._looked = False
         self._loading = asyncio.Lock()
         self._moved = asyncio.Event()
-        self._folder: Path | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._folders: list[Path] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 
     async def start(self) -> None:
@@ -87,46 +93,69 @@ class Supervisor:
         Raises ModelFileError where a file is missing, altered or malformed, StartupError where a
         socket cannot be made.
         """
-        if not self._models:
-            return
+        self.change(self._wanted, await self.prepare(self._wanted))
+        self._begin(self._unload_idle())
+
+    async def prepare(self, wanted: Wanted) -> tuple[Checked, ...]:
+        """Check the files of these models, and that they fit. Changes nothing. Raises
+        ModelFileError as ``start`` does.
+        """
         # Beside the hashing, so that a build without GPU support starts as soon as it would.
-        wanted = any(model.gpu_layers != 0 for model in self._models)
-        looking = asyncio.create_task(self._gpus.first_look()) if wanted else None
+        devices = any(model.gpu_layers != 0 for model in wanted.models)
+        looking = asyncio.create_task(self._look()) if devices else None
         try:
-            for model in self._models:
-                await asyncio.to_thread(self._check, model)
+            checked = [await asyncio.to_thread(self._check, model) for model in wanted.models]
             rooms = await looking if looking is not None else ()
         finally:
             if looking is not None:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
-        self._check_layers()
-        always, others = self._least(rooms, preload=True), self._least(rooms, preload=False)
-        check_budget(always, others, self._budget)
-        self._folder = folder = socket_folder(self._wanted_dir, [m.name for m in self._models])
-        for model in self._models:
-            path = folder / f"{model.name}.sock"
-            wants, template = self._needs[model.name], self._templates.get(model.name)
-            keeper = Keeper(model, listen(path), path, wants, template, self._moved)
-            keeper.state = ModelState.STARTING if model.preload else ModelState.UNLOADED
-            self._keepers[model.name] = keeper
-        self._tasks = [asyncio.create_task(self._keep(k)) for k in self._keepers.values()]
-        if self._idle is not None:
-            self._tasks.append(asyncio.create_task(self._unload_idle(self._idle)))
+        self._gpus.check_layers(wanted.models)
+        always, others = _least(checked, rooms, preload=True), _least(checked, rooms, preload=False)
+        check_budget(always, others, wanted.budget)
+        return tuple(checked)
+
+    def change(self, wanted: Wanted, checked: Sequence[Checked]) -> None:
+        """Run these models, which ``prepare`` has checked, and no other. Workers that are wanted no
+        more end after their answers; one that is to be otherwise goes on until another is ready,
+        where there is room for both. Raises StartupError, with nothing changed, where a socket
+        cannot be made.
+        """
+        before = self._keepers
+        same = {
+            one.model.name: keeper
+            for one in checked
+            if (keeper := before.get(one.model.name)) is not None and _takes(keeper, one)
+        }
+        made = self._keepers_of([one for one in checked if one.model.name not in same])
+        for one in checked:
+            if one.model.name in same:
+                same[one.model.name].model = one.model
+        self._wanted = wanted
+        for name, keeper in made.items():
+            keeper.at_once = name in before and not self._fits_beside(before[name], keeper)
+        self._keepers = {one.model.name: {**same, **made}[one.model.name] for one in checked}
+        left: dict[str, asyncio.Task[None]] = {}
+        for name, keeper in before.items():
+            if self._keepers.get(name) is not keeper:
+                self._leaving.append(keeper)
+                left[name] = self._begin(self._leave(keeper))
+        for name, keeper in made.items():
+            after = left.get(name) if keeper.at_once else None
+            keeper.task = self._begin(self._keep(keeper, after))
 
     async def stop(self) -> None:
         """End all workers and remove the sockets."""
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        for keeper in self._keepers.values():
-            keeper.become(ModelState.STOPPED)
-            keeper.listener.close()
-            keeper.path.unlink(missing_ok=True)
-        if self._folder is not None and self._folder != self._wanted_dir.resolve():
-            with suppress(OSError):
-                self._folder.rmdir()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for keeper in (*self._keepers.values(), *self._leaving):
+            keeper.put_away()
+        for folder in self._folders:
+            if folder != self._wanted_dir.resolve():
+                with suppress(OSError):
+                    folder.rmdir()
 
     async def wait_ready(self, name: str, timeout: float) -> ModelStatus:
         """The status once the model is ready or has failed, or after ``timeout`` seconds."""
@@ -150,23 +179,111 @@ class Supervisor:
         """All models' sockets by name; there are none before ``start``."""
         return {name: keeper.path for name, keeper in self._keepers.items()}
 
-    def _check(self, model: LocalModel) -> None:
-        found = verify_model(model, self._state_dir, self._accept)
-        self._needs[model.name] = found.needs(model)
+    @property
+    def at_once(self) -> frozenset[str]:
+        """The models whose sockets are to be asked now, though a worker before may still run."""
+        return frozenset(name for name, keeper in self._keepers.items() if keeper.at_once)
+
+    async def _look(self) -> tuple[Room, ...]:
+        if self._looked:
+            return await self._gpus.look()
+        rooms = await self._gpus.first_look()
+        self._looked = True
+        return rooms
+
+    def _check(self, model: LocalModel) -> Checked:
+        template = None
         if model.manifest.template is not None:
             # Jinja is of the workers' requirements: who has no local model need not have it.
             from gateway.local.template import read_template  # noqa: PLC0415 - as said
 
-            self._templates[model.name] = read_template(model.manifest.template)
+            template = read_template(model.manifest.template)
+        keeper = self._keepers.get(model.name)
+        if keeper is not None and keeper.model == model:
+            return Checked(model, keeper.needs, template)
+        found = verify_model(model, self._state_dir, self._accept)
         self._log.info(
             "local_model_verified",
             model=model.name,
             architecture=found.header.architecture,
             hash="remembered" if found.remembered else "computed",
         )
+        return Checked(model, found.needs(model), template)
 
-    async def _keep(self, keeper: Keeper) -> None:
-        """Start the worker, and start it again, until cancelled or given up."""
+    def _keepers_of(self, checked: Sequence[Checked]) -> dict[str, Keeper]:
+        """With a socket for each. Raises StartupError, and leaves none, where one is not made."""
+        made: dict[str, Keeper] = {}
+        if not checked:
+            return made
+        files = {}
+        for one in checked:
+            count = self._made[one.model.name]
+            # No name of a model has a tilde.
+            files[one.model.name] = f"{one.model.name}~{count}" if count else one.model.name
+        folder = socket_folder(self._wanted_dir, list(files.values()))
+        try:
+            for one in checked:
+                path = folder / f"{files[one.model.name]}.sock"
+                keeper = Keeper(one.model, listen(path), path, one.needs, one.template, self._moved)
+                preload = one.model.preload
+                keeper.state = ModelState.STARTING if preload else ModelState.UNLOADED
+                made[one.model.name] = keeper
+        except StartupError:
+            for keeper in made.values():
+                keeper.put_away()
+            raise
+        self._folders.append(folder)
+        self._made.update(made.keys())
+        return made
+
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _fits_beside(self, before: Keeper, keeper: Keeper) -> bool:
+        """Whether a model can be loaded while the worker that it replaces still runs. It is not
+        where that one has layers on devices: it would have to do with what is left there.
+        """
+        if not before.loaded or before.layout.gpu_layers:
+            return False
+        if not keeper.model.preload:
+            return True
+        taken, budget = sum(one.memory for one in self._residents()), self._wanted.budget
+        needed = keeper.needs.total
+        return needed <= free_memory() and (budget is None or taken + needed <= budget)
+
+    def _awaits_heir(self, name: str) -> bool:
+        """Whether whoever has the name now is not there yet, and is to be waited for."""
+        heir = self._keepers.get(name)
+        return heir is not None and not heir.at_once and heir.state not in THERE
+
+    async def _leave(self, keeper: Keeper) -> None:
+        """End a worker that is wanted no more, after its answers. The name may be another's."""
+        name = keeper.model.name
+        while self._awaits_heir(name):  # noqa: ASYNC110 - the heir may become another
+            await asyncio.sleep(RETIRE_EVERY)
+        # Until the serving processes know, it is still asked.
+        await asyncio.sleep(KNOWN_WITHIN)
+        keeper.leaving = True
+        task = keeper.task
+        while task is not None and not task.done() and keeper.loaded and keeper.greeted:
+            keeper.retire()
+            await asyncio.wait((task,), timeout=RETIRE_EVERY)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+        keeper.put_away()
+        self._leaving.remove(keeper)
+        self._log.info("local_model_left", model=name)
+
+    async def _keep(self, keeper: Keeper, after: asyncio.Task[None] | None = None) -> None:
+        """Start the worker, ``after`` another has left, and start it again, until cancelled or
+        given up.
+        """
+        if after is not None:
+            await asyncio.wait((after,))
         delay = FIRST_DELAY
         while True:
             if not keeper.model.preload and keeper.state is not ModelState.RESTARTING:
@@ -179,6 +296,8 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 - a defect here must not end the restarting
                 why = f"{type(error).__name__}: {error}"
             now = time.monotonic()
+            if keeper.leaving:
+                return
             if keeper.retiring:
                 self._log.info("local_model_unloaded", model=keeper.model.name)
                 keeper.without = ""
@@ -206,12 +325,14 @@ class Supervisor:
     async def _asked_for(self, keeper: Keeper) -> None:
         """Wait until somebody wants the model, and until there is room for it."""
         keeper.become(ModelState.UNLOADED)
-        await _knock(keeper.listener)
+        await knock(keeper.listener)
         async with self._loading:
             rooms = await self._rooms(keeper)
             while True:
                 loaded = self._residents()
-                plan = make_room(loaded, keeper.needs, keeper.model.gpu_layers, self._budget, rooms)
+                plan = make_room(
+                    loaded, keeper.needs, keeper.model.gpu_layers, self._wanted.budget, rooms
+                )
                 if plan is not None and not plan.unload:
                     break
                 self._moved.clear()
@@ -269,52 +390,46 @@ class Supervisor:
                 **({"reason": note} if note else {}),
             )
 
-    async def _unload_idle(self, idle: float) -> None:
+    async def _unload_idle(self) -> None:
         while True:
-            await asyncio.sleep(min(idle / 4, PING_EVERY))
+            idle = self._wanted.idle
+            await asyncio.sleep(PING_EVERY if idle is None else min(idle / 4, PING_EVERY))
+            if idle is None:
+                continue
             for name in idle_since(self._residents(), time.monotonic() - idle):
                 self._keepers[name].retire()
 
     def _residents(self) -> list[Resident]:
-        """Who is in memory, or about to be."""
-        return [
-            Resident(
-                name,
-                keeper.layout.memory,
-                keeper.model.preload,
-                keeper.busy,
-                keeper.used,
-                {share.device: share.bytes for share in keeper.layout.devices},
-            )
-            for name, keeper in self._keepers.items()
+        """Who is in memory, or about to be; who leaves is nobody's to unload."""
+        found = [
+            _resident(keeper)
+            for keeper in self._keepers.values()
             if keeper.loaded or keeper.model.preload or keeper.state in COMING
         ]
-
-    def _least(self, rooms: Sequence[Room], *, preload: bool) -> dict[str, int]:
-        """Bytes of main memory that models need at least."""
-        return {
-            model.name: least_memory(self._needs[model.name], rooms, model.gpu_layers)
-            for model in self._models
-            if model.preload is preload
-        }
-
-    def _check_layers(self) -> None:
-        if self._gpus.supported:
-            return
-        for model in self._models:
-            if model.gpu_layers:
-                raise ModelFileError(
-                    f"local.models.{model.name}.gpu_layers is {model.gpu_layers}, but this build "
-                    f"of llama.cpp has no GPU support: {BUILD}; or say auto, or 0"
-                )
+        leaving = [_resident(keeper) for keeper in self._leaving if keeper.loaded]
+        return [*found, *(replace(one, always=True) for one in leaving)]
 
 
-async def _knock(listener: socket.socket) -> None:
-    """Return when somebody connects. He is not let in: that is for the worker to do."""
-    loop = asyncio.get_running_loop()
-    somebody = asyncio.Event()
-    loop.add_reader(listener, somebody.set)
-    try:
-        await somebody.wait()
-    finally:
-        loop.remove_reader(listener)
+def _takes(keeper: Keeper, one: Checked) -> bool:
+    """Whether the worker that runs will do."""
+    return keeper.template == one.template and same_worker(keeper.model, one.model)
+
+
+def _resident(keeper: Keeper) -> Resident:
+    return Resident(
+        keeper.model.name,
+        keeper.layout.memory,
+        keeper.model.preload,
+        keeper.busy,
+        keeper.used,
+        {share.device: share.bytes for share in keeper.layout.devices},
+    )
+
+
+def _least(checked: Sequence[Checked], rooms: Sequence[Room], *, preload: bool) -> dict[str, int]:
+    """Bytes of main memory that models need at least."""
+    return {
+        one.model.name: least_memory(one.needs, rooms, one.model.gpu_layers)
+        for one in checked
+        if one.model.preload is preload
+    }

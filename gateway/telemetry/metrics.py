@@ -23,7 +23,8 @@ class Reading:
     """What a process is like. ``local`` has the local models, ``targets`` all configured targets
     and ``servers`` our own model servers, each with whether it is ready or up (``None``: not
     known); ``lacking`` is what no local target of a configured model can do and another can, and
-    ``unmet`` how many requests needed it.
+    ``unmet`` how many requests needed it. ``degraded`` says that the newest policy on disk is not
+    in force, ``outdated`` the same of the configuration.
     """
 
     local: Mapping[str, bool]
@@ -32,6 +33,7 @@ class Reading:
     lacking: Mapping[str, frozenset[Capability]]
     unmet: Mapping[tuple[str, Capability], int]
     degraded: bool
+    outdated: bool
 
 
 class Metrics:
@@ -78,11 +80,16 @@ class _Readings(Collector):
         )
         yield _gaps(now)
         yield _unmet(now)
-        degraded = GaugeMetricFamily(
-            "gateway_policy_degraded", "1 where the newest policy on disk is not in force."
-        )
-        degraded.add_metric((), now.degraded)
-        yield degraded
+        yield _degraded("policy", now.degraded)
+        yield _degraded("configuration", now.outdated)
+
+
+def _degraded(of: str, true: bool) -> Metric:
+    family = GaugeMetricFamily(
+        f"gateway_{of}_degraded", f"1 where the newest {of} on disk is not in force."
+    )
+    family.add_metric((), true)
+    return family
 
 
 def _gauge(name: str, help: str, label: str, values: Mapping[str, bool]) -> Metric:

@@ -41,3 +41,9 @@ class NoKeyLeft(AttemptFault):
 
     def failed(self) -> Failed:
         return self._failed
+
+
+class Outdated(EgressRefused):
+    """The channel was configured otherwise while the attempt was on its way."""
+
+    kind = FailureKind.STALE_CONNECTION

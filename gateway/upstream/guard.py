@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from gateway.upstream.channel import Address, Channel
-from gateway.upstream.fault import EgressRefused
+from gateway.upstream.fault import EgressRefused, Outdated
 from gateway.upstream.proxy import Proxy
 
 __all__ = ["EgressGuard", "EgressRefused", "Permit", "Resolve"]
@@ -54,18 +54,29 @@ async def resolve_name(host: str, port: int) -> Sequence[str]:
 
 
 class EgressGuard:
-    """``offline`` forbids whatever is not declared sovereign, whoever has a permit."""
+    """``offline`` forbids whatever is not declared sovereign, whoever has a permit; ``current``
+    says whether a channel is still configured in this very way.
+    """
 
-    def __init__(self, resolve: Resolve = resolve_name, *, offline: bool = False) -> None:
+    def __init__(
+        self,
+        resolve: Resolve = resolve_name,
+        *,
+        offline: bool = False,
+        current: Callable[[Channel], bool] = lambda _: True,
+    ) -> None:
         self._resolve = resolve
-        self._offline = offline
+        self._current = current
+        self.offline = offline
 
     def ask(self, channel: Channel, permit: Permit) -> None:
-        """Raises ``EgressRefused`` where the channel may not be dialled, or used, now. Does no
-        I/O.
+        """Raises ``EgressRefused`` where the channel may not be dialled, or used, now, and
+        ``Outdated`` where it is another by now, or gone. Does no I/O.
         """
-        if self._offline and channel.cloud:
+        if self.offline and channel.cloud:
             raise EgressRefused(f"offline: true forbids channel {channel.name}, which is cloud")
+        if not self._current(channel):
+            raise Outdated(f"channel {channel.name} was configured otherwise in the meantime")
         if not permit():
             raise EgressRefused(f"policy does not let channel {channel.name} be dialled")
 
@@ -103,7 +114,7 @@ class EgressGuard:
         """
         if channel.literal is not None and _never(channel.literal):
             raise EgressRefused(f"the address of channel {channel.name} is never dialled")
-        if channel.literal is None and self._offline:
+        if channel.literal is None and self.offline:
             raise EgressRefused(
                 f"where the name of channel {channel.name} leads is not known behind a proxy, and "
                 "offline: true stands (write its address out)"
@@ -127,12 +138,12 @@ class EgressGuard:
             return False
         if channel.cloud:
             return channel.allow_private or _outward(address)
-        return not (self._offline and _outward(address))
+        return not (self.offline and _outward(address))
 
     def _why_none(self, channel: Channel) -> str:
         if channel.cloud:
             why = "link-local, or private without allow_private"
-        elif self._offline:
+        elif self.offline:
             why = "link-local, or out in the Internet while offline: true stands (write it out)"
         else:
             why = "link-local or metadata"

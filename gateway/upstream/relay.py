@@ -66,7 +66,9 @@ class RelayBackend:
 
     ``judge`` says which answers may be delivered, and what a channel that routes by itself is told.
     ``servers`` are those that are watched; they are told how attempts on them went. ``tls`` checks
-    certificates; by default the system's trust store does. ``pool`` has all connections.
+    certificates; by default the system's trust store does. ``pool`` has all connections, those of
+    a backend before this one too where it is handed on; of the channels that are the same as
+    ``before`` it is known how their keys are.
     """
 
     def __init__(
@@ -77,12 +79,15 @@ class RelayBackend:
         *,
         servers: Servers | None = None,
         tls: ssl.SSLContext | None = None,
+        pool: Pool | None = None,
+        before: RelayBackend | None = None,
     ) -> None:
         self._channels = channels
         self._judge = judge
         self._servers = servers or Servers()
-        self.pool = Pool(guard, tls or system_trust())
-        self._sender = Sender(channels, self.pool)
+        self.pool = pool or Pool(guard, tls or system_trust())
+        known = before._sender if before is not None else None
+        self._sender: Sender = Sender(channels, self.pool, known)
 
     def ready(self, target: Target) -> bool:
         return self._servers.ready(target.channel)

@@ -52,11 +52,21 @@ class Head:
 
 
 class Sender:
-    """Sends the requests of these channels over the connections of ``pool``."""
+    """Sends the requests of these channels over the connections of ``pool``. What was known
+    ``before`` of the keys of the very same channels is known still.
+    """
 
-    def __init__(self, channels: Mapping[str, Channel], pool: Pool) -> None:
+    def __init__(
+        self, channels: Mapping[str, Channel], pool: Pool, before: Sender | None = None
+    ) -> None:
         self._pool = pool
-        self._keys = {name: Keys(name, len(one.heads)) for name, one in channels.items()}
+        self._channels = channels
+        self._keys: dict[str, Keys] = {
+            name: before._keys[name]
+            if before is not None and before._channels.get(name) is one
+            else Keys(name, len(one.heads))
+            for name, one in channels.items()
+        }
 
     async def send(self, request: Request, clock: Clock) -> Head:
         """The head of the answer; its connection is to be given back. Raises ``AttemptFault``."""

@@ -9,7 +9,7 @@ it ``UP``. All of it happens on one event loop; channels that are not watched ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -45,6 +45,15 @@ class Servers:
     def __init__(self, channels: Iterable[str] = ()) -> None:
         self._known = {name: Server() for name in channels}
         self._moved = {name: asyncio.Event() for name in self._known}
+
+    def change(self, channels: Iterable[str], renewed: Collection[str]) -> None:
+        """These are the servers from now on; nothing is known of new and ``renewed`` ones."""
+        before, moved = self._known, self._moved
+        self._known = {
+            name: before[name] if name in before and name not in renewed else Server()
+            for name in channels
+        }
+        self._moved = {name: moved.get(name) or asyncio.Event() for name in self._known}
 
     def all(self) -> Mapping[str, Server]:
         return self._known

@@ -198,7 +198,7 @@ async def test_a_watch_that_the_kernel_refuses_falls_back_to_looking(
     def refused(*_: object, **__: object) -> None:
         raise OSError(28, "no space left: inotify watch limit reached")
 
-    monkeypatch.setattr("gateway.config.reload.watchfiles.awatch", refused)
+    monkeypatch.setattr("gateway.config.watching.watchfiles.awatch", refused)
     store = make(folder)
     async with watching(store) as seen:
         (folder / "10.yaml").write_text(OTHER)

@@ -16,6 +16,8 @@ from typing import Any
 
 from starlette.types import Message
 
+from gateway.config.publication import Publication, publish
+from gateway.config.settings import load_settings
 from gateway.domain.call import Call
 from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Delta, Event, Finished, FinishReason, Started, Usage
@@ -24,7 +26,7 @@ from gateway.domain.target import Target
 from gateway.engine.attempt import Told
 from gateway.http.app import create_app
 from gateway.policy.evaluate import evaluate
-from gateway.wiring import Gateway, ServeOptions
+from gateway.wiring import Gateway, ServeOptions, run_dir
 from tests.egress.drawn import (
     ANSWERS,
     EVERYBODY,
@@ -105,7 +107,9 @@ class Tale:
         self._policy.write_text(policy_text(story.first, self._began))
         config = folder / "gateway.yaml"
         config.write_text(configuration(story, {n: v.port for n, v in vendors.items()}))
-        self._gateway = Gateway(ServeOptions(config, {}, {}, "http://127.0.0.1:0"))
+        text = config.read_bytes()
+        publish(run_dir(load_settings(config, {}, {}, text)), Publication(1, text, {}))
+        self._gateway = Gateway(ServeOptions(config, {}, text, "http://127.0.0.1:0"))
         engine = self._gateway.engine
         engine._backends = {**engine._backends, "local": Words()}
         self._app = create_app(self._gateway)
@@ -151,7 +155,7 @@ class Tale:
         store = self._gateway._store
         store.reload()
         assert store.problem is None
-        self._gateway._on_policy(store.current)
+        self._gateway._changed()
 
     async def _ask(self, asking: Asking, stream: bool) -> Reply:
         """One request through the ASGI app."""
@@ -198,7 +202,9 @@ class Tale:
             targets = routes.find(asking.model).targets
         else:
             configured = [target for route in routes.all() for target in route.targets]
-            bare = [gateway._inventory.server(name) for name in gateway._inventory.sovereign]
+            bare = [
+                gateway._now.inventory.server(name) for name in gateway._now.inventory.sovereign
+            ]
             targets = (*configured, *bare)
         now = datetime.now(UTC)
         return any(

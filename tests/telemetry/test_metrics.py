@@ -16,6 +16,7 @@ READING = Reading(
     lacking={"gpt-4o": frozenset({Capability.IMAGES, Capability.AUDIO}), "own": frozenset()},
     unmet={("gpt-4o", Capability.IMAGES): 3},
     degraded=True,
+    outdated=False,
 )
 
 
@@ -43,6 +44,7 @@ def test_everything_that_is_read_is_told() -> None:
         ("gateway_unmet_needs_total", "images", "gpt-4o"): 3,
         ("gateway_unmet_needs_total", "audio", "gpt-4o"): 0,
         ("gateway_policy_degraded",): 1,
+        ("gateway_configuration_degraded",): 0,
     }
 
 

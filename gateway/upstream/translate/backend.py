@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ __all__ = ["ByDialect", "TranslateBackend", "Translated"]
 LOST = "the channel's translator was lost"
 NOT_UP = "the channel's translator is not up"
 ABSENT = f"litellm is not installed: {ADVICE}"
+LOOK_EVERY = 0.1
+"""Seconds between two looks whether a process has nothing to do any more."""
 SHORTEST_SECRET = 4
 """Characters: what is shorter is no secret to look for in a vendor's words."""
 
@@ -56,20 +58,46 @@ class TranslateBackend:
         self._guard = guard
         self._usable = usable
         self._judge = judge
+        self._python = python
         self._speech: Speech = OpenAISpeech()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[Link, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to start the processes that policy lets be; does not wait for any."""
+        self._begin()
+
+    def after(self, channels: Iterable[Translated], judge: Answerable) -> TranslateBackend:
+        """The backend of another configuration, with the processes of the channels that are the
+        same. Those of the others end after their answers, with this backend.
+        """
+        heir = TranslateBackend(tuple(channels), self._guard, self._usable, judge, self._python)
+        for name, link in self.links.items():
+            task = self._tasks[link]
+            if name in heir.links and heir.links[name].channel is link.channel:
+                heir.links[name] = link
+                heir._tasks[link] = task
+            else:
+                leaving = asyncio.create_task(_let_go(link, task))
+                heir._leaving.add(leaving)
+                leaving.add_done_callback(heir._leaving.discard)
+        heir._leaving |= self._leaving
+        heir._begin()
+        return heir
+
+    def _begin(self) -> None:
         self.enforce()
-        self._tasks = [asyncio.create_task(link.keep()) for link in self.links.values()]
+        for link in self.links.values():
+            if link not in self._tasks:
+                self._tasks[link] = asyncio.create_task(link.keep())
 
     async def stop(self) -> None:
         """End all processes; what is still being answered fails."""
-        for task in self._tasks:
+        tasks = (*self._tasks.values(), *self._leaving)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
 
     def enforce(self) -> None:
         """Verdicts may have changed: processes end, or are started, by what policy says now."""
@@ -163,6 +191,16 @@ class TranslateBackend:
         except AttemptFault:
             return False
         return True
+
+
+async def _let_go(link: Link, task: asyncio.Task[None]) -> None:
+    """End a process that is wanted no more, after its answers."""
+    try:
+        while link.busy:  # noqa: ASYNC110 - rare, and no event for every answer
+            await asyncio.sleep(LOOK_EVERY)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class ByDialect:

@@ -125,6 +125,11 @@ class Link:
         resting = self.state is State.RESTING and self._delay <= PATIENT
         return resting or self.state in (State.STARTING, State.UP)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is asked of the process."""
+        return bool(self._asked)
+
     def allow(self, allowed: bool) -> None:
         """Whether policy lets the channel be dialled."""
         if self.state is State.ABSENT or allowed == self._allowed.is_set():

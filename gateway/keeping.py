@@ -1,0 +1,180 @@
+"""The main process of ``gateway serve``: follows the configuration, keeps the local models that it
+names, and tells the serving processes which version is in force (decision 11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from gateway.config.configuration import SETTLED, ConfigurationStore, Watched
+from gateway.config.fixed import with_fixed
+from gateway.config.publication import Publication, Socket, publish
+from gateway.config.references import contents, referred
+from gateway.config.reload import Load, PolicyStore
+from gateway.config.settings import Settings
+from gateway.configured import revision
+from gateway.errors import StartupError, StateError
+from gateway.inventory import Inventory
+from gateway.local.supervisor import Supervisor
+from gateway.local.wanted import Checked, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One version of the configuration, checked in all that can be. ``restart`` names what of it
+    takes a restart, ``beside`` what stands in the files that it refers to.
+    """
+
+    text: bytes
+    inventory: Inventory
+    load: Load
+    beside: tuple[tuple[str, str], ...]
+    checked: tuple[Checked, ...] = ()
+    restart: tuple[str, ...] = ()
+
+    @property
+    def revision(self) -> str:
+        return revision(self.text)
+
+    @property
+    def fingerprint(self) -> object:
+        return self.text, self.beside
+
+    @property
+    def wanted(self) -> Wanted:
+        found = self.inventory
+        return Wanted(tuple(found.local.values()), found.local_budget, found.idle_unload)
+
+
+class Keeping:
+    """In a thread with an event loop of its own, so that the models are there once, however many
+    serving processes there are. ``read`` makes settings of a file's bytes, ``check`` raises
+    StartupError where something else of them is wrong; ``text`` is what the gateway starts with,
+    and ``problem`` why that is not what stands in the file.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        policies: PolicyStore,
+        text: bytes,
+        *,
+        run_dir: Path,
+        read: Callable[[bytes], Settings],
+        check: Callable[[Settings], None],
+        problem: str | None = None,
+    ) -> None:
+        settings = inventory.settings
+        self._settings = settings
+        self._read = read
+        self._check = check
+        self._run_dir = run_dir
+        self._log = structlog.get_logger("gateway.configuration")
+        self._supervisor = Supervisor(
+            list(inventory.local.values()),
+            run_dir=run_dir,
+            state_dir=settings.state.dir,
+            accept=inventory.check_weights,
+            budget=inventory.local_budget,
+            gpu_budget=inventory.gpu_budget,
+            idle=inventory.idle_unload,
+        )
+        self._watched = Watched(settings.file, settled=SETTLED)
+        self._watched.beside = _beside(inventory)
+        first = Kept(
+            text, inventory, inventory.policy_loader().load, contents(self._watched.beside)
+        )
+        self._store = ConfigurationStore(
+            self._watched, policies, first, make=self._make, enact=self._enact
+        )
+        self._store.problem = problem
+        self._told = Publication(0, b"", {})
+        self._version = 1
+        self._started: Future[None] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="models")
+
+    def start(self) -> None:
+        """Returns once the models' sockets are there and the serving processes are told; raises
+        what kept it from that.
+        """
+        self._thread.start()
+        self._started.result()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._keep())
+        self._loop.close()
+
+    async def _keep(self) -> None:
+        try:
+            await self._supervisor.start()
+            self._publish()
+        except StartupError as error:
+            await self._supervisor.stop()
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        await self._store.watch(self._changed, self._stop)
+        await self._supervisor.stop()
+
+    async def _make(self, raw: bytes) -> Kept:
+        kept = await asyncio.to_thread(self._checked, raw)
+        return replace(kept, checked=await self._supervisor.prepare(kept.wanted))
+
+    def _checked(self, raw: bytes) -> Kept:
+        settings, restart = with_fixed(self._read(raw), self._settings)
+        # Also of a version that is refused: when one of them is mended, it is tried again.
+        self._watched.beside = referred(settings)
+        inventory = Inventory(settings)
+        self._watched.beside = _beside(inventory)
+        beside = contents(self._watched.beside)
+        self._check(settings)
+        load = inventory.policy_loader().load
+        return Kept(raw, inventory, load, beside, restart=restart)
+
+    async def _enact(self, kept: Kept) -> None:
+        self._supervisor.change(kept.wanted, kept.checked)
+        self._version += 1
+        if kept.restart:
+            self._log.warning("configuration.takes_a_restart", values=list(kept.restart))
+
+    def _changed(self) -> None:
+        try:
+            self._publish()
+        except StateError as error:
+            self._log.error("configuration.not_told", problem=error.message)
+
+    def _publish(self) -> None:
+        at_once = self._supervisor.at_once
+        preload = {model.name: model.preload for model in self._store.current.wanted.models}
+        told = Publication(
+            version=self._version,
+            text=self._store.current.text,
+            sockets={
+                name: Socket(str(path), on_demand=not preload[name], at_once=name in at_once)
+                for name, path in self._supervisor.sockets().items()
+            },
+            problem=self._store.problem,
+        )
+        if told != self._told:
+            publish(self._run_dir, told)
+            self._told = told
+
+
+def _beside(inventory: Inventory) -> frozenset[Path]:
+    """The files that a configuration refers to, the templates that its manifests name too."""
+    templates = (model.manifest.template for model in inventory.local.values())
+    return referred(inventory.settings) | {path for path in templates if path is not None}
