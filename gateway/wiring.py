@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from gateway import __version__
-from gateway.audit.record import Record
 from gateway.audit.sink import JsonLinesSink
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.fixed import with_fixed
@@ -26,14 +24,11 @@ from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
 from gateway.config.translated import translations
 from gateway.configured import Configured, by_channel
-from gateway.dialled import channel_keys, channels, with_credentials
-from gateway.domain.call import Backend, Call
-from gateway.domain.events import Event
-from gateway.domain.target import Target
+from gateway.dialled import channel_keys, channels
+from gateway.domain.call import Backend
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
-from gateway.engine.routes import Route
-from gateway.errors import InternalFault, StateError
+from gateway.errors import StateError
 from gateway.http.app import GatewayApp, create_app
 from gateway.http.state import (
     ConfigurationState,
@@ -42,9 +37,6 @@ from gateway.http.state import (
 )
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
-from gateway.local.supervisor import Supervisor
-from gateway.readiness.capacity import Capacity, measure
-from gateway.routing.groups import in_order
 from gateway.telemetry.logs import configure_logs
 from gateway.told import local_state, sovereign_state
 from gateway.translation import translated_channels
@@ -59,10 +51,6 @@ from gateway.upstream.translate.backend import ByDialect, TranslateBackend
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
-
-
-MEASURED_WITHIN = 120.0
-"""Seconds for a local model to get ready to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,69 +348,3 @@ def policy_store(inventory: Inventory) -> PolicyStore:
 def run_dir(settings: Settings) -> Path:
     """Where the files of running processes are."""
     return settings.state.dir / RUN
-
-
-async def measure_local(inventory: Inventory, prompt_tokens: int) -> dict[str, Capacity]:
-    """Start the local models one after the other, measure each by itself, and end it again."""
-    state_dir = inventory.settings.state.dir
-    found = {}
-    with tempfile.TemporaryDirectory(prefix="gateway-measure-") as folder:
-        for name, model in inventory.local.items():
-            supervisor = Supervisor(
-                [model],
-                Path(folder),
-                state_dir,
-                accept=inventory.check_weights,
-                gpu_budget=inventory.gpu_budget,
-            )
-            await supervisor.start()
-            backend = LocalBackend(supervisor.sockets())
-            await backend.start()
-            try:
-                if not await backend.wait_ready(name, MEASURED_WITHIN):
-                    raise StateError(f"local/{name} cannot be measured: it does not get ready")
-                found[name] = await measure(
-                    backend,
-                    inventory.target(f"{LOCAL}/{name}"),
-                    slots=model.slots,
-                    sha256=model.manifest.sha256,
-                    prompt_tokens=min(prompt_tokens, model.context // 2),
-                )
-            finally:
-                await backend.stop()
-                await supervisor.stop()
-    return found
-
-
-def offline_engine(settings: Settings, model: str) -> Engine:
-    """An engine that only plans, for questions to a policy without a running gateway. A ``model``
-    that is not configured by name may be a bare target id.
-    """
-    inventory = Inventory(settings)
-    policy = inventory.load_policy()
-    routes = inventory.routes(with_credentials(settings))
-    if "/" in model and model not in routes.exact:
-        routes = replace(
-            routes, exact={**routes.exact, model: Route(in_order(inventory.target(model)))}
-        )
-    return Engine(routes=routes, policy=lambda: policy, backends=_Unasked(), audit=_Unwritten())
-
-
-class _Unasked(dict[str, Backend]):
-    """Backends that are taken for ready and never asked."""
-
-    def __missing__(self, channel: str) -> Backend:
-        return _UnaskedBackend()
-
-
-class _UnaskedBackend:
-    def ready(self, target: Target) -> bool:
-        return True
-
-    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        raise InternalFault("an engine that only plans was asked to serve")
-
-
-class _Unwritten:
-    def write(self, record: Record) -> None:
-        raise InternalFault("an engine that only plans has nothing to record")

@@ -21,7 +21,7 @@ from gateway.domain.decision import Labels
 from gateway.errors import DocumentError
 from gateway.inventory import Inventory
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
-from gateway.wiring import offline_engine
+from gateway.standalone import offline_engine
 
 
 @click.group()

@@ -24,8 +24,8 @@ from gateway.errors import ModelNotFound
 from gateway.inventory import Inventory
 from gateway.readiness.capacity import Capacity, decode, encode
 from gateway.readiness.simulate import Simulation, Sum, simulate
+from gateway.standalone import measure_local
 from gateway.telemetry.logs import configure_logs
-from gateway.wiring import measure_local
 
 CAPACITY = "capacity.json"
 """In the state folder: what was measured of the local models."""
