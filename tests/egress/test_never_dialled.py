@@ -38,7 +38,6 @@ def tally() -> Counter[str]:
 @pytest.mark.timeout(60 + 4 * STORIES)
 @settings(
     max_examples=STORIES,
-    deadline=None,
     # A story that fails fails by its timing: shrinking it takes minutes and tells little.
     phases=(Phase.generate,),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -97,7 +97,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         read_header(tmp_path / "gone.gguf")
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, 300), st.binary(min_size=1, max_size=8)), max_size=5))
 def test_mutations_do_not_crash_it(tmp_path: Path, patches: list[tuple[int, bytes]]) -> None:
     """Any bytes at any place: a header or a ModelFileError, nothing else."""

@@ -91,7 +91,7 @@ instants = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(policies(), st.data(), identities(), st.lists(st.tuples(anybody, instants), min_size=5))
 def test_a_request_changes_if_and_only_if_its_class_is_in_the_difference(
     old: Policy, data: st.DataObject, identity: Identity, asked: list[tuple[Labels, datetime]]

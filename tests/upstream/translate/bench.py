@@ -42,6 +42,27 @@ PIXEL = (
     "gg=="
 )
 """A PNG of one pixel, in base64."""
+LOOKED: list[dict[str, Any]] = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+        ],
+    }
+]
+"""A question about it."""
+
+
+def called(id: str) -> list[dict[str, Any]]:
+    """A conversation in which a function was called, with that id, and has answered."""
+    function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
+    call = {"id": id, "type": "function", "function": function}
+    return [
+        {"role": "user", "content": "How is the weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": id, "content": "Sunny."},
+    ]
 
 
 @dataclass

@@ -10,10 +10,12 @@ import pytest_asyncio
 from gateway.domain.events import FailureKind, Relayed, Usage
 from tests.simulators.anthropic_api import KEY, MODEL, AnthropicVendor
 from tests.upstream.translate.bench import (
+    LOOKED,
     PIXEL,
     WEATHER,
     Bench,
     bench,
+    called,
     model_of,
     text_of,
     usage_of,
@@ -111,20 +113,8 @@ async def test_a_tool_is_called(vendor: AnthropicVendor, channel: Bench) -> None
 
 async def test_a_tool_has_answered(vendor: AnthropicVendor, channel: Bench) -> None:
     """The call and its result go back in the vendor's words."""
-    function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
-    await channel.plain(
-        tools=[WEATHER],
-        messages=[
-            {"role": "system", "content": "Be short."},
-            {"role": "user", "content": "How is the weather?"},
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [{"id": "toolu_1", "type": "function", "function": function}],
-            },
-            {"role": "tool", "tool_call_id": "toolu_1", "content": "Sunny."},
-        ],
-    )
+    short = {"role": "system", "content": "Be short."}
+    await channel.plain(tools=[WEATHER], messages=[short, *called("toolu_1")])
     asked = vendor.requests[0].json
     assert asked["system"][0]["text"] == "Be short."
     assert asked["messages"][1]["content"][0]["input"] == {"city": "Paris"}
@@ -134,9 +124,7 @@ async def test_a_tool_has_answered(vendor: AnthropicVendor, channel: Bench) -> N
 
 async def test_an_image(vendor: AnthropicVendor, channel: Bench) -> None:
     """By its bytes."""
-    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
-    content = [{"type": "text", "text": "What is this?"}, picture]
-    await channel.plain(messages=[{"role": "user", "content": content}])
+    await channel.plain(messages=LOOKED)
     source = vendor.requests[0].json["messages"][0]["content"][1]["source"]
     assert source == {"type": "base64", "media_type": "image/png", "data": PIXEL}
 

@@ -15,7 +15,16 @@ from tests.simulators.bedrock_api import (
     SESSION_TOKEN,
     BedrockVendor,
 )
-from tests.upstream.translate.bench import PIXEL, WEATHER, Bench, bench, text_of, usage_of
+from tests.upstream.translate.bench import (
+    LOOKED,
+    PIXEL,
+    WEATHER,
+    Bench,
+    bench,
+    called,
+    text_of,
+    usage_of,
+)
 
 MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 CREDENTIALS = {
@@ -84,28 +93,14 @@ async def test_a_tool_is_called(vendor: BedrockVendor, channel: Bench, stream: b
 
 
 async def test_a_tool_has_answered(vendor: BedrockVendor, channel: Bench) -> None:
-    function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
-    await channel.plain(
-        tools=[WEATHER],
-        messages=[
-            {"role": "user", "content": "How is the weather?"},
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [{"id": "tooluse_1", "type": "function", "function": function}],
-            },
-            {"role": "tool", "tool_call_id": "tooluse_1", "content": "Sunny."},
-        ],
-    )
+    await channel.plain(tools=[WEATHER], messages=called("tooluse_1"))
     turns = vendor.requests[0].json["messages"]
     assert turns[1]["content"][0]["toolUse"]["input"] == {"city": "Paris"}
     assert turns[2]["content"][0]["toolResult"]["toolUseId"] == "tooluse_1"
 
 
 async def test_an_image(vendor: BedrockVendor, channel: Bench) -> None:
-    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
-    content = [{"type": "text", "text": "What is this?"}, picture]
-    await channel.plain(messages=[{"role": "user", "content": content}])
+    await channel.plain(messages=LOOKED)
     image = vendor.requests[0].json["messages"][0]["content"][1]["image"]
     assert image == {"format": "png", "source": {"bytes": PIXEL}}
 

@@ -10,10 +10,12 @@ import pytest_asyncio
 from gateway.domain.events import FailureKind, Usage
 from tests.simulators.gemini_api import KEY, MODEL, GeminiVendor
 from tests.upstream.translate.bench import (
+    LOOKED,
     PIXEL,
     WEATHER,
     Bench,
     bench,
+    called,
     model_of,
     text_of,
     usage_of,
@@ -80,28 +82,14 @@ async def test_a_tool_is_called(vendor: GeminiVendor, channel: Bench, stream: bo
 
 
 async def test_a_tool_has_answered(vendor: GeminiVendor, channel: Bench) -> None:
-    function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
-    await channel.plain(
-        tools=[WEATHER],
-        messages=[
-            {"role": "user", "content": "How is the weather?"},
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
-            },
-            {"role": "tool", "tool_call_id": "call_1", "content": "Sunny."},
-        ],
-    )
+    await channel.plain(tools=[WEATHER], messages=called("call_1"))
     turns = vendor.requests[0].json["contents"]
     assert turns[1]["parts"][0]["function_call"]["args"] == {"city": "Paris"}
     assert turns[2]["parts"][0]["function_response"]["name"] == "get_weather"
 
 
 async def test_an_image(vendor: GeminiVendor, channel: Bench) -> None:
-    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
-    content = [{"type": "text", "text": "What is this?"}, picture]
-    await channel.plain(messages=[{"role": "user", "content": content}])
+    await channel.plain(messages=LOOKED)
     parts = vendor.requests[0].json["contents"][0]["parts"]
     assert any(part.get("inline_data", {}).get("data") == PIXEL for part in parts)
 

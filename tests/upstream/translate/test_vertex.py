@@ -15,7 +15,7 @@ import trustme
 
 from gateway.domain.events import FailureKind, Usage
 from tests.simulators.vertex_api import PROJECT, REGION, TokenVendor, VertexVendor
-from tests.upstream.translate.bench import PIXEL, WEATHER, Bench, bench, text_of, usage_of
+from tests.upstream.translate.bench import LOOKED, PIXEL, WEATHER, Bench, bench, text_of, usage_of
 
 GEMINI = "gemini-2.5-flash"
 CLAUDE = "claude-sonnet-4-5@20250929"
@@ -99,9 +99,7 @@ async def test_a_tool_is_called(vendor: VertexVendor, channel: Bench) -> None:
 
 
 async def test_an_image(vendor: VertexVendor, channel: Bench) -> None:
-    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
-    content = [{"type": "text", "text": "What is this?"}, picture]
-    await channel.plain(messages=[{"role": "user", "content": content}])
+    await channel.plain(messages=LOOKED)
     assert PIXEL.encode() in vendor.requests[0].body
 
 
