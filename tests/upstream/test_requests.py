@@ -29,6 +29,8 @@ NASTY = st.text(
     max_size=12,
 )
 
+NASTY_ASCII = st.text(st.sampled_from('\r\n\0\t :;/?#@%"\\A'), max_size=12)
+
 
 def lines_of(request: bytes) -> list[bytes]:
     """A request's head by its lines; it is whole, and has no line's end but CRLF."""
@@ -78,7 +80,8 @@ def test_a_hosts_name_cannot_split_a_request(host: str) -> None:
         assert b" " not in host_line.removeprefix(b"Host: ")
 
 
-@given(model=NASTY, text=NASTY)
+# Neither a configuration nor JSON that is read here can hold half a surrogate pair.
+@given(model=st.text(st.characters(codec="utf-8"), max_size=12) | NASTY_ASCII, text=NASTY)
 async def test_an_app_cannot_split_a_request(model: str, text: str) -> None:
     """What it writes is in the body, whose length is counted; the model's name is JSON there."""
     async with raw_peer(RawPeer(GOOD)) as peer:
