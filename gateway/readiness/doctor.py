@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gateway.config.sections import ChannelSection, is_loopback
 from gateway.domain.identity import Locality
 from gateway.domain.local_model import LocalModel
+from gateway.domain.providers import PROVIDERS
 from gateway.engine.routes import Routes
 from gateway.errors import ModelFileError
 from gateway.local.files import ModelFiles
@@ -229,8 +230,17 @@ def credentials(found: Examined) -> Iterator[Finding]:
             Level.INFO,
             f"channel {name}",
             "it has no key, and is left out of every plan",
-            f"set what channels.{name}.api_key names, where it is to be used",
+            f"where it is to be used, set what {_secrets(name, found)} names",
         )
+
+
+def _secrets(name: str, found: Examined) -> str:
+    """The words of a channel's section that can give it its credentials."""
+    channel = found.channels.get(name)
+    provider = PROVIDERS.get(channel.translated or "") if channel is not None else None
+    ways = provider.credentials if provider is not None else (("api_key",),)
+    words = (" and ".join(f"channels.{name}.{word}" for word in way) for way in ways)
+    return ", or ".join(words)
 
 
 def translator(found: Examined) -> Iterator[Finding]:
