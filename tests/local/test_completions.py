@@ -70,7 +70,7 @@ async def test_what_an_answer_begins_with_and_ends_with(backend: LocalBackend) -
     )
     events = await collect(backend, asking(task))
     assert texts_of(events)[0] == FRANCE + " P"
-    assert events[-1] == Finished((FinishReason.STOP,))
+    assert events[-1] == Finished((FinishReason.STOP,), stop="aris")
     only = Completion((FRANCE,), echo=True, max_tokens=0)
     events = await collect(backend, asking(only))
     assert texts_of(events)[0] == FRANCE
