@@ -5,8 +5,8 @@ request. What is peculiar to a dialect stands in its ``Surface``.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
@@ -88,7 +88,8 @@ class Generate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = time.monotonic()
-        request_id = uuid.uuid4().hex
+        # An id, and no secret: the kernel need not be asked for it.
+        request_id = f"{random.getrandbits(128):032x}"
         reply = _Reply(send, self.surface, request_id)
         try:
             body = await read_body(scope, receive, self._max_body)
