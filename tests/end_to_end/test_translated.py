@@ -72,6 +72,7 @@ def test_it_answers_and_a_ban_ends_its_process(tmp_path: Path, vendor: Anthropic
         )
         said = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
         assert said == "Paris is the capital of France."
+        running.last_record()
         assert running.records()[0]["prompt_tokens"] == 13
         assert len(_translators(running.pid)) == 1
         (running.policies / "10-vendors.yaml").write_text(BAN)
