@@ -90,8 +90,10 @@ class Judge:
         not route, or policy only looks on.
         """
         router = self._routers.get(target.channel)
+        if router is None:
+            return None
         policy, now = self._policy(), datetime.now(UTC)
-        if router is None or policy.mode is Mode.SHADOW:
+        if policy.mode is Mode.SHADOW:
             return None
         key = (policy.revision, target.id, labels)
         until, slugs = self._told.get(key, (now, ()))
