@@ -17,6 +17,32 @@ class Dialect(StrEnum):
     ANTHROPIC = "anthropic"
 
 
+class Api(StrEnum):
+    """What an app asks for an answer. The value is the path behind the version in a base URL."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    MODERATIONS = "moderations"
+    SPEECH = "audio/speech"
+    TRANSCRIPTIONS = "audio/transcriptions"
+    TRANSLATIONS = "audio/translations"
+    IMAGES = "images/generations"
+    IMAGE_EDITS = "images/edits"
+    IMAGE_VARIATIONS = "images/variations"
+    RERANK = "rerank"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "messages/count_tokens"
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect.ANTHROPIC if self in _OF_ANTHROPIC else Dialect.OPENAI
+
+
+_OF_ANTHROPIC = frozenset({Api.MESSAGES, Api.COUNT_TOKENS})
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call of one of the app's functions. ``arguments`` is JSON text."""
@@ -200,8 +226,8 @@ class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``functions`` says that it uses the dialect's older parameters for them; ``betas`` names
-    what it wants of its dialect that is not yet for all; ``received`` a monotonic time in seconds
+    sent; ``functions`` says that it uses the API's older parameters for them; ``betas`` names
+    what it wants of its API that is not yet for all; ``received`` a monotonic time in seconds
     and ``deadline`` the monotonic time by which all must be done. ``session`` is what the app says
     belongs together, where it says so. With ``begun`` the target goes on with an answer that the
     app has the beginning of: the task holds it too, and the events say only what comes behind it,
@@ -209,7 +235,7 @@ class Call:
     """
 
     id: str
-    dialect: Dialect
+    api: Api
     model: str
     stream: bool
     body: bytes

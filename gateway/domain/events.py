@@ -67,13 +67,15 @@ class FinishReason(StrEnum):
 class Started:
     """The target has begun to answer. ``model`` is what it calls itself, ``provider`` to whom it
     says that it sent the request on, where it says so. ``id`` and ``created`` are the answer's own
-    where its bytes are relayed.
+    where its bytes are relayed; ``media`` is the type of those bytes where it is not the usual one
+    of the API.
     """
 
     model: str | None = None
     provider: str | None = None
     id: str | None = None
     created: int | None = None
+    media: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,30 @@ class Capability(StrEnum):
     LOGIT_BIAS = "logit_bias"
     SEVERAL_CHOICES = "n"
     WEB_SEARCH = "web_search_options"
-    EMBEDDINGS = "embeddings"
     INFILL = "suffix"
     OTHER_CONTENT = "content of other types"
     PREWARM = "max_tokens of 0"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    MODERATIONS = "moderations"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    IMAGE_GENERATION = "image generation"
+    RERANK = "rerank"
+
+
+APIS = frozenset(
+    {
+        Capability.COMPLETIONS,
+        Capability.EMBEDDINGS,
+        Capability.MODERATIONS,
+        Capability.SPEECH,
+        Capability.TRANSCRIPTION,
+        Capability.IMAGE_GENERATION,
+        Capability.RERANK,
+    }
+)
+"""What is asked for through an API of its own: a model that answers chats need have none of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class Engine:
             at=datetime.now(UTC),
             model=call.model,
             stream=call.stream,
+            api=call.api,
             labels=call.labels,
         )
         try:

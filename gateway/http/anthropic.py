@@ -8,9 +8,10 @@ import re
 
 from starlette.types import Scope
 
-from gateway.domain.call import Call, Counting, Dialect
+from gateway.domain.call import Api, Call, Counting
 from gateway.errors import GatewayError
 from gateway.http.exchange import Header, header
+from gateway.http.generate import Surface
 from gateway.wire import anthropic_errors, anthropic_messages
 from gateway.wire.anthropic_answer import CountWriter, MessageWriter
 
@@ -37,14 +38,16 @@ class AnthropicManners:
         return anthropic_errors.event(error, request_id)
 
 
-class Messages(AnthropicManners):
-    """``POST /v1/messages``. Implements ``Surface``."""
+class Messages(AnthropicManners, Surface):
+    """``POST /v1/messages``."""
 
-    def call(self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float) -> Call:
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
         request = anthropic_messages.parse(body)
         return Call(
             id=id,
-            dialect=Dialect.ANTHROPIC,
+            api=Api.MESSAGES,
             model=request.model,
             stream=request.stream,
             body=body,
@@ -61,14 +64,16 @@ class Messages(AnthropicManners):
         return MessageWriter(id=f"msg_{call.id}", model=call.model)
 
 
-class CountTokens(AnthropicManners):
-    """``POST /v1/messages/count_tokens``. Implements ``Surface``."""
+class CountTokens(AnthropicManners, Surface):
+    """``POST /v1/messages/count_tokens``."""
 
-    def call(self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float) -> Call:
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
         request = anthropic_messages.parse(body, counting=True)
         return Call(
             id=id,
-            dialect=Dialect.ANTHROPIC,
+            api=Api.COUNT_TOKENS,
             model=request.model,
             stream=False,
             body=body,

@@ -19,10 +19,12 @@ from gateway.domain.events import (
     Called,
     Continued,
     Delta,
+    Embedded,
     Failed,
     Finished,
     Reasoned,
     Relayed,
+    Started,
     Usage,
 )
 from gateway.engine.attempt import Serving, Told
@@ -38,42 +40,23 @@ from gateway.http.exchange import (
     send_error,
     send_whole,
 )
-
-
-class Writer(Protocol):
-    """From events to the bytes of an answer, where the target does not speak the dialect."""
-
-    def piece(self, piece: Delta | Reasoned | Called, /) -> bytes:
-        """The bytes of a stream that carry a piece."""
-        ...
-
-    def keep(self, piece: Delta | Reasoned | Called, /) -> None:
-        """Collect a piece for an answer that is not streamed."""
-        ...
-
-    def count(self, usage: Usage, /) -> None: ...
-
-    def resume(self, continued: Continued, /) -> None:
-        """Go on with an answer that the app has the beginning of."""
-        ...
-
-    def end(self, finished: Finished, /) -> bytes:
-        """The last bytes of a stream."""
-        ...
-
-    def whole(self, finished: Finished, /) -> bytes:
-        """The body of an answer that is not streamed."""
-        ...
+from gateway.wire.writer import Writer
 
 
 class Surface(Manners, Protocol):
     """One path, in one dialect."""
 
-    def call(self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float) -> Call:
-        """What is asked for. Raises ``InvalidRequest``."""
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
+        """What is asked for. Raises ``RequestError``."""
         ...
 
     def writer(self, call: Call) -> Writer: ...
+
+    async def settled(self, call: Call, writer: Writer) -> None:
+        """An answer is complete, and its last bytes are about to be sent."""
+        return
 
 
 class Generate:
@@ -94,7 +77,7 @@ class Generate:
         try:
             body = await read_body(scope, receive, self._max_body)
             deadline = received + self._deadline
-            call = self.surface.call(
+            call = await self.surface.call(
                 scope, body, id=request_id, received=received, deadline=deadline
             )
             await self._serve(call, receive, reply)
@@ -162,18 +145,19 @@ class _Reply:
         self._surface = surface
         self._request_id = request_id
         self._streaming = False
+        self._headers: list[Header] = []
+        self._media: bytes | None = None
 
     async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
         writer = self._surface.writer(call)
-        headers: list[Header] = []
         relayed: list[bytes] = []
         relays = False
         async for event in events:
             match event:
                 case Serving():
-                    headers = self._headers(event)
-                    if call.stream:
-                        await self._start(headers)
+                    self._headers = self._told(event)
+                case Started(media=media):
+                    self._media = None if media is None else media.encode("ascii")
                 case Delta() | Reasoned() | Called():
                     if call.stream:
                         await self._piece(writer.piece(event))
@@ -182,24 +166,29 @@ class _Reply:
                 case Relayed(data=data):
                     relays = True
                     if call.stream:
-                        await self._piece(data)
+                        await self._piece(writer.relay(data))
                     else:
                         relayed.append(data)
+                case Embedded(vectors=vectors):
+                    writer.embed(vectors)
                 case Continued():
                     relays = False
                     writer.resume(event)
                 case Usage():
                     writer.count(event)
                 case Finished():
-                    if not call.stream:
-                        whole = b"".join(relayed) if relays else writer.whole(event)
-                        await send_whole(self._send, 200, whole, [JSON, *headers])
-                    else:
-                        await self._end(b"" if relays else writer.end(event))
+                    if call.stream:
+                        last = writer.relayed_end(event) if relays else writer.end(event)
+                        await self._surface.settled(call, writer)
+                        await self._end(last)
+                        continue
+                    whole = (
+                        writer.relayed_whole(b"".join(relayed)) if relays else writer.whole(event)
+                    )
+                    await self._surface.settled(call, writer)
+                    await send_whole(self._send, 200, whole, [self._type(JSON), *self._headers])
                 case Failed():
                     await self.fail(_broken(event))
-                case _:
-                    pass
 
     async def fail(self, error: GatewayError) -> None:
         """An error as a whole answer, or as the event that ends a stream that has begun."""
@@ -208,7 +197,7 @@ class _Reply:
         else:
             await send_error(self._send, self._surface, error, self._request_id)
 
-    def _headers(self, serving: Serving) -> list[Header]:
+    def _told(self, serving: Serving) -> list[Header]:
         headers: list[Header] = [
             *self._surface.ids(self._request_id),
             (b"x-gateway-served-by", serving.target.id.encode()),
@@ -222,20 +211,22 @@ class _Reply:
             headers.append((b"warning", b'299 sovereign-gateway "' + text + b'"'))
         return headers
 
-    async def _start(self, headers: list[Header]) -> None:
-        self._streaming = True
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [*EVENT_STREAM, *headers],
-            }
-        )
+    def _type(self, usual: Header) -> Header:
+        return usual if self._media is None else (usual[0], self._media)
 
     async def _piece(self, data: bytes) -> None:
+        """Bytes of a stream, which begins with the first of them."""
+        if not self._streaming:
+            self._streaming = True
+            kind, *rest = EVENT_STREAM
+            headers = [self._type(kind), *rest, *self._headers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self, data: bytes) -> None:
+        if not self._streaming:
+            await self._piece(data)
+            data = b""
         self._streaming = False
         await self._send({"type": "http.response.body", "body": data})
 

@@ -6,9 +6,10 @@ import time
 
 from starlette.types import Scope
 
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.errors import GatewayError
 from gateway.http.exchange import Header
+from gateway.http.generate import Surface
 from gateway.wire import openai_chat, openai_errors
 from gateway.wire.openai_answer import ChatWriter
 
@@ -29,14 +30,16 @@ class OpenAIManners:
         return openai_errors.event(error)
 
 
-class ChatCompletions(OpenAIManners):
-    """``POST /v1/chat/completions``. Implements ``Surface``."""
+class ChatCompletions(OpenAIManners, Surface):
+    """``POST /v1/chat/completions``."""
 
-    def call(self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float) -> Call:
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
         request = openai_chat.parse(body)
         return Call(
             id=id,
-            dialect=Dialect.OPENAI,
+            api=Api.CHAT,
             model=request.model,
             stream=request.stream,
             body=body,

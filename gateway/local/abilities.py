@@ -17,6 +17,7 @@ CAPABILITIES = frozenset(
         Capability.LOGPROBS,
         Capability.LOGIT_BIAS,
         Capability.SEVERAL_CHOICES,
+        Capability.COMPLETIONS,
     }
 )
 """What the engine does with any model that generates text."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from gateway.domain.call import Backend, Call, Chat, Dialect, Message, Sampling
+from gateway.domain.call import Api, Backend, Call, Chat, Message, Sampling
 from gateway.domain.events import Failed, Usage
 from gateway.domain.target import Target
 from gateway.errors import StateError
@@ -101,7 +101,7 @@ async def _one(backend: Backend, target: Target, id: str, prompt: int, answer: i
     body = json.dumps({"model": target.model}).encode()
     call = Call(
         id=id,
-        dialect=Dialect.OPENAI,
+        api=Api.CHAT,
         model=target.model,
         stream=True,
         body=body,

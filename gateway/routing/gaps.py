@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.identity import Locality
-from gateway.domain.target import Capability, Target
+from gateway.domain.target import APIS, Capability, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``capabilities`` are those that some other target has, or is taken to have, and no local one.
+    """``capabilities`` are those that some other target has, or is taken to have, and no local one,
+    but for whole APIs: what a vendor is only taken to have says too little of those.
     ``context`` is the longest that a local target has, and ``wanted`` the longest of the others, in
     tokens, where that is known to be more.
     """
@@ -31,7 +32,7 @@ def gap(targets: Sequence[Target]) -> Gap:
     names = tuple(target.id for target in local)
     if not local or not others:
         return Gap(names)
-    lacking = _capabilities(others) - _capabilities(local)
+    lacking = _capabilities(others) - _capabilities(local) - APIS
     context, wanted = _longest(local), _longest(others)
     if context is None or wanted is None or wanted <= context:
         return Gap(names, lacking)

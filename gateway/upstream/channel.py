@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
 from gateway import __version__
-from gateway.domain.call import Call, Counting, Dialect
+from gateway.domain.call import Api, Call, Dialect
 from gateway.upstream.proxy import Proxy
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -23,10 +23,10 @@ _LENGTH = b"Content-Length: "
 @dataclass(frozen=True, slots=True)
 class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
-    seconds. For each key in the order of ``api_keys`` (once where there is none), ``heads`` has the
-    head of a request for an answer up to the value of ``content-length``, and ``countings`` that of
-    one for a count of tokens, where the dialect has such; ``listing`` is the whole request for the
-    list of models. ``trust`` is what checks certificates and shows our own, ``None`` for what all
+    seconds. ``heads`` has for each API of the dialect, and each key in the order of ``api_keys``
+    (once where there is none), the head of a request up to the value of ``content-length``;
+    ``listing`` is the whole request for the list of models. With ``responses`` it has the API of
+    that name. ``trust`` is what checks certificates and shows our own, ``None`` for what all
     channels have; ``proxy`` is on the way to all of it.
     """
 
@@ -43,9 +43,9 @@ class Channel:
     answer_timeout: float
     idle_timeout: float
     api_keys: tuple[str, ...] = field(repr=False)
-    heads: tuple[bytes, ...] = field(repr=False)
-    countings: tuple[bytes, ...] = field(repr=False)
+    heads: Mapping[Api, tuple[bytes, ...]] = field(repr=False)
     listing: bytes = field(repr=False)
+    responses: bool = False
     trust: ssl.SSLContext | None = None
     proxy: Proxy | None = None
 
@@ -64,6 +64,7 @@ class Channel:
         first_token_timeout: float,
         answer_timeout: float,
         idle_timeout: float,
+        responses: bool = False,
         trust: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
     ) -> Self:
@@ -82,15 +83,14 @@ class Channel:
         authority = bracketed if url.port is None else f"{bracketed}:{url.port}"
         path = url.path.rstrip("/")
         variants = [_lines(authority, dialect, key, organization) for key in api_keys or (None,)]
-        asked, counted = "/chat/completions", "/chat/completions"
         if dialect is Dialect.ANTHROPIC:
             # This dialect's base URLs are written without the version, and now and then with it.
             path = path.removesuffix("/v1") + "/v1"
-            asked, counted = "/messages", "/messages/count_tokens"
-        heads, countings = (
-            tuple(_post(name, f"{path}{place}", lines) for lines in variants)
-            for place in (asked, counted)
-        )
+        heads = {
+            api: tuple(_post(name, f"{path}/{api}", lines) for lines in variants)
+            for api in Api
+            if api.dialect is dialect
+        }
         return cls(
             name=name,
             dialect=dialect,
@@ -106,19 +106,27 @@ class Channel:
             idle_timeout=idle_timeout,
             api_keys=tuple(api_keys),
             heads=heads,
-            countings=countings,
             listing=_head(
                 name, f"GET {path}/models HTTP/1.1", *variants[0], "Accept: application/json"
             )
             + b"\r\n",
+            responses=responses,
             trust=trust,
             proxy=proxy,
         )
 
-    def heads_for(self, call: Call) -> tuple[bytes, ...]:
-        """The head of a call's request for each key, up to the value of ``content-length``."""
-        heads = self.countings if isinstance(call.task, Counting) else self.heads
-        if not call.betas or self.dialect is not call.dialect:
+    def asked(self, api: Api) -> Api | None:
+        """The API in which a call of ``api`` is put to this channel; ``None`` where none can."""
+        if api.dialect is not self.dialect:
+            return Api.CHAT if self.dialect is Dialect.OPENAI else None
+        return Api.CHAT if api is Api.RESPONSES and not self.responses else api
+
+    def heads_for(self, call: Call, api: Api) -> tuple[bytes, ...]:
+        """The head of a call's request for each key, up to the value of ``content-length``, where
+        the channel is asked in ``api``.
+        """
+        heads = self.heads[api]
+        if not call.betas or api is not call.api:
             return heads
         betas = ",".join(call.betas).encode("ascii")
         return tuple(

@@ -64,7 +64,7 @@ class Sender:
         self._keys: dict[str, Keys] = {
             name: before._keys[name]
             if before is not None and before._channels.get(name) is one
-            else Keys(name, len(one.heads))
+            else Keys(name, max(1, len(one.api_keys)))
             for name, one in channels.items()
         }
 

@@ -1,11 +1,11 @@
-"""In which dialect a channel is asked, and whether its answers are passed on as they are. Pure."""
+"""In which API a channel is asked, and whether its answers are passed on as they are. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.domain.call import Call, Counting, Dialect
+from gateway.domain.call import Api, Call
 from gateway.domain.events import FailureKind
 from gateway.domain.target import Target
 from gateway.errors import CapabilityMissing
@@ -15,11 +15,11 @@ from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech
 from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.relay import Speech
 
-_SPEECHES: Mapping[Dialect, Speech] = {
-    Dialect.OPENAI: OpenAISpeech(),
-    Dialect.ANTHROPIC: AnthropicSpeech(),
+_SPEECHES: Mapping[Api, Speech] = {
+    Api.CHAT: OpenAISpeech(),
+    Api.MESSAGES: AnthropicSpeech(),
+    Api.COUNT_TOKENS: CountSpeech(),
 }
-_COUNT = CountSpeech()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,13 @@ class Way:
 
 def way(channel: Channel, target: Target, call: Call) -> Way:
     """How a call is put to a target. Raises ``AttemptFault`` where it cannot be."""
-    same = channel.dialect is call.dialect
-    speech = _SPEECHES[channel.dialect]
-    if channel.dialect is Dialect.ANTHROPIC:
-        if not same:
-            raise AttemptFault(
-                "this channel is for apps of the Anthropic dialect", FailureKind.INCAPABLE
-            )
-        if isinstance(call.task, Counting):
-            speech = _COUNT
+    api = channel.asked(call.api)
+    speech = None if api is None else _SPEECHES.get(api)
+    if api is None or speech is None:
+        raise AttemptFault("this channel cannot be asked for that", FailureKind.INCAPABLE)
     try:
         body = speech.request(call, target)
     except CapabilityMissing as missing:
         raise AttemptFault(missing.message, FailureKind.INCAPABLE) from None
-    return Way(speech, channel.heads_for(call), body, typed=not same or call.begun is not None)
+    typed = api is not call.api or call.begun is not None
+    return Way(speech, channel.heads_for(call, api), body, typed)

@@ -26,6 +26,7 @@ from gateway.domain.events import (
     Reasoned,
     Usage,
 )
+from gateway.wire.writer import Writer
 
 _REASONS: Mapping[FinishReason, str] = {
     FinishReason.STOP: "end_turn",
@@ -56,7 +57,7 @@ class _Block:
                 return {**_call(self.call), "input": _input(text)}
 
 
-class MessageWriter:
+class MessageWriter(Writer):
     """``id`` is the message's id, ``model`` what the app asked for."""
 
     def __init__(self, *, id: str, model: str) -> None:

@@ -25,6 +25,7 @@ from gateway.domain.events import (
     Scored,
     Usage,
 )
+from gateway.wire.writer import Writer
 
 _LEAST = -9999.0
 """What the API says of a token that cannot be; JSON has no infinity."""
@@ -42,7 +43,7 @@ class _Message:
     scores: list[Scored] = field(default_factory=list)
 
 
-class ChatWriter:
+class ChatWriter(Writer):
     """``id`` is the answer's id, ``model`` what the app asked for, ``created`` seconds since 1970;
     ``functions`` as in ``ChatRequest``; ``scores`` says that they were asked for.
     """

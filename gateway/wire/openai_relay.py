@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain.call import Begun, Call, Chat, Dialect
+from gateway.domain.call import Api, Begun, Call, Chat
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
@@ -117,7 +117,7 @@ class OpenAISpeech:
     """Implements ``Speech`` for chat completions."""
 
     def request(self, call: Call, target: Target) -> bytes:
-        if call.dialect is not Dialect.OPENAI:
+        if call.api is not Api.CHAT:
             return written(call, target)
         body = with_model(call.body, call.model, target.model)
         if call.begun is None or not isinstance(call.task, Chat):

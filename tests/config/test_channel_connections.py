@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway.config.settings import load_settings
 from gateway.dialled import channel_keys, channels
+from gateway.domain.call import Api
 from gateway.errors import DocumentError, StateError
 
 AUTHORITY = trustme.CA()
@@ -142,5 +143,5 @@ def test_several_keys(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A2", "sk-a")
     (config.parent / "c").write_text("sk-c\n")
     assert channel_keys(settings) == {"openai": ("sk-a", "sk-c")}
-    heads = channels(settings, channel_keys(settings))["openai"].heads
+    heads = channels(settings, channel_keys(settings))["openai"].heads[Api.CHAT]
     assert [b"Bearer sk-a\r\n" in head for head in heads] == [True, False]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.record import Record
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.decision import Verdict
 from gateway.domain.events import (
     Delta,
@@ -126,7 +126,7 @@ class House:
         now = time.monotonic()
         base: dict[str, Any] = {
             "id": "r1",
-            "dialect": Dialect.OPENAI,
+            "api": Api.CHAT,
             "model": "gpt",
             "stream": stream,
             "body": b"",
@@ -317,7 +317,7 @@ async def test_leaving_early_closes_the_attempt_and_is_recorded() -> None:
     """An app that goes away: the backend's generator is closed at once."""
     house = House(Scripted())
     now = time.monotonic()
-    call = Call("r", Dialect.OPENAI, "gpt", True, b"", Chat(()), now, now + 60)
+    call = Call("r", Api.CHAT, "gpt", True, b"", Chat(()), now, now + 60)
     events = house.engine.run(call)
     await anext(events)
     await events.aclose()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.call import Call, Chat, Dialect, Message, Sampling
+from gateway.domain.call import Api, Call, Chat, Message, Sampling
 from gateway.domain.local_model import LocalModel, Manifest, Pooling
 from gateway.local.client import LocalBackend
 from tests.local.gguf_files import real_model
@@ -81,6 +81,6 @@ def make_call() -> MakeCall:
         chat = Chat(turns, Sampling(temperature=temperature, seed=seed), max_tokens, stop)
         now = time.monotonic()
         id = f"req-{next(numbers)}"
-        return Call(id, Dialect.OPENAI, "gpt-4o", True, b"", chat, now, now + 60)
+        return Call(id, Api.CHAT, "gpt-4o", True, b"", chat, now, now + 60)
 
     return make

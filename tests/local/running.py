@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.domain.call import Call, Dialect, Task
+from gateway.domain.call import Api, Call, Task
 from gateway.domain.decision import Labels
 from gateway.domain.events import Event
 from gateway.domain.identity import Identity, Locality
@@ -61,7 +61,7 @@ def asking(task: Task, app: str = "app") -> Call:
     """A call for any task."""
     now = time.monotonic()
     labels = Labels(app=app)
-    return Call("r", Dialect.OPENAI, "m", False, b"", task, now, now + 60, labels=labels)
+    return Call("r", Api.CHAT, "m", False, b"", task, now, now + 60, labels=labels)
 
 
 async def until(true: Callable[[], bool]) -> None:

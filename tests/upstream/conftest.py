@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.decision import Labels
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed
 from gateway.domain.identity import Identity, Locality
@@ -44,7 +44,7 @@ class Bench:
         }
         return Call(
             id="1",
-            dialect=Dialect.OPENAI,
+            api=Api.CHAT,
             model="gpt-4o",
             stream=stream,
             body=json.dumps(body).encode(),

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.events import Event, Failed, Finished, Relayed
 from gateway.upstream.channel import Channel
 from gateway.upstream.guard import EgressGuard
@@ -120,7 +120,7 @@ def call(text: str = "hi", *, stream: bool = False) -> Call:
     """A chat completion that asks ``text``."""
     now = time.monotonic()
     body = b'{"model":"gpt-4o","messages":[{"role":"user","content":"%b"}]}' % text.encode()
-    return Call("1", Dialect.OPENAI, "gpt-4o", stream, body, Chat(()), now, now + 30)
+    return Call("1", Api.CHAT, "gpt-4o", stream, body, Chat(()), now, now + 30)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.events import Failed, Finished
 from gateway.domain.identity import Identity, Locality
 from gateway.domain.target import Target
@@ -56,7 +56,7 @@ class Lab:
         """One request; whether it was answered."""
         now = asyncio.get_running_loop().time()
         body = b'{"model": "qwen3", "messages": []}'
-        call = Call("1", Dialect.OPENAI, "qwen3", False, body, Chat(()), now, now + 5)
+        call = Call("1", Api.CHAT, "qwen3", False, body, Chat(()), now, now + 5)
         events = [event async for event in self.backend.attempt(TARGET, call)]
         assert isinstance(events[-1], Finished | Failed)
         return isinstance(events[-1], Finished)

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 import uvloop
 
+from gateway.domain.call import Api
 from gateway.domain.events import Failed, FailureKind, Relayed
 from gateway.upstream import channel as channel_file
 from gateway.upstream.connection import HIGH_WATER, SLICE, Connection
@@ -195,7 +196,7 @@ def test_an_answer_that_waits_behind_a_reset_is_read(loop: object) -> None:
             transport = cast(asyncio.Transport, made._transport)
             transport.pause_reading()
             await asyncio.sleep(0.05)
-            made.send(channel.heads[0], b"{}")
+            made.send(channel.heads[Api.CHAT][0], b"{}")
             assert await made.head(asyncio.get_running_loop().time() + 1) == 503
             pool.give_back(made, finished=True)
             assert not made.open

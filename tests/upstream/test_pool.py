@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.domain.call import Api
 from gateway.domain.events import FailureKind
 from gateway.upstream import relay as relay_file
 from gateway.upstream.channel import Channel
@@ -40,7 +41,7 @@ async def used(pool: Pool, channel: Channel) -> Connection:
     """A connection that has carried one answer and was given back."""
     connection = await pool.take(channel, always, 1)
     body = b"{}"
-    connection.send(channel.heads[0], body)
+    connection.send(channel.heads[Api.CHAT][0], body)
     until = asyncio.get_running_loop().time() + 1
     await connection.head(until)
     while await connection.read(until):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.domain.call import Api
 from gateway.domain.events import FailureKind
 from tests.simulators.vendor import VendorSimulator
 from tests.upstream import channels
@@ -187,4 +188,4 @@ def test_a_channel_does_not_show_its_key() -> None:
     """Neither the key nor the request's head is in the representation."""
     channel = channels.channel("https://vendor.test/v1", api_key="sk-planted")
     assert "sk-planted" not in repr(channel)
-    assert b"sk-planted" in channel.heads[0]
+    assert b"sk-planted" in channel.heads[Api.CHAT][0]

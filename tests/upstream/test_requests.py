@@ -8,12 +8,14 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.domain.call import Api
 from gateway.domain.events import Failed, FailureKind
 from gateway.upstream.channel import Channel
 from gateway.upstream.guard import EgressGuard
@@ -54,7 +56,7 @@ def test_a_configuration_cannot_split_a_request(
         )
     except ValueError:
         return
-    for request in (*made.heads, made.listing):
+    for request in (*chain.from_iterable(made.heads.values()), made.listing):
         first, *rest = lines_of(request)
         assert first.count(b" ") == 2
         assert first.endswith(b" HTTP/1.1")
@@ -75,7 +77,7 @@ def test_a_hosts_name_cannot_split_a_request(host: str) -> None:
     with suppress(ValueError):
         made = channels.channel(f"https://{host}/v1")
     if made is not None:
-        host_line = lines_of(made.heads[0])[1]
+        host_line = lines_of(made.heads[Api.CHAT][0])[1]
         assert host_line.startswith(b"Host: ")
         assert b" " not in host_line.removeprefix(b"Host: ")
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.config.shipped import load_catalog, load_routers
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.decision import Handling, Labels, Mode, Verdict
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Started
 from gateway.domain.identity import ChannelFacts, Deployment
@@ -65,7 +65,7 @@ class House:
         body = {"model": "gpt", "messages": [], **fields}
         call = Call(
             id="1",
-            dialect=Dialect.OPENAI,
+            api=Api.CHAT,
             model="gpt",
             stream=bool(fields.get("stream")),
             body=json.dumps(body).encode(),

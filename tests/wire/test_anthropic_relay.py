@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.call import Begun, Call, Chat, Dialect
+from gateway.domain.call import Api, Begun, Call, Chat
 from gateway.domain.events import (
     Called,
     Delta,
@@ -41,7 +41,7 @@ USAGE = {"input_tokens": 7, "cache_read_input_tokens": 2, "output_tokens": 1}
 
 def call(**fields: Any) -> Call:
     body = json.dumps({"model": "asked", "max_tokens": 50, "messages": HELLO} | fields).encode()
-    return Call("r", Dialect.ANTHROPIC, "asked", True, body, parse(body).chat, 0, 60)
+    return Call("r", Api.MESSAGES, "asked", True, body, parse(body).chat, 0, 60)
 
 
 def sent(call: Call) -> dict[str, Any]:

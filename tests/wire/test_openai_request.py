@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.call import (
+    Api,
     Call,
     Chat,
     Counting,
-    Dialect,
     Message,
     Sampling,
     Shape,
@@ -45,7 +45,7 @@ CLOUD = target("openai", Locality.CLOUD)
 
 
 def call(chat: Chat | Counting, needs: frozenset[Capability] = frozenset()) -> Call:
-    return Call("r", Dialect.ANTHROPIC, "asked", True, b"", chat, 0, 60, needs=needs)
+    return Call("r", Api.MESSAGES, "asked", True, b"", chat, 0, 60, needs=needs)
 
 
 def body(chat: Chat, to: Target) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from gateway.domain.call import Backend, Call, Counting, Dialect
+from gateway.domain.call import Api, Backend, Call, Counting, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.target import Target
 from gateway.errors import CapabilityMissing
@@ -214,13 +214,13 @@ class ByDialect:
         return self._relay.ready(target)
 
     def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        native = call.dialect is Dialect.ANTHROPIC
+        native = call.api.dialect is Dialect.ANTHROPIC
         return (self._relay if native else self._translate).attempt(target, call)
 
 
 def _typed(call: Call) -> bool:
-    """Whether the answer's bytes, which are of the OpenAI dialect, are not for the app."""
-    return call.begun is not None or call.dialect is not Dialect.OPENAI
+    """Whether the answer's bytes, which are a chat completion's, are not for the app."""
+    return call.begun is not None or call.api is not Api.CHAT
 
 
 async def _more(link: Link, clock: Clock, asked: Asked, stream: StreamRelay) -> list[Event]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.domain.call import Call, Chat, Dialect
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.identity import Identity, Locality
 from gateway.domain.target import Target
@@ -95,7 +95,7 @@ class Bench:
         }
         return Call(
             id="1",
-            dialect=Dialect.OPENAI,
+            api=Api.CHAT,
             model="asked-model",
             stream=stream,
             body=json.dumps(body).encode(),
