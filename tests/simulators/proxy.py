@@ -96,6 +96,10 @@ class ProxySimulator:
             pass  # either end has gone, or the test is over
         finally:
             writer.close()
+            # The loop may be stopped right behind this, and would leave the socket open.
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await writer.wait_closed()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self.vendor)
