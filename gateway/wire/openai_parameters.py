@@ -1,0 +1,225 @@
+"""What bodies of the OpenAI dialect that ask for text have in common: reading them, the parameters
+of sampling and of an answer's shape, and what each mistake in one is told.
+
+Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completions`` and
+``POST /completions``. ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos`` and
+``structured_outputs`` are as in vLLM's server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.domain.call import Sampling, Shape, ShapeKind
+from gateway.domain.target import Capability
+from gateway.errors import InvalidRequest
+
+NULL = msgspec.Raw(b"null")
+MOST_STOPS = 4
+ENDLESS = float("inf")
+
+Range = tuple[str, float, float]
+"""A parameter with its least and its most."""
+_B = TypeVar("_B")
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Schema(msgspec.Struct):
+    schema: msgspec.Raw = NULL
+    strict: bool | None = None
+
+
+class _ResponseFormat(msgspec.Struct):
+    type: str
+    json_schema: _Schema | None = None
+
+
+class _StructuredOutputs(msgspec.Struct):
+    json: msgspec.Raw = NULL
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+
+
+class Parameters(msgspec.Struct, kw_only=True):
+    """What the gateway must know of a body, whatever it asks to be gone on from. Other parameters
+    pass through untouched.
+    """
+
+    model: str
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    n: int | None = None
+    response_format: _ResponseFormat | None = None
+    structured_outputs: _StructuredOutputs | None = None
+    logit_bias: dict[str, float] | None = None
+    ignore_eos: bool | None = None
+    prompt_cache_key: Any = None
+    user: Any = None
+
+
+_RANGES: tuple[Range, ...] = (
+    ("temperature", 0.0, 2.0),
+    ("top_p", 0.0, 1.0),
+    ("presence_penalty", -2.0, 2.0),
+    ("frequency_penalty", -2.0, 2.0),
+    ("n", 1, 128),
+    ("top_k", -1, ENDLESS),
+    ("min_p", 0.0, 1.0),
+    ("repetition_penalty", 0.01, 100.0),
+)
+
+
+def read(decoder: msgspec.json.Decoder[_B], body: bytes) -> _B:
+    """A body as it stands. Raises ``InvalidRequest`` that names the parameter."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(
+            f"The body is not valid JSON: {error}. Send one JSON object.", code="invalid_json"
+        ) from None
+
+
+def invalid(text: str) -> InvalidRequest:
+    """msgspec ends its message with ``- at `$.path```: that path is the parameter."""
+    message, _, path = text.partition(" - at `$")
+    param = path.rstrip("`").lstrip(".") or None
+    code = "invalid_type"
+    if message.startswith("Object missing required field"):
+        field = message.split("`")[1]
+        param = f"{param}.{field}" if param else field
+        message, code = f"Missing required parameter: '{param}'", "missing_required_parameter"
+    elif param:
+        message = f"Invalid '{param}': {message}"
+    return InvalidRequest(f"{message}.", param=param, code=code)
+
+
+def check(body: Parameters, further: Iterable[Range] = ()) -> None:
+    """Raises ``InvalidRequest`` for what is out of its range; ``further`` are those of a body's
+    own parameters.
+    """
+    check_model(body.model)
+    check_ranges(body, (*_RANGES, *further))
+    if isinstance(body.stop, list) and len(body.stop) > MOST_STOPS:
+        raise InvalidRequest(f"'stop' holds more than {MOST_STOPS} sequences.", param="stop")
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequest(
+            "'stream_options' is only allowed with 'stream': true.", param="stream_options"
+        )
+
+
+def check_model(model: str) -> None:
+    if not model:
+        raise InvalidRequest("'model' must not be empty.", param="model")
+
+
+def check_ranges(body: object, ranges: Iterable[Range]) -> None:
+    for name, low, high in ranges:
+        value = getattr(body, name)
+        if value is not None and not low <= value <= high:
+            bound = f"at least {low:g}" if high == ENDLESS else f"from {low:g} to {high:g}"
+            raise InvalidRequest(f"'{name}' is {value:g}: it must be {bound}.", param=name)
+
+
+def needs(body: Parameters) -> Iterator[Capability]:
+    """What a target must be able to do for it."""
+    if body.response_format is not None and body.response_format.type != "text":
+        schema = body.response_format.type == "json_schema"
+        yield Capability.JSON_SCHEMA if schema else Capability.JSON_OBJECT
+    if body.structured_outputs is not None:
+        yield Capability.STRUCTURED_OUTPUTS
+    if body.logit_bias:
+        yield Capability.LOGIT_BIAS
+    if (body.n or 1) > 1:
+        yield Capability.SEVERAL_CHOICES
+
+
+def session(body: Parameters) -> str | None:
+    """By what the app says which requests begin alike."""
+    return _text(body.prompt_cache_key) or _text(body.user)
+
+
+def _text(given: object) -> str | None:
+    return given if isinstance(given, str) and given else None
+
+
+def includes_usage(body: Parameters) -> bool:
+    return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def stops(body: Parameters) -> tuple[str, ...]:
+    given = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    return tuple(text for text in given if text)
+
+
+def sampling(body: Parameters) -> Sampling:
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        seed=body.seed,
+        top_k=body.top_k,
+        min_p=body.min_p,
+        repeat_penalty=body.repetition_penalty or 1.0,
+        logit_bias=tuple(_bias(body.logit_bias or {})),
+        ignore_end=bool(body.ignore_eos),
+    )
+
+
+def _bias(given: dict[str, float]) -> Iterator[tuple[int, float]]:
+    for token, add in given.items():
+        if not token.isdecimal() or not -100 <= add <= 100:
+            raise InvalidRequest(
+                "'logit_bias' maps token ids to numbers from -100 to 100.", param="logit_bias"
+            )
+        yield int(token), add
+
+
+def shape(body: Parameters) -> Shape | None:
+    asked, wanted = body.response_format, body.structured_outputs
+    if asked is not None and asked.type == "json_object":
+        return Shape(ShapeKind.JSON_OBJECT)
+    if asked is not None and asked.type == "json_schema":
+        if asked.json_schema is None or bytes(asked.json_schema.schema) == b"null":
+            raise InvalidRequest(
+                "'response_format' of type json_schema needs 'json_schema.schema'.",
+                param="response_format.json_schema.schema",
+                code="missing_required_parameter",
+            )
+        schema = bytes(asked.json_schema.schema).decode()
+        return Shape(ShapeKind.JSON_SCHEMA, schema, bool(asked.json_schema.strict))
+    return None if wanted is None else _structured(wanted)
+
+
+def _structured(wanted: _StructuredOutputs) -> Shape:
+    if bytes(wanted.json) != b"null":
+        return Shape(ShapeKind.JSON_SCHEMA, bytes(wanted.json).decode())
+    if wanted.choice:
+        return Shape(ShapeKind.CHOICE, msgspec.json.encode(wanted.choice).decode())
+    if wanted.regex is not None:
+        return Shape(ShapeKind.REGEX, wanted.regex)
+    if wanted.grammar is not None:
+        return Shape(ShapeKind.GRAMMAR, wanted.grammar)
+    raise InvalidRequest(
+        "'structured_outputs' holds none of json, choice, regex and grammar.",
+        param="structured_outputs",
+    )
