@@ -153,11 +153,16 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. ``cached`` are those of the prompt that were not computed again."""
+    """Token counts. Of the prompt's, ``cached`` were not computed again, and ``stored`` were kept
+    for other prompts at a price, by vendors that say so; of the completion's, ``reasoning`` are of
+    thoughts.
+    """
 
     prompt: int
     completion: int
     cached: int = 0
+    reasoning: int = 0
+    stored: int = 0
 
     @property
     def total(self) -> int:

@@ -96,4 +96,11 @@ def whole_usage(usage: Usage, begun: Begun | None) -> Usage:
     if begun is None:
         return usage
     prompt = max(0, usage.prompt - begun.tokens)
-    return Usage(prompt, usage.completion + begun.spent, min(usage.cached, prompt))
+    return replace(
+        usage,
+        prompt=prompt,
+        completion=usage.completion + begun.spent,
+        cached=min(usage.cached, prompt),
+        reasoning=usage.reasoning + begun.spent - begun.tokens,
+        stored=min(usage.stored, prompt),
+    )

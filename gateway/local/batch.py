@@ -120,6 +120,7 @@ class _Sequence:
     cached: int
     done: int
     completion: int = 0
+    reasoning: int = 0
     next: int | None = None
     scores: list[Scored] = field(default_factory=list)
 
@@ -347,6 +348,7 @@ class Batcher:
         if sequence.sampler.scored is not None:
             sequence.scores.append(sequence.sampler.scored)
         events = _said(sequence, sequence.text.feed(self._model.piece(token)))
+        sequence.reasoning += sequence.text.thinks
         if sequence.text.stopped or sequence.sampler.complete:
             return events + self._end(sequence, Reason.STOP)
         if sequence.completion >= sequence.limit:
@@ -360,8 +362,15 @@ class Batcher:
             reason = Reason.TOOL_CALLS
         self._release(sequence)
         self._pace.answered(sequence.completion)
-        size, text = len(sequence.job.prompt), sequence.text
-        ended = Ended(key, reason, size, sequence.completion, sequence.cached, text.stopped)
+        ended = Ended(
+            key=key,
+            reason=reason,
+            prompt_tokens=len(sequence.job.prompt),
+            completion_tokens=sequence.completion,
+            cached=sequence.cached,
+            stop=sequence.text.stopped,
+            reasoning=sequence.reasoning,
+        )
         return [*events, ended]
 
     def _evict(self, who: Sequence[_Sequence]) -> Event:

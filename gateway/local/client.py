@@ -290,7 +290,12 @@ class _Answer:
                 case Counted():
                     pass
                 case Done():
-                    yield Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached)
+                    yield Usage(
+                        answer.prompt_tokens,
+                        answer.completion_tokens,
+                        answer.cached,
+                        answer.reasoning,
+                    )
                     yield Finished(tuple(map(self._reason, answer.reasons)), stop=answer.stop)
                 case Refused():
                     yield Failed(

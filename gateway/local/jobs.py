@@ -103,7 +103,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """``stop`` is the stop string that ended it, if one did."""
+    """``stop`` is the stop string that ended it, if one did; ``reasoning`` counts the tokens of its
+    thoughts.
+    """
 
     key: Hashable
     reason: Reason
@@ -111,6 +113,7 @@ class Ended:
     completion_tokens: int
     cached: int = 0
     stop: str | None = None
+    reasoning: int = 0
 
 
 @dataclass(frozen=True, slots=True)

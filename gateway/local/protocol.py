@@ -134,8 +134,9 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """``reasons`` has one for each choice; the completion's tokens are those of all. ``stop`` is
-    the stop string that ended the first choice, if one did.
+    """``reasons`` has one for each choice; the completion's tokens are those of all, of which
+    ``reasoning`` are of thoughts. ``stop`` is the stop string that ended the first choice, if one
+    did.
     """
 
     id: int
@@ -144,6 +145,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     completion_tokens: int
     cached: int = 0
     stop: str | None = None
+    reasoning: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

@@ -25,6 +25,7 @@ class _Open:
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    reasoning: int = 0
     stop: str | None = None
 
 
@@ -73,13 +74,20 @@ class Requests:
             case Ended():
                 found.reasons[choice] = event.reason
                 found.completion += event.completion_tokens
+                found.reasoning += event.reasoning
                 found.stop = event.stop if choice == 0 else found.stop
                 reasons = tuple(reason for reason in found.reasons if reason is not None)
                 if len(reasons) < len(found.reasons):
                     return None
                 self._open.pop(key, None)
                 return Done(
-                    key[1], reasons, found.prompt, found.completion, found.cached, found.stop
+                    id=key[1],
+                    reasons=reasons,
+                    prompt_tokens=found.prompt,
+                    completion_tokens=found.completion,
+                    cached=found.cached,
+                    stop=found.stop,
+                    reasoning=found.reasoning,
                 )
             case Declined():
                 return refused(key[1], event)

@@ -11,7 +11,8 @@ from gateway.local.reader import Piece, PieceKind, Reader
 class TextStream:
     """One answer's text. What may be the beginning of a stop string is held back until it is
     known not to be one; bytes of an incomplete character likewise. Stop strings count in content
-    alone, not in thinking or in the arguments of calls.
+    alone, not in thinking or in the arguments of calls. ``thinks`` says that what came last, as far
+    as it can be told apart yet, is thinking.
     """
 
     def __init__(self, stops: Sequence[str], reader: Reader) -> None:
@@ -21,6 +22,7 @@ class TextStream:
         self._held = ""
         self.stopped: str | None = None
         self.called = False
+        self.thinks = False
 
     def feed(self, piece: bytes) -> list[Piece]:
         """What may be shown now. A stop string stands in ``stopped`` once it has come; it and what
@@ -41,6 +43,7 @@ class TextStream:
     def _through(self, pieces: list[Piece]) -> list[Piece]:
         shown: list[Piece] = []
         for piece in pieces:
+            self.thinks = piece.kind is PieceKind.REASONING
             if piece.kind is PieceKind.CONTENT and self._stops:
                 shown += _content(self._cut(piece.text))
                 if self.stopped:

@@ -209,13 +209,14 @@ def _input(arguments: str) -> msgspec.Raw:
     return msgspec.Raw(b"{}")
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    """Tokens that were not computed again are not among the ``input_tokens``."""
+def _usage(usage: Usage) -> dict[str, Any]:
+    """Tokens that were read from a cache, or written to one, are not among the ``input_tokens``."""
     return {
-        "input_tokens": usage.prompt - usage.cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max(0, usage.prompt - usage.cached - usage.stored),
+        "cache_creation_input_tokens": usage.stored,
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.completion,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning},
     }
 
 

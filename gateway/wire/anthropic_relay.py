@@ -41,9 +41,14 @@ _CODES = (
 """How messages begin in which this API says what others have codes for."""
 
 
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
 
@@ -355,5 +360,12 @@ def _usage(usage: _Usage | None) -> Usage | None:
     if usage is None:
         return None
     cached = usage.cache_read_input_tokens or 0
-    prompt = (usage.input_tokens or 0) + (usage.cache_creation_input_tokens or 0) + cached
-    return Usage(prompt, usage.output_tokens or 0, cached)
+    stored = usage.cache_creation_input_tokens or 0
+    details = usage.output_tokens_details or _OutputDetails()
+    return Usage(
+        prompt=(usage.input_tokens or 0) + stored + cached,
+        completion=usage.output_tokens or 0,
+        cached=cached,
+        reasoning=details.thinking_tokens or 0,
+        stored=stored,
+    )

@@ -199,9 +199,13 @@ def _token(one: Scored | Likely) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
+    prompt = {"cached_tokens": usage.cached}
+    if usage.stored:
+        prompt["cache_write_tokens"] = usage.stored
     return {
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,
         "total_tokens": usage.total,
-        "prompt_tokens_details": {"cached_tokens": usage.cached},
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }

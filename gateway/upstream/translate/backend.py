@@ -245,7 +245,7 @@ async def _more(link: Link, clock: Clock, asked: Asked, stream: StreamRelay) -> 
 def _usage(done: Done) -> list[Usage]:
     if done.prompt is None or done.completion is None:
         return []
-    return [Usage(done.prompt, done.completion, done.cached)]
+    return [Usage(done.prompt, done.completion, done.cached, done.reasoning, done.stored)]
 
 
 def _failed(channel: Translated, answer: Answer | None) -> Failed:

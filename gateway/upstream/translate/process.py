@@ -141,8 +141,16 @@ def _done(id: int, counted: object) -> Done:
     told = usage(counted) if isinstance(counted, dict) else None
     if told is None:
         return Done(id)
-    cached = told.get("prompt_tokens_details", {}).get("cached_tokens", 0)
-    return Done(id, told["prompt_tokens"], told["completion_tokens"], cached)
+    prompt = told.get("prompt_tokens_details", {})
+    completion = told.get("completion_tokens_details", {})
+    return Done(
+        id=id,
+        prompt=told["prompt_tokens"],
+        completion=told["completion_tokens"],
+        cached=prompt.get("cached_tokens", 0),
+        reasoning=completion.get("reasoning_tokens", 0),
+        stored=prompt.get("cache_write_tokens", 0),
+    )
 
 
 async def _serve(talk: socket.socket, isolation: Mapping[str, bool], started: float) -> None:

@@ -87,6 +87,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     prompt: int | None = None
     completion: int | None = None
     cached: int = 0
+    reasoning: int = 0
+    stored: int = 0
 
 
 class Answered(msgspec.Struct, frozen=True, tag="answered"):

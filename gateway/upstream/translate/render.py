@@ -103,7 +103,7 @@ def usage(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "total_tokens": prompt + completion,
     }
     for details, names in (
-        ("prompt_tokens_details", ("cached_tokens",)),
+        ("prompt_tokens_details", ("cached_tokens", "cache_write_tokens")),
         ("completion_tokens_details", ("reasoning_tokens",)),
     ):
         told = given.get(details) or {}
