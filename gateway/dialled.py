@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from gateway.config.apis import RESPONSES
 from gateway.config.proxying import DIRECT, ProxySection
 from gateway.config.sections import ChannelSection
 from gateway.config.settings import Settings
@@ -48,6 +49,7 @@ def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[st
             first_token_timeout=float(wait.first_token_timeout),
             answer_timeout=float(wait.answer_timeout),
             idle_timeout=float(wait.idle_timeout),
+            responses=RESPONSES in section.has,
             trust=section.tls.context() if section.tls is not None else None,
             proxy=_proxy(settings, section),
         )

@@ -8,6 +8,7 @@
     │   ├── CapabilityMissing        400  no target of this model can do what is asked
     │   ├── ContextOverflow          400  the prompt is longer than the model's context
     │   ├── BodyTooLarge             413
+    │   ├── UnsupportedMedia         415  a form where JSON is wanted, or the other way round
     │   ├── ModelNotFound            404
     │   ├── RouteNotFound            404
     │   └── MethodNotAllowed         405
@@ -88,6 +89,13 @@ class BodyTooLarge(RequestError):
 
     status = 413
     code = "request_too_large"
+
+
+class UnsupportedMedia(RequestError):
+    """The body is of another content type than the API takes."""
+
+    status = 415
+    code = "unsupported_media_type"
 
 
 class ModelNotFound(RequestError):

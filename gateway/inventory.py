@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gateway.config.apis import capabilities
 from gateway.config.manifests import local_manifests, local_model
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.sections import LOCAL, GroupSection, LocalModelSection
@@ -94,13 +95,17 @@ class Inventory:
             if manifest.projector is not None:
                 able |= {Capability.IMAGES}
             return Target(LOCAL, model, identity, able, self.local[model].context)
-        return Target(channel, model, self._resolve(channel, model), self._translated(channel))
+        return Target(channel, model, self._resolve(channel, model), self._able(channel))
 
-    def _translated(self, channel: str) -> frozenset[Capability] | None:
-        """What a channel's API can be asked for, where that is known by what translates to it."""
+    def _able(self, channel: str) -> frozenset[Capability] | None:
+        """What a channel's API can be asked for, where that is known by what translates to it, or
+        by the APIs that it has.
+        """
         section = self.settings.channels.get(channel)
-        if section is None or section.kind != "litellm":
+        if section is None:
             return None
+        if section.kind != "litellm":
+            return capabilities(section.has)
         provider = PROVIDERS.get(section.provider or "")
         return TRANSLATED if provider is None else provider.capabilities
 

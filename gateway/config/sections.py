@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.config.apis import RESPONSES, USUAL, Apis
 from gateway.config.proxying import DIRECT, ProxySection
 from gateway.config.schema import Closed, Flag, Number, Text, Whole
 from gateway.config.secrets import Secret
@@ -111,6 +112,7 @@ class ChannelSection(ProxySection):
     deployments: Mapping[Text, DeploymentSection] = Field(default_factory=dict)
     allow_private: Flag = False
     tls: TlsSection | None = None
+    apis: Apis = None
 
     @field_validator("base_url")
     @classmethod
@@ -169,6 +171,21 @@ class ChannelSection(ProxySection):
         if len(self.api_key) > 1:
             raise PydanticCustomError("api_key", "a channel of kind litellm has one key")
         return self
+
+    @model_validator(mode="after")
+    def _of_one_dialect(self) -> Self:
+        if self.apis is not None and self.kind != "openai":
+            raise PydanticCustomError("apis", "only a channel of kind openai can say apis")
+        return self
+
+    @property
+    def has(self) -> tuple[str, ...]:
+        """The APIs of the OpenAI dialect that its server has, beside chat completions."""
+        if self.kind != "openai":
+            return ()
+        if self.apis is not None:
+            return self.apis
+        return (*USUAL, RESPONSES) if self.vendor == "openai" else USUAL
 
     @property
     def needs_key(self) -> bool:

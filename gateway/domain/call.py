@@ -222,6 +222,19 @@ class Counting:
 
 
 @dataclass(frozen=True, slots=True)
+class Passing:
+    """The body is passed on, and nothing of it is understood but which model is asked for. A form
+    has a ``boundary``, and its field with the model at ``place``, two offsets in the body: from the
+    field's head to the end of its value; they are the same where there is none. With ``text`` the
+    answer may be plain text.
+    """
+
+    boundary: str | None = None
+    place: tuple[int, int] = (0, 0)
+    text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A request as it goes through the house.
 
@@ -239,7 +252,7 @@ class Call:
     model: str
     stream: bool
     body: bytes
-    task: Task | Counting
+    task: Task | Counting | Passing
     received: float
     deadline: float
     include_usage: bool = False

@@ -22,7 +22,9 @@ from gateway.http.anthropic import AnthropicManners, CountTokens, Messages, spea
 from gateway.http.exchange import Manners, send_error
 from gateway.http.generate import Generate, Surface
 from gateway.http.openai import ChatCompletions, OpenAIManners
+from gateway.http.passing import Passed
 from gateway.http.state import State
+from gateway.wire.openai_passing import NEEDS
 
 
 class Services(Protocol):
@@ -80,6 +82,10 @@ def create_app(services: Services) -> GatewayApp:
         "/v1/chat/completions": ChatCompletions(),
         "/v1/messages": Messages(),
         "/v1/messages/count_tokens": CountTokens(),
+        **{
+            f"/v1/{api}": Passed(api, lambda model: services.engine.routes.find(model))
+            for api in NEEDS
+        },
     }
     app.data_plane = {
         path: Generate(

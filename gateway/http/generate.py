@@ -191,8 +191,13 @@ class _Reply:
                     await self.fail(_broken(event))
 
     async def fail(self, error: GatewayError) -> None:
-        """An error as a whole answer, or as the event that ends a stream that has begun."""
-        if self._streaming:
+        """An error as a whole answer, or as the event that ends a stream that has begun. Where
+        that is of no events, it is left without its end: the server then closes the connection
+        within the body, and the app sees that something is missing.
+        """
+        if self._streaming and self._media is not None:
+            self._streaming = False
+        elif self._streaming:
             await self._end(self._surface.event(error, self._request_id))
         else:
             await send_error(self._send, self._surface, error, self._request_id)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
-from gateway.domain.call import Call, Chat, Counting, Task
+from gateway.domain.call import Call, Chat, Counting, Passing, Task
 from gateway.domain.events import (
     Called,
     Delta,
@@ -170,6 +170,9 @@ class LocalBackend:
         link = self._links.get(target.model)
         if link is None:
             yield LOST
+            return
+        if isinstance(call.task, Passing):
+            yield Failed(FailureKind.INCAPABLE, f"a local model has no /v1/{call.api}")
             return
         if isinstance(call.task, Counting):
             async for event in self._counted(link, target, call, call.task):

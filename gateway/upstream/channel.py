@@ -11,13 +11,17 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from gateway import __version__
-from gateway.domain.call import Api, Call, Dialect
+from gateway.domain.call import Api, Call, Dialect, Passing
 from gateway.upstream.proxy import Proxy
+from gateway.wire.multipart import content_type
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ANTHROPIC_VERSION = "2023-06-01"
 _LENGTH = b"Content-Length: "
+_JSON = b"Content-Type: application/json\r\n"
+_SOUND = frozenset({Api.SPEECH, Api.TRANSCRIPTIONS, Api.TRANSLATIONS})
+"""APIs whose answers may be of any type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Channel:
             # This dialect's base URLs are written without the version, and now and then with it.
             path = path.removesuffix("/v1") + "/v1"
         heads = {
-            api: tuple(_post(name, f"{path}/{api}", lines) for lines in variants)
+            api: tuple(_post(name, path, api, lines) for lines in variants)
             for api in Api
             if api.dialect is dialect
         }
@@ -126,6 +130,9 @@ class Channel:
         the channel is asked in ``api``.
         """
         heads = self.heads[api]
+        if isinstance(call.task, Passing) and call.task.boundary is not None:
+            form = b"Content-Type: %b\r\n" % content_type(call.task.boundary)
+            return tuple(head.replace(_JSON, form) for head in heads)
         if not call.betas or api is not call.api:
             return heads
         betas = ",".join(call.betas).encode("ascii")
@@ -162,17 +169,10 @@ def _lines(
     return lines
 
 
-def _post(name: str, path: str, lines: Sequence[str]) -> bytes:
-    return (
-        _head(
-            name,
-            f"POST {path} HTTP/1.1",
-            *lines,
-            "Accept: application/json, text/event-stream",
-            "Content-Type: application/json",
-        )
-        + _LENGTH
-    )
+def _post(name: str, path: str, api: Api, lines: Sequence[str]) -> bytes:
+    accept = "*/*" if api in _SOUND else "application/json, text/event-stream"
+    head = _head(name, f"POST {path}/{api} HTTP/1.1", *lines, f"Accept: {accept}")
+    return head + _JSON + _LENGTH
 
 
 def _head(name: str, request: str, *lines: str) -> bytes:

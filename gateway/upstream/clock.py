@@ -5,16 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.domain.call import Call
-from gateway.domain.events import Event, FailureKind
+from gateway.domain.events import Event, Failed, FailureKind
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault
-from gateway.upstream.stream import StreamRelay
 
 T = TypeVar("T")
+
+
+class Flow(Protocol):
+    """An answer that comes piece by piece, to events: ``StreamRelay`` says what these are."""
+
+    @property
+    def started(self) -> bool: ...
+    @property
+    def flowing(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+
+    def feed(self, data: bytes) -> list[Event]: ...
+    def end(self) -> list[Event]: ...
+    def broken(self, failure: Failed) -> list[Event]: ...
 
 
 class Clock:
@@ -52,7 +68,7 @@ class Clock:
             self._flowing = True
             self._said = self._loop.time()
 
-    def follow(self, stream: StreamRelay, told: Sequence[Event]) -> None:
+    def follow(self, stream: Flow, told: Sequence[Event]) -> None:
         """More of a stream has come, by which ``told`` was told."""
         if stream.started:
             self.heard(content=stream.flowing and bool(told))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from gateway.domain.call import Call
+from gateway.domain.call import Api, Call, Passing
 from gateway.domain.decision import Labels
 from gateway.domain.events import (
     Event,
@@ -20,10 +20,11 @@ from gateway.domain.events import (
 )
 from gateway.domain.target import Target
 from gateway.upstream.channel import Channel
-from gateway.upstream.clock import Clock
+from gateway.upstream.clock import Clock, Flow
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault, EgressRefused
 from gateway.upstream.guard import EgressGuard
+from gateway.upstream.media import JSON, TEXT, ByteRelay, is_json, sound
 from gateway.upstream.pool import Pool
 from gateway.upstream.sending import Request, Sender, read_refusal
 from gateway.upstream.servers import Servers
@@ -31,9 +32,11 @@ from gateway.upstream.stream import StreamRelay
 from gateway.upstream.tls import system_trust
 from gateway.upstream.ways import Way, way
 from gateway.wire.routed import tell
+from gateway.wire.sse import MOST_EVENT
 
 __all__ = ["Channel", "RelayBackend"]
 
+EVENTS = b"text/event-stream"
 MOST_BODY = 64 * 1024 * 1024
 ABSENT = frozenset({FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT})
 """Failures after which there may be nobody at the other end."""
@@ -131,7 +134,7 @@ class RelayBackend:
                 refusal = await read_refusal(head, clock, asked.speech)
                 finished = True
                 yield _scrub(refusal, channel)
-            elif not call.stream:
+            elif not _flows(connection, call):
                 answer = await self._whole(connection, clock, asked, target, call)
                 # From here on, a caller that goes away does not cost the connection.
                 finished = True
@@ -156,12 +159,17 @@ class RelayBackend:
         routed = self._judge.providers(target, call.labels)
         if routed is None:
             return body
+        if isinstance(call.task, Passing):
+            raise AttemptFault(
+                "a router cannot be told in this API which providers may serve",
+                FailureKind.INCAPABLE,
+            )
         told = tell(body, *routed)
         if told is None:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
 
-    async def _more(self, connection: Connection, clock: Clock, stream: StreamRelay) -> list[Event]:
+    async def _more(self, connection: Connection, clock: Clock, stream: Flow) -> list[Event]:
         """The next events of a stream."""
         try:
             data = await clock.wait(connection.read)
@@ -174,7 +182,7 @@ class RelayBackend:
     async def _whole(
         self, connection: Connection, clock: Clock, asked: Way, target: Target, call: Call
     ) -> list[Event]:
-        if _media(connection) == b"text/event-stream":
+        if _media(connection) == EVENTS:
             # It may never end, and would be waited for.
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
         pieces: list[bytes] = []
@@ -189,8 +197,12 @@ class RelayBackend:
             if size > MOST_BODY:
                 connection.abort()
                 raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
+        media = _media(connection)
+        whole = b"".join(pieces)
+        if whole and _is_text(media, call):
+            return [Started(provider=_named(connection), media=TEXT), Relayed(whole), Finished()]
         try:
-            answer = asked.speech.answer(b"".join(pieces), call.model, typed=asked.typed)
+            answer = asked.speech.answer(whole, call.model, typed=asked.typed)
         except ValueError as error:
             raise AttemptFault(str(error), FailureKind.MALFORMED) from None
         why = None
@@ -200,24 +212,52 @@ class RelayBackend:
             why = self._judge.provider(target, answer.provider, call.labels)
         if why is not None:
             return [Failed(FailureKind.ANSWERED_BY_DENIED, why)]
-        events: list[Event] = [Started(answer.model, answer.provider or _named(connection))]
+        events: list[Event] = [
+            Started(
+                answer.model,
+                answer.provider or _named(connection),
+                media=JSON if isinstance(call.task, Passing) else None,
+            )
+        ]
         events += answer.pieces if asked.typed else (Relayed(answer.data, answer.text),)
         if answer.usage is not None:
             events.append(answer.usage)
         return [*events, Finished(answer.reasons, stop=answer.stop)]
 
-    def _stream_of(
-        self, connection: Connection, asked: Way, target: Target, call: Call
-    ) -> StreamRelay:
-        if _media(connection) != b"text/event-stream":
-            raise AttemptFault("the answer is not an event stream", FailureKind.MALFORMED)
+    def _stream_of(self, connection: Connection, asked: Way, target: Target, call: Call) -> Flow:
+        media = _media(connection)
+        if media != EVENTS:
+            kind = sound(media) if call.api is Api.SPEECH else None
+            if kind is None:
+                raise AttemptFault(
+                    "the answer is of another type than was asked for", FailureKind.MALFORMED
+                )
+            return ByteRelay(kind, _named(connection))
         return StreamRelay(
             asked.speech.reader(call.model, typed=asked.typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
             _named(connection),
             typed=asked.typed,
+            # An image is one event.
+            most_event=MOST_BODY if isinstance(call.task, Passing) else MOST_EVENT,
         )
+
+
+def _flows(connection: Connection, call: Call) -> bool:
+    """Whether an answer is passed on as it comes. Of what is passed on unread, only some models
+    can be had as a stream: others answer as if they had not been asked for one.
+    """
+    if not call.stream or not isinstance(call.task, Passing):
+        return call.stream
+    return call.api is Api.SPEECH or _media(connection) == EVENTS
+
+
+def _is_text(media: bytes, call: Call) -> bool:
+    """Whether it is the text that was asked for, in place of JSON."""
+    if not isinstance(call.task, Passing) or not call.task.text:
+        return False
+    return not is_json(media) and media != b"text/html"
 
 
 def _media(connection: Connection) -> bytes:

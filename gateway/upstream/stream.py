@@ -29,7 +29,7 @@ class StreamRelay:
     """``reader`` knows the stream's dialect; with ``typed`` an answer is told as what it says and
     not as bytes. ``judge`` says why an answer by the model it is given may not be delivered, or
     ``None``; ``judge_provider`` says it of whom a router sent the request on to; ``provider`` is
-    who that is as far as the head of the answer says it.
+    who that is as far as the head of the answer says it; ``most_event`` bounds an event's bytes.
 
     ``started`` once the first event with a choice has come, ``flowing`` once it says something,
     ``ended`` once no more is read,
@@ -44,6 +44,7 @@ class StreamRelay:
         provider: str | None = None,
         *,
         typed: bool = False,
+        most_event: int = MOST_EVENT,
     ) -> None:
         self.started = False
         self.ended = False
@@ -52,7 +53,7 @@ class StreamRelay:
         self._typed = typed
         self._judge = judge
         self._judge_provider = judge_provider
-        self._splitter = EventSplitter()
+        self._splitter = EventSplitter(most_event)
         self._model: str | None = None
         self._provider = provider
         self._held = _Held()
@@ -76,6 +77,11 @@ class StreamRelay:
     def end(self) -> list[Event]:
         """The body is over."""
         events = self._events(self._splitter.end())
+        if not self.ended and not self._reader.terminator and self._complete:
+            self.ended = self.finished = True
+            for chunk in self._closing:
+                self._held.take(chunk)
+            events += [*self._held.events(typed=self._typed), *self._ending(None)]
         if not self.ended:
             kind = FailureKind.TRUNCATED if self._came else FailureKind.MALFORMED
             events += self.broken(Failed(kind, "the stream ended without its terminator"))
@@ -86,12 +92,16 @@ class StreamRelay:
         target has said that the answer is complete.
         """
         self.ended = True
-        complete = self.flowing and self._choices and self._choices <= self._reasons.keys()
-        if not complete:
+        if not self._complete:
             return [failure]
         for chunk in (*self._closing, Chunk(self._reader.terminator)):
             self._held.take(chunk)
         return [*self._held.events(typed=self._typed), *self._ending(failure)]
+
+    @property
+    def _complete(self) -> bool:
+        """Whether the target has said of all that it began that it is over."""
+        return self.flowing and bool(self._choices) and self._choices <= self._reasons.keys()
 
     def _events(self, payloads: list[bytes]) -> list[Event]:
         events: list[Event] = []

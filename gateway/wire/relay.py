@@ -74,7 +74,9 @@ class VendorError:
 
 
 class StreamReader(Protocol):
-    """Reads one stream. ``terminator`` is what ends one that is complete."""
+    """Reads one stream. ``terminator`` is what ends one that is complete, empty where the end of
+    its body does.
+    """
 
     terminator: bytes
 

@@ -1,0 +1,58 @@
+"""The paths of the OpenAI dialect that are relayed unread: moderations, audio, images, rerank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.types import Scope
+
+from gateway.domain.call import Api, Call
+from gateway.errors import InvalidRequest, ModelNotFound
+from gateway.http.exchange import header
+from gateway.http.generate import Surface
+from gateway.http.openai import OpenAIManners
+from gateway.wire import openai_passing
+from gateway.wire.writer import Writer
+
+
+class Passed(OpenAIManners, Surface):
+    """One of these paths. ``find`` raises ``ModelNotFound`` for a name that is not configured."""
+
+    def __init__(self, api: Api, find: Callable[[str], object]) -> None:
+        self._api = api
+        self._find = find
+
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
+        if sum(name == b"content-type" for name, _ in scope["headers"]) > 1:
+            raise InvalidRequest("There is more than one Content-Type.")
+        kind = header(scope, b"content-type") or b""
+        request = openai_passing.parse(self._api, body, kind)
+        if not request.named:
+            self._check_default(request.model)
+        return Call(
+            id=id,
+            api=self._api,
+            model=request.model,
+            stream=request.stream,
+            body=body,
+            task=request.task,
+            received=received,
+            deadline=deadline,
+            needs=frozenset({openai_passing.NEEDS[self._api]}),
+            session=request.session,
+        )
+
+    def _check_default(self, model: str) -> None:
+        try:
+            self._find(model)
+        except ModelNotFound:
+            raise ModelNotFound(
+                f"No model is named, and {model!r}, which this API takes then, is not configured "
+                "on this gateway: name a model. GET /v1/models lists those that are.",
+                param="model",
+            ) from None
+
+    def writer(self, call: Call) -> Writer:
+        return Writer()
