@@ -36,8 +36,10 @@ UNNAMED: Mapping[Api, str] = {Api.MODERATIONS: "omni-moderation-latest"}
 """The model that an API takes where none is named. Those of images had one that is no more."""
 _EITHER = frozenset({Api.IMAGE_EDITS})
 """Forms that may be JSON as well."""
-_TEXTS = frozenset({"text", "srt", "vtt"})
-"""Formats of a transcription that are no JSON."""
+_OBJECTS = frozenset({"json", "verbose_json", "diarized_json"})
+"""Formats of a transcription that are JSON: ``text``, ``srt`` and ``vtt`` are not, nor those of
+other servers.
+"""
 _MOST_FIELD = 1000
 _READ = frozenset({"model", "stream", "response_format", "user"})
 """Fields that are read, of which each may be there once only."""
@@ -132,12 +134,12 @@ def _fields(body: bytes, boundary: str) -> dict[str, Part]:
             raise _second_model(part.name)
         if name not in _READ:
             continue
+        if name != part.name:
+            raise InvalidRequest(f"Write '{part.name}' as '{name}'.", param=part.name)
         if name in found:
             raise InvalidRequest(
                 f"The form has '{name}' more than once.", param=name, code="duplicate_parameter"
             )
-        if name != part.name:
-            raise InvalidRequest(f"Write '{part.name}' as '{name}'.", param=part.name)
         if part.file or part.kind not in (None, b"text/plain"):
             raise InvalidRequest(f"'{name}' must be plain text, not a file.", param=name)
         found[name] = part
@@ -185,6 +187,10 @@ def _request(
         named=model is not None,
         # Bytes of sound are passed on as they come, too.
         stream=stream or api is Api.SPEECH,
-        task=Passing(task.boundary, task.place, text=spoken and format in _TEXTS),
+        task=Passing(task.boundary, task.place, text=spoken and _is_text(format)),
         session=user if isinstance(user, str) and user else None,
     )
+
+
+def _is_text(format: object) -> bool:
+    return isinstance(format, str) and format not in _OBJECTS

@@ -12,9 +12,21 @@ import threading
 from typing import Any, Self
 
 from tests.simulators.model_lists import listing
+from tests.simulators.openai_media import MediaSpeech, asked
 from tests.simulators.openai_speech import OpenAISpeech
 from tests.simulators.seen import SeenRequest
 from tests.simulators.server import BEHAVIOURS, Simulator
+from tests.simulators.speech import Speech
+
+APIS = frozenset(
+    {
+        "moderations",
+        "rerank",
+        *(f"audio/{name}" for name in ("speech", "transcriptions", "translations")),
+        *(f"images/{name}" for name in ("generations", "edits", "variations")),
+    }
+)
+"""Those that ``MediaSpeech`` answers; chat completions answer any other."""
 
 
 class VendorSimulator(Simulator):
@@ -24,7 +36,10 @@ class VendorSimulator(Simulator):
 
     own = frozenset({"other_model", "usage_twice", "no_choices", "endless"})
 
-    def speech(self, request: SeenRequest, options: dict[str, Any]) -> OpenAISpeech:
+    def speech(self, request: SeenRequest, options: dict[str, Any]) -> Speech:
+        api = request.path.removeprefix("/v1/")
+        if api in APIS:
+            return MediaSpeech(api, asked(request), options)
         return OpenAISpeech(request.json, options)
 
     def list_models(self, shape: str, *models: str) -> Self:
