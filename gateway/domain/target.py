@@ -26,6 +26,8 @@ class Capability(StrEnum):
     SEVERAL_CHOICES = "n"
     WEB_SEARCH = "web_search_options"
     INFILL = "suffix"
+    BEST_OF = "best_of"
+    PROMPT_LOGPROBS = "echo with logprobs"
     OTHER_CONTENT = "content of other types"
     PREWARM = "max_tokens of 0"
     COMPLETIONS = "completions"

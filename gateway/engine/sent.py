@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.audit.record import Seam
-from gateway.domain.call import Begun, Call, Chat
+from gateway.domain.call import Begun, Call, Chat, Completion, Counting, Task
 from gateway.domain.events import (
     Called,
     Continued,
@@ -24,8 +24,7 @@ class Sent:
     """``continuation`` says whether the model's configuration lets another target go on."""
 
     def __init__(self, call: Call, *, continuation: bool) -> None:
-        chat = call.task
-        self._may = continuation and isinstance(chat, Chat) and chat.choices == 1
+        self._may = continuation and _can_go_on(call.task)
         self._call = call
         self._texts: list[str] = []
         self._began = False
@@ -69,16 +68,18 @@ class Sent:
 
     def rest(self) -> Call:
         """The call for what is left of the answer."""
-        call, chat = self._call, self._call.task
-        if not self._began or not isinstance(chat, Chat):
+        call, task = self._call, self._call.task
+        if not self._began or not isinstance(task, Chat | Completion):
             return call
         text = "".join(self._texts)
-        most = None if chat.max_tokens is None else max(1, chat.max_tokens - self._spent)
-        return replace(
-            call,
-            task=replace(chat, prefill=chat.prefill + text, max_tokens=most),
-            begun=Begun(text, self._tokens, self._spent),
-        )
+        most = None if task.max_tokens is None else max(1, task.max_tokens - self._spent)
+        begun = Begun(text, self._tokens, self._spent)
+        if isinstance(task, Chat):
+            rest: Task = replace(task, prefill=task.prefill + text, max_tokens=most)
+        else:
+            prompts = tuple(one + text if isinstance(one, str) else one for one in task.prompts)
+            rest = replace(task, prompts=prompts, max_tokens=most)
+        return replace(call, task=rest, begun=begun)
 
     def seam(self) -> Seam:
         """Where the answer broke off, if it did so now."""
@@ -89,6 +90,21 @@ class Sent:
         self.characters += len(text)
         self._tokens += pieces
         self._spent += pieces
+
+
+def _can_go_on(task: Task | Counting) -> bool:
+    """Whether what there is of an answer could stand as the beginning of another's. Of a plain
+    text only where it is all that the app gets, and stands right behind the prompt.
+    """
+    match task:
+        case Chat(choices=1):
+            return True
+        case Completion(
+            prompts=(str(),), choices=1, suffix=None, echo=False, logprobs=None, shape=None
+        ):
+            return True
+        case _:
+            return False
 
 
 def whole_usage(usage: Usage, begun: Begun | None) -> Usage:

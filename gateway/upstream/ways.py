@@ -12,6 +12,7 @@ from gateway.errors import CapabilityMissing
 from gateway.upstream.channel import Channel
 from gateway.upstream.fault import AttemptFault
 from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech
+from gateway.wire.openai_completions_relay import CompletionSpeech
 from gateway.wire.openai_passed import PassingSpeech
 from gateway.wire.openai_passing import NEEDS
 from gateway.wire.openai_relay import OpenAISpeech
@@ -19,6 +20,7 @@ from gateway.wire.relay import Speech
 
 _SPEECHES: Mapping[Api, Speech] = {
     Api.CHAT: OpenAISpeech(),
+    Api.COMPLETIONS: CompletionSpeech(),
     Api.MESSAGES: AnthropicSpeech(),
     Api.COUNT_TOKENS: CountSpeech(),
     **{api: PassingSpeech(api) for api in NEEDS},

@@ -27,7 +27,7 @@ from gateway.domain.events import (
 )
 from gateway.wire.writer import Writer
 
-_LEAST = -9999.0
+LEAST = -9999.0
 """What the API says of a token that cannot be; JSON has no infinity."""
 _ROLE: Mapping[str, Any] = {"role": "assistant"}
 
@@ -120,7 +120,7 @@ class ChatWriter(Writer):
             last += self._chunk([_choice(choice, {}, self._reason(reason), None)])
         usage = b""
         if self._include_usage and self._usage is not None:
-            usage = self._chunk([], usage=_usage(self._usage))
+            usage = self._chunk([], usage=usage_members(self._usage))
         return last + usage + b"data: [DONE]\n\n"
 
     def whole(self, finished: Finished) -> bytes:
@@ -131,7 +131,7 @@ class ChatWriter(Writer):
         ]
         body = {**self._head, "object": "chat.completion", "choices": choices}
         if self._usage is not None:
-            body["usage"] = _usage(self._usage)
+            body["usage"] = usage_members(self._usage)
         return msgspec.json.encode(body)
 
     def _whole_choice(self, choice: int, reason: FinishReason) -> dict[str, Any]:
@@ -195,10 +195,10 @@ def _logprobs(scores: Sequence[Scored]) -> dict[str, Any]:
 
 def _token(one: Scored | Likely) -> dict[str, Any]:
     text = one.token.decode("utf-8", "replace")
-    return {"token": text, "logprob": max(one.logprob, _LEAST), "bytes": list(one.token)}
+    return {"token": text, "logprob": max(one.logprob, LEAST), "bytes": list(one.token)}
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def usage_members(usage: Usage) -> dict[str, Any]:
     prompt = {"cached_tokens": usage.cached}
     if usage.stored:
         prompt["cache_write_tokens"] = usage.stored

@@ -10,32 +10,13 @@ from typing import Any
 import msgspec
 
 from gateway.domain.call import Api, Begun, Call, Chat
-from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
+from gateway.domain.events import Called, Delta, Piece, Reasoned
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
 from gateway.wire.openai_request import PREFIXED, written
+from gateway.wire.openai_told import WrittenUsage, event, reason_of, usage_of, vendor_error
 from gateway.wire.relay import Answer, Chunk, VendorError
-
-_REASONS = {reason.value: reason for reason in FinishReason} | {
-    "function_call": FinishReason.TOOL_CALLS
-}
-
-
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Content(msgspec.Struct):
@@ -78,7 +59,7 @@ class _Choice(msgspec.Struct):
 class _Answer(msgspec.Struct):
     choices: list[_Choice]
     model: str | None = None
-    usage: _Usage | None = None
+    usage: WrittenUsage | None = None
     provider: Any = None
 
 
@@ -92,27 +73,15 @@ class _StreamChoice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_StreamChoice] | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: WrittenUsage | None = None
     error: Any = None
     provider: Any = None
     id: Any = None
     created: Any = None
 
 
-class _ErrorBody(msgspec.Struct):
-    message: Any = None
-    type: Any = None
-    code: Any = None
-    param: Any = None
-
-
-class _ErrorEnvelope(msgspec.Struct):
-    error: _ErrorBody | str | None = None
-
-
 _answers = msgspec.json.Decoder(_Answer)
 _chunks = msgspec.json.Decoder(_Chunk)
-_errors = msgspec.json.Decoder(_ErrorEnvelope)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
@@ -134,7 +103,7 @@ class OpenAISpeech:
         return _answer(body, asked, typed)
 
     def error(self, body: bytes) -> VendorError:
-        return _vendor_error(body)
+        return vendor_error(body)
 
     def reader(self, asked: str, *, typed: bool) -> ChunkReader:
         return ChunkReader(asked, typed=typed)
@@ -184,28 +153,11 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         data=data,
         model=answer.model,
         provider=_provider(answer.provider, answer.choices[0].message),
-        usage=_usage(answer.usage),
-        reasons=tuple(_reason(choice.finish_reason) for choice in answer.choices),
+        usage=usage_of(answer.usage),
+        reasons=tuple(reason_of(choice.finish_reason) for choice in answer.choices),
         text="".join(choice.message.content or "" for choice in answer.choices),
         pieces=pieces,
         stop=_text_only(answer.choices[0].stop_reason),
-    )
-
-
-def _vendor_error(body: bytes) -> VendorError:
-    try:
-        error = _errors.decode(body).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return VendorError()
-    if isinstance(error, str):
-        return VendorError(message=error)
-    if error is None:
-        return VendorError()
-    return VendorError(
-        message=_text(error.message),
-        type=_text(error.type),
-        code=_text(error.code),
-        param=_text(error.param),
     )
 
 
@@ -233,9 +185,6 @@ class ChunkReader:
             return Chunk(malformed=True)
 
     def _told(self, chunk: _Chunk, data: bytes) -> Chunk:
-        if b"\n" in data or b"\r" in data:
-            # Within valid JSON a line's end can only stand between tokens.
-            data = data.replace(b"\n", b" ").replace(b"\r", b" ")
         choices = chunk.choices or ()
         numbers = _FIRST if len(choices) == 1 and not choices[0].index else _numbers(choices)
         text, says, binding, reason, stop = "", False, False, None, None
@@ -251,10 +200,10 @@ class ChunkReader:
                 if self._typed:
                     pieces += tuple(_pieces(choice.index, delta))
             if choice.finish_reason is not None:
-                reason = (choice.index, _reason(choice.finish_reason))
+                reason = (choice.index, reason_of(choice.finish_reason))
                 stop = _text_only(choice.stop_reason)
         return Chunk(
-            data=b"data: %b\n\n" % data,
+            data=event(data),
             text=text,
             pieces=pieces,
             choices=numbers,
@@ -262,7 +211,7 @@ class ChunkReader:
             binding=binding,
             # The chunk with the finish, or with the usage behind it: nothing of the answer itself.
             closing=not (says or binding) and (reason is not None or not choices),
-            usage=_usage(chunk.usage),
+            usage=usage_of(chunk.usage),
             reason=reason,
             stop=stop,
             model=chunk.model,
@@ -296,10 +245,6 @@ def _pieces(choice: int, content: _Content) -> Iterator[Piece]:
         yield Called(0, older.arguments or "", None, older.name, choice)
 
 
-def _reason(word: str | None) -> FinishReason:
-    return _REASONS.get(word or "", FinishReason.STOP)
-
-
 def _provider(top: object, content: _Content | None = None) -> str | None:
     """To whom a router says that it went: OpenRouter at the top of an answer, Vercel in
     ``provider_metadata.gateway.routing`` of what it answers.
@@ -314,25 +259,5 @@ def _provider(top: object, content: _Content | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _usage(usage: _Usage | None) -> Usage | None:
-    if usage is None:
-        return None
-    prompt = usage.prompt_tokens_details or _PromptDetails()
-    completion = usage.completion_tokens_details or _CompletionDetails()
-    return Usage(
-        prompt=usage.prompt_tokens or 0,
-        completion=usage.completion_tokens or 0,
-        cached=prompt.cached_tokens or 0,
-        reasoning=completion.reasoning_tokens or 0,
-        stored=prompt.cache_write_tokens or 0,
-    )
-
-
 def _text_only(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) else None

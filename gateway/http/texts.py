@@ -1,0 +1,44 @@
+"""The paths of the OpenAI dialect that take plain texts: to go on with, or for their vectors."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import Scope
+
+from gateway.domain.call import Api, Call, Completion
+from gateway.http.generate import Surface
+from gateway.http.openai import OpenAIManners
+from gateway.wire import openai_completions
+from gateway.wire.openai_completions_answer import CompletionWriter
+
+
+class Completions(OpenAIManners, Surface):
+    """``POST /v1/completions``."""
+
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
+        request = openai_completions.parse(body)
+        return Call(
+            id=id,
+            api=Api.COMPLETIONS,
+            model=request.model,
+            stream=request.stream,
+            body=body,
+            task=request.completion,
+            received=received,
+            deadline=deadline,
+            include_usage=request.include_usage,
+            needs=request.needs,
+            session=request.session,
+        )
+
+    def writer(self, call: Call) -> CompletionWriter:
+        return CompletionWriter(
+            id=f"cmpl-{call.id}",
+            model=call.model,
+            created=int(time.time()),
+            include_usage=call.include_usage,
+            scores=isinstance(call.task, Completion) and call.task.logprobs is not None,
+        )
