@@ -22,7 +22,7 @@ from gateway.domain.providers import PROVIDERS, TRANSLATED
 from gateway.domain.target import Capability, Target
 from gateway.engine.routes import Route, Routes
 from gateway.errors import ModelFileError
-from gateway.local.abilities import CAPABILITIES as LOCAL_CAPABILITIES
+from gateway.local.abilities import AT_MOST
 from gateway.local.fit import SMALLEST, Wish, shares
 from gateway.local.gguf import read_header
 from gateway.local.machine import memory
@@ -91,7 +91,7 @@ class Inventory:
                 catalog=self.catalog,
                 source=f"models/{manifest.id}.yaml",
             )
-            able = LOCAL_CAPABILITIES
+            able = AT_MOST
             if manifest.projector is not None:
                 able |= {Capability.IMAGES}
             return Target(LOCAL, model, identity, able, self.local[model].context)
@@ -151,7 +151,8 @@ class Inventory:
                 groups = tuple(map(_without_bias, groups))
             else:
                 groups = (groups[0], *map(_without_bias, groups[1:]))
-            route = Route(groups, model.risky_last_resort, model.continuation, name)
+            equivalent = frozenset(model.equivalent)
+            route = Route(groups, model.risky_last_resort, model.continuation, name, equivalent)
             if is_pattern(name):
                 patterns.append((name, route))
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from gateway.config.translated import translations
 from gateway.configured import Configured, by_channel
 from gateway.dialled import channel_keys, channels
 from gateway.domain.call import Backend
+from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.errors import StateError
@@ -105,9 +106,17 @@ class Gateway:
             backends=self._backends,
             audit=self._audit,
             listed=self._servers.lists,
+            told=self._told,
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)
+
+    def _told(self, target: Target) -> Collection[Capability] | None:
+        """What the worker of a local model has said that it can do; ``None`` where there is none
+        now, and of all other targets.
+        """
+        hello = self._local.loaded(target.model) if target.channel == LOCAL else None
+        return None if hello is None else hello.abilities.capabilities
 
     @property
     def _now(self) -> Configured:

@@ -17,7 +17,9 @@ from gateway.cli.policy_signing import keygen, sign, verify_
 from gateway.cli.policy_simulate import simulate_
 from gateway.cli.policy_test import test_
 from gateway.cli.text import COLOURS, counted
+from gateway.domain.call import Api
 from gateway.domain.decision import Labels
+from gateway.domain.target import Capability
 from gateway.errors import DocumentError
 from gateway.inventory import Inventory
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
@@ -76,6 +78,7 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
 @click.option("--data-class")
 @click.option("--tag", "tags", multiple=True)
 @click.option("--at", type=Moment(), help="The instant to decide for.  [default: now]")
+@click.option("--embeddings", is_flag=True, help="The request is for embeddings.")
 @config_option
 @policy_option
 @format_option
@@ -87,6 +90,7 @@ def explain_(
     data_class: str | None,
     tags: tuple[str, ...],
     at: datetime | None,
+    embeddings: bool,
     config: Path,
     policy_dir: Path | None,
     format_: str,
@@ -98,7 +102,13 @@ def explain_(
     labels = Labels(team, app, environment, data_class, frozenset(tags))
     moment = at or datetime.now(UTC)
     engine = offline_engine(settings_of(config, policy_dir), model)
-    plan = engine.plan(model, labels=labels, at=moment)
+    plan = engine.plan(
+        model,
+        api=Api.EMBEDDINGS if embeddings else None,
+        needs=frozenset({Capability.EMBEDDINGS} if embeddings else ()),
+        labels=labels,
+        at=moment,
+    )
     explanation = explain(engine.policy, plan, model, labels, moment)
     if format_ == "json":
         click.echo(json.dumps(asdict(explanation), indent=2, default=_plain))

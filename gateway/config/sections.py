@@ -283,7 +283,8 @@ def _alone(value: object) -> object:
 
 class ModelSection(Closed):
     """What an app may ask for: its targets in order, as ``<channel>/<model id>``, or groups of
-    them. ``continuation`` lets another target go on with an answer that broke off.
+    them. ``continuation`` lets another target go on with an answer that broke off. ``equivalent``
+    are those of the targets whose vectors are of one space, so that one may answer for another.
     """
 
     targets: Annotated[
@@ -291,6 +292,7 @@ class ModelSection(Closed):
     ]
     risky_last_resort: Flag = False
     continuation: Flag = True
+    equivalent: tuple[Text, ...] = ()
 
 
 class LocalModelSection(Closed):

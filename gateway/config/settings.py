@@ -6,7 +6,7 @@ An error names where its value came from: a line of the file, a variable, or a f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -251,6 +251,21 @@ def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
             if target in seen:
                 yield Finding(path, f"{target} stands twice under models.{name}.targets", "")
             seen.add(target)
+        equivalent = model.get("equivalent") if isinstance(model, dict) else None
+        yield from _equivalent(("models", name, "equivalent"), equivalent, seen)
+
+
+def _equivalent(path: Steps, written: object, targets: Collection[str]) -> Iterable[Finding]:
+    """``targets`` are those of the model; where there is none, that is wrong enough."""
+    texts = written if isinstance(written, list) else []
+    for index, target in enumerate(texts if targets else ()):
+        if isinstance(target, str) and target not in targets:
+            message = f"{target!r} is none of the targets of this model"
+            yield Finding((*path, index), message, nearest(target, targets))
+        elif target in texts[:index]:
+            yield Finding((*path, index), f"{target} stands twice under equivalent", "")
+    if len(texts) == 1:
+        yield Finding(path, "one target is equivalent to nothing: name at least two", "")
 
 
 def _written(path: Steps, targets: object) -> Iterable[tuple[Steps, str]]:

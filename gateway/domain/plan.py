@@ -25,6 +25,8 @@ class LeftOut(StrEnum):
     NOT_READY = "not_ready"
     NOT_LISTED = "not_listed"
     """Its server is there, and does not list the model."""
+    OTHER_VECTORS = "other_vectors"
+    """Its vectors are not known to be of one space with those of the first choice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ TRANSLATED = frozenset(
 )
 """What can be asked for in every API that is translated."""
 _GOOGLE = TRANSLATED | {Capability.JSON_OBJECT, Capability.SEVERAL_CHOICES, Capability.LOGPROBS}
+_EMBEDS = frozenset({Capability.EMBEDDINGS})
 REGION = "{region}"
 
 
@@ -57,9 +58,10 @@ PROVIDERS: Mapping[str, Provider] = {
     "bedrock": Provider(
         "https://bedrock-runtime.{region}.amazonaws.com",
         (("aws_access_key_id", "aws_secret_access_key"), ("api_key",)),
+        capabilities=TRANSLATED | _EMBEDS,
     ),
-    "cohere": Provider("https://api.cohere.com"),
-    "gemini": Provider("https://generativelanguage.googleapis.com", capabilities=_GOOGLE),
+    "cohere": Provider("https://api.cohere.com", capabilities=TRANSLATED | _EMBEDS),
+    "gemini": Provider("https://generativelanguage.googleapis.com", capabilities=_GOOGLE | _EMBEDS),
     # The token's endpoint stands in the service account itself.
     "vertex_ai": Provider(
         "https://{region}-aiplatform.googleapis.com",

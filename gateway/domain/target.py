@@ -30,6 +30,8 @@ class Capability(StrEnum):
     PROMPT_LOGPROBS = "echo with logprobs"
     OTHER_CONTENT = "content of other types"
     PREWARM = "max_tokens of 0"
+    CHAT = "chats"
+    """Of no request's needs, since nearly every model has it: a local model's worker tells it."""
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
@@ -50,7 +52,7 @@ APIS = frozenset(
         Capability.RERANK,
     }
 )
-"""What is asked for through an API of its own: a model that answers chats need have none of it."""
+"""What is asked for through an API of its own: a model need have no more than one of them."""
 
 
 @dataclass(frozen=True, slots=True)

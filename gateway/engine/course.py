@@ -120,7 +120,7 @@ class Course:
         if not self._failures:
             left = replace(self._plan, steps=(), omitted=tuple(self._omitted))
             raise nothing_planned(left, wait)
-        raise after_failures(self._failures, wait)
+        raise after_failures(self._failures, wait, self._omitted)
 
     async def _steps(self) -> AsyncGenerator[Step, None]:
         """Each target of the plan in turn; when all have failed, those again that may be, after a

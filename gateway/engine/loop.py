@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from gateway.audit.record import JudgedTarget, Record
 from gateway.audit.sink import AuditSink
-from gateway.domain.call import Backend, Call
+from gateway.domain.call import Api, Backend, Call
 from gateway.domain.decision import Handling, Labels, Verdict
 from gateway.domain.events import Failed
 from gateway.domain.plan import LeftOut, Plan
@@ -38,10 +38,14 @@ from gateway.routing.outcome import nothing_planned
 from gateway.routing.plan import Candidate, make_plan
 from gateway.routing.retries import RetryBudget
 
+CHATS = frozenset({Api.CHAT, Api.RESPONSES, Api.MESSAGES, Api.COUNT_TOKENS})
+"""APIs that ask for the next turn of a chat."""
+
 
 class Engine:
     """Serves calls. ``policy`` gives the policy in force at this instant; ``listed`` says whether a
-    target's server has its model, as far as it tells.
+    target's server has its model, as far as it tells, and ``told`` what a target says itself that
+    it can do, ``None`` where it says nothing.
     """
 
     def __init__(
@@ -52,11 +56,13 @@ class Engine:
         backends: Mapping[str, Backend],
         audit: AuditSink,
         listed: Callable[[Target], bool] = lambda _: True,
+        told: Callable[[Target], Collection[Capability] | None] = lambda _: None,
     ) -> None:
         self._policy = policy
         self._backends = backends
         self._audit = audit
         self._listed = listed
+        self._told = told
         self._health: dict[str, Health] = {}
         self._busy: Counter[str] = Counter()
         self.running: set[Attempt] = set()
@@ -81,6 +87,7 @@ class Engine:
         self,
         model: str,
         *,
+        api: Api | None = None,
         needs: frozenset[Capability] = frozenset(),
         labels: Labels | None = None,
         request_id: str = "",
@@ -89,14 +96,17 @@ class Engine:
         policy: Policy | None = None,
     ) -> Plan:
         """The plan for a request as things stand, by the policy in force unless another is given.
-        Raises ``ModelNotFound``.
+        Without an ``api`` it is for what the model is there for: one with equivalent vectors, for
+        those. Raises ``ModelNotFound``.
         """
         route = self.routes.find(model)
+        vectors = api is Api.EMBEDDINGS or (api is None and bool(route.equivalent))
+        one_space = route.one_space if vectors else None
         policy = policy or self.policy
         when = at or datetime.now(UTC)
         return make_plan(
             (
-                self._candidate(target, policy, labels or Labels(), request_id, when)
+                self._candidate(target, policy, labels or Labels(), request_id, when, one_space)
                 for group in route.groups
                 for target in ordered(
                     group,
@@ -108,6 +118,7 @@ class Engine:
             needs=needs,
             risky_last_resort=route.risky_last_resort,
             now=time.monotonic(),
+            chats=api in CHATS,
         )
 
     @property
@@ -141,6 +152,7 @@ class Engine:
         try:
             plan = self.plan(
                 call.model,
+                api=call.api,
                 needs=call.needs,
                 labels=call.labels,
                 request_id=call.id,
@@ -202,8 +214,15 @@ class Engine:
         self._health[target.id] = self.health(target.id).released()
 
     def _candidate(
-        self, target: Target, policy: Policy, labels: Labels, request_id: str, when: datetime
+        self,
+        target: Target,
+        policy: Policy,
+        labels: Labels,
+        request_id: str,
+        when: datetime,
+        one_space: frozenset[str] | None,
     ) -> Candidate:
+        """``one_space`` are the targets that may answer for vectors, where those are asked for."""
         decision = evaluate(policy, target.id, target.identity, labels, when)
         drained = decision.handling is Handling.DRAIN and share_sent(decision, request_id, when)
         return Candidate(
@@ -215,6 +234,8 @@ class Engine:
             credentials=target.channel not in self.routes.without_credentials,
             ready=self._backends[target.channel].ready(target),
             listed=self._listed(target),
+            told=self._told(target),
+            one_space=one_space is None or target.id in one_space,
         )
 
     def _count_unmet(self, call: Call) -> None:
@@ -225,7 +246,7 @@ class Engine:
         """Seconds until one of the targets that policy leaves may be tried again."""
         now = time.monotonic()
         targets = [step.target for step in plan.steps]
-        never = (LeftOut.POLICY, LeftOut.OFFLINE)
+        never = (LeftOut.POLICY, LeftOut.OFFLINE, LeftOut.OTHER_VECTORS)
         targets += [o.target for o in plan.omitted if o.why not in never]
         waits = (self.health(target.id).available_in(now) for target in targets)
         return max(1.0, min((wait for wait in waits if wait is not None), default=1.0))

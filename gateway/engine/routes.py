@@ -15,13 +15,23 @@ from gateway.routing.groups import Group
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a configured model name, or a pattern of names, leads to: groups of equal targets, in
-    the order of trying. ``continuation`` lets another target go on with an answer that broke off.
+    the order of trying. ``continuation`` lets another target go on with an answer that broke off;
+    ``equivalent`` are the ids of targets whose vectors are of one space.
     """
 
     groups: tuple[Group, ...]
     risky_last_resort: bool = False
     continuation: bool = True
     name: str = ""
+    equivalent: frozenset[str] = frozenset()
+
+    @property
+    def one_space(self) -> frozenset[str]:
+        """The targets that may answer for vectors: what the first of all has, others have too only
+        where they are declared equivalent.
+        """
+        first = self.groups[0].targets[0].id
+        return self.equivalent if first in self.equivalent else frozenset({first})
 
     @property
     def targets(self) -> tuple[Target, ...]:

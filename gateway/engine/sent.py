@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.audit.record import Seam
-from gateway.domain.call import Begun, Call, Chat, Completion, Counting, Task
+from gateway.domain.call import Begun, Call, Chat, Completion, Counting, Passing, Task
 from gateway.domain.events import (
     Called,
     Continued,
@@ -92,7 +92,7 @@ class Sent:
         self._spent += pieces
 
 
-def _can_go_on(task: Task | Counting) -> bool:
+def _can_go_on(task: Task | Counting | Passing) -> bool:
     """Whether what there is of an answer could stand as the beginning of another's. Of a plain
     text only where it is all that the app gets, and stands right behind the prompt.
     """

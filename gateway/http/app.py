@@ -24,7 +24,7 @@ from gateway.http.generate import Generate, Surface
 from gateway.http.openai import ChatCompletions, OpenAIManners
 from gateway.http.passing import Passed
 from gateway.http.state import State
-from gateway.http.texts import Completions
+from gateway.http.texts import Completions, Embeddings
 from gateway.wire.openai_passing import NEEDS
 
 
@@ -82,6 +82,7 @@ def create_app(services: Services) -> GatewayApp:
     surfaces: Mapping[str, Surface] = {
         "/v1/chat/completions": ChatCompletions(),
         "/v1/completions": Completions(),
+        "/v1/embeddings": Embeddings(),
         "/v1/messages": Messages(),
         "/v1/messages/count_tokens": CountTokens(),
         **{

@@ -9,8 +9,9 @@ from starlette.types import Scope
 from gateway.domain.call import Api, Call, Completion
 from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
-from gateway.wire import openai_completions
+from gateway.wire import openai_completions, openai_embeddings
 from gateway.wire.openai_completions_answer import CompletionWriter
+from gateway.wire.openai_embeddings_answer import EmbeddingWriter
 
 
 class Completions(OpenAIManners, Surface):
@@ -42,3 +43,27 @@ class Completions(OpenAIManners, Surface):
             include_usage=call.include_usage,
             scores=isinstance(call.task, Completion) and call.task.logprobs is not None,
         )
+
+
+class Embeddings(OpenAIManners, Surface):
+    """``POST /v1/embeddings``."""
+
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> Call:
+        request = openai_embeddings.parse(body)
+        return Call(
+            id=id,
+            api=Api.EMBEDDINGS,
+            model=request.model,
+            stream=False,
+            body=body,
+            task=request.embedding,
+            received=received,
+            deadline=deadline,
+            base64=request.base64,
+            needs=openai_embeddings.NEEDS,
+        )
+
+    def writer(self, call: Call) -> EmbeddingWriter:
+        return EmbeddingWriter(model=call.model, base64=call.base64)

@@ -17,10 +17,13 @@ CAPABILITIES = frozenset(
         Capability.LOGPROBS,
         Capability.LOGIT_BIAS,
         Capability.SEVERAL_CHOICES,
+        Capability.CHAT,
         Capability.COMPLETIONS,
     }
 )
 """What the engine does with any model that generates text."""
+AT_MOST = CAPABILITIES | {Capability.EMBEDDINGS, Capability.INFILL}
+"""What a model may be able to do of which nothing more is known; its worker tells."""
 
 
 class Told(StrEnum):

@@ -188,7 +188,9 @@ class Batcher:
         if job.max_tokens == 0:
             said = [Said(job.key, Piece(PieceKind.CONTENT, job.echo))] if job.echo else []
             return [Admitted(job.key, size), *said, Ended(job.key, Reason.LENGTH, size, 0)]
-        if len(self._waiting) + len(self._active) >= self._model.slots + self._queue:
+        taken = len(self._waiting) + len(self._active)
+        # A request with more answers than there are places would never have one otherwise.
+        if not job.follows and taken >= self._model.slots + self._queue:
             # Places are not a matter of who is here but of the work that stands before a newcomer.
             message = (
                 f"the local queue is full: {len(self._active)} answers are being generated, "

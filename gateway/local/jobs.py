@@ -22,6 +22,7 @@ class Job:
     event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is how
     many likely tokens are told beside each. What is said begins with ``echo``. ``app`` is who asks;
     by ``until`` (monotonic seconds) the answer is of no more use; ``suspect`` as in ``Generate``.
+    One that ``follows`` another of its request waits where that does.
     """
 
     key: Hashable
@@ -36,6 +37,7 @@ class Job:
     app: str = ""
     until: float = math.inf
     suspect: bool = False
+    follows: bool = False
     pictures: tuple[tuple[int, Picture], ...] = ()
 
     @property

@@ -92,7 +92,7 @@ class Tasks:
                 jobs = self._embedding(key, task, app, until)
             case _:
                 return _generates_nothing(key)
-        return jobs if isinstance(jobs, Declined) else Prepared(jobs, prompts)
+        return jobs if isinstance(jobs, Declined) else Prepared(_together(jobs), prompts)
 
     def count(self, key: tuple[int, int], task: Task) -> int | Declined:
         """How many tokens a task's prompts have together; or why nobody can say. Of a prompt that
@@ -156,6 +156,12 @@ class Tasks:
         if not tokens:
             raise PromptFault(RefusalKind.REQUEST, f"input {number} is empty", "input")
         return tokens
+
+
+def _together(jobs: Sequence[Job | EmbedJob]) -> Sequence[Job | EmbedJob]:
+    """The jobs of one request, of which the first has its place for all."""
+    behind = (replace(job, follows=True) if isinstance(job, Job) else job for job in jobs[1:])
+    return [*jobs[:1], *behind]
 
 
 def _too_long(number: int, size: str, longest: int) -> PromptFault:

@@ -24,18 +24,19 @@ _NOT_THERE = (*_BY_POLICY, LeftOut.OFFLINE, LeftOut.NO_CREDENTIALS)
 
 def nothing_planned(plan: Plan, wait: float) -> GatewayError:
     """The error for a plan without steps. ``wait`` is in seconds."""
-    omitted = plan.omitted
+    # What may not serve because its vectors are others is not what kept the request from being
+    # served: at least the first choice is there beside.
+    omitted = [one for one in plan.omitted if one.why is not LeftOut.OTHER_VECTORS]
     if all(omission.why in _BY_POLICY for omission in omitted):
         return _denied(omitted[0])
+    listing = "; ".join(_line(omission) for omission in plan.omitted)
     lacking = [omission for omission in omitted if omission.why is LeftOut.CAPABILITY]
     if lacking and all(o.why in (*_NOT_THERE, LeftOut.CAPABILITY) for o in omitted):
         missing = lacking[0].detail
-        listing = "; ".join(_line(omission) for omission in omitted)
         return CapabilityMissing(
             f"No target that may be used now supports: {missing} ({listing}).",
             param=missing.split(",")[0],
         )
-    listing = "; ".join(_line(omission) for omission in omitted)
     if all(omission.why in _NOT_THERE for omission in omitted):
         offline = any(omission.why is LeftOut.OFFLINE for omission in omitted)
         code = "offline" if offline else "no_credentials"
@@ -43,8 +44,12 @@ def nothing_planned(plan: Plan, wait: float) -> GatewayError:
     return Unavailable(f"No healthy target is left: {listing}.", retry_after=wait)
 
 
-def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float) -> GatewayError:
-    """The error after all attempts failed. ``wait`` is in seconds."""
+def after_failures(
+    failures: Sequence[tuple[Step, Failed]], wait: float, omitted: Sequence[Omission] = ()
+) -> GatewayError:
+    """The error after all attempts failed, those ``omitted`` being none of them. ``wait`` is in
+    seconds.
+    """
     last = failures[-1][1]
     reaction = TABLE[Progress.NOTHING_SENT, last.kind]
     if reaction.move is Move.HAND_BACK:
@@ -62,6 +67,10 @@ def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float) -> Gate
             code="queue_full",
             retry_after=last.retry_after or wait,
         )
+    others = [_line(one) for one in omitted if one.why is LeftOut.OTHER_VECTORS]
+    if others:
+        listing = "; ".join((listing, *others))
+        return Unavailable(f"Every target that may serve failed: {listing}.", retry_after=wait)
     return Unavailable(f"Every target failed: {listing}.", retry_after=wait)
 
 

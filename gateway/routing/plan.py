@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from gateway.domain.decision import Decision, Handling, Verdict
@@ -18,7 +18,9 @@ class Candidate:
     ``drained`` says that this request falls into the share that a drain still sends there;
     ``offline`` that it is out of reach because the gateway is offline;
     ``credentials`` that the channel has its key; ``ready`` that the backend can take it; ``listed``
-    that its server has the model, as far as it tells.
+    that its server has the model, as far as it tells; ``told`` is what it says itself that it can
+    do, where it says anything; ``one_space`` that its vectors are of the first choice's space, or
+    that none are asked for.
     """
 
     target: Target
@@ -29,6 +31,8 @@ class Candidate:
     credentials: bool = True
     ready: bool = True
     listed: bool = True
+    told: Collection[Capability] | None = None
+    one_space: bool = True
 
 
 def make_plan(
@@ -37,8 +41,11 @@ def make_plan(
     needs: frozenset[Capability],
     risky_last_resort: bool,
     now: float,
+    chats: bool = False,
 ) -> Plan:
-    """The plan for one request. ``now`` is the monotonic time that ``Health`` is kept in."""
+    """The plan for one request. ``now`` is the monotonic time that ``Health`` is kept in; ``chats``
+    says that it is for a chat, as whatever API.
+    """
     ordered: list[Step] = []
     last: list[Step] = []
     omitted: list[Omission] = []
@@ -47,7 +54,7 @@ def make_plan(
         configured.append(candidate.target.id)
         step = Step(candidate.target, candidate.decision)
         avoided = _avoided(candidate)
-        obstacle = _obstacle(candidate, needs, now)
+        obstacle = _obstacle(candidate, needs, now, chats=chats)
         if obstacle is None and avoided and not risky_last_resort:
             obstacle = (LeftOut.RISKY, candidate.decision.reason)
         if obstacle is not None:
@@ -71,7 +78,7 @@ def _avoided(candidate: Candidate) -> bool:
 
 
 def _obstacle(
-    candidate: Candidate, needs: frozenset[Capability], now: float
+    candidate: Candidate, needs: frozenset[Capability], now: float, *, chats: bool
 ) -> tuple[LeftOut, str] | None:
     if candidate.decision.acted is Verdict.DENY:
         return LeftOut.POLICY, candidate.decision.reason
@@ -79,7 +86,12 @@ def _obstacle(
         return LeftOut.OFFLINE, "offline: true leaves out what is neither local nor sovereign"
     if not candidate.credentials:
         return LeftOut.NO_CREDENTIALS, f"channel {candidate.target.channel} has no key"
+    if not candidate.one_space:
+        return LeftOut.OTHER_VECTORS, "its vectors are not declared equivalent to the first one's"
     lacking = candidate.target.lacks(needs)
+    if candidate.told is not None:
+        wanted = needs | {Capability.CHAT} if chats else needs
+        lacking |= wanted.difference(candidate.told)
     if lacking:
         return LeftOut.CAPABILITY, ", ".join(sorted(lacking))
     obstacle = candidate.health.obstacle(now)

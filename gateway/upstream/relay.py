@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from gateway.domain.call import Api, Call, Passing
+from gateway.domain.call import Api, Call, Embedding, Passing
 from gateway.domain.decision import Labels
 from gateway.domain.events import (
     Event,
@@ -38,6 +38,8 @@ __all__ = ["Channel", "RelayBackend"]
 
 EVENTS = b"text/event-stream"
 MOST_BODY = 64 * 1024 * 1024
+MOST_VECTORS = 256 * 1024 * 1024
+"""Of an answer with vectors: 2048 of 3072 numbers each, written with an indent."""
 ABSENT = frozenset({FailureKind.REFUSED, FailureKind.TLS, FailureKind.CONNECT_TIMEOUT})
 """Failures after which there may be nobody at the other end."""
 
@@ -185,6 +187,7 @@ class RelayBackend:
         if _media(connection) == EVENTS:
             # It may never end, and would be waited for.
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
+        most = MOST_VECTORS if isinstance(call.task, Embedding) else MOST_BODY
         pieces: list[bytes] = []
         size, begun = 0, False
         while piece := await clock.wait(connection.read):
@@ -194,7 +197,7 @@ class RelayBackend:
                 clock.heard(content=True)
             pieces.append(piece)
             size += len(piece)
-            if size > MOST_BODY:
+            if size > most:
                 connection.abort()
                 raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
         media = _media(connection)

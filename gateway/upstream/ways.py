@@ -13,6 +13,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.fault import AttemptFault
 from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech
 from gateway.wire.openai_completions_relay import CompletionSpeech
+from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
 from gateway.wire.openai_passed import PassingSpeech
 from gateway.wire.openai_passing import NEEDS
 from gateway.wire.openai_relay import OpenAISpeech
@@ -21,6 +22,7 @@ from gateway.wire.relay import Speech
 _SPEECHES: Mapping[Api, Speech] = {
     Api.CHAT: OpenAISpeech(),
     Api.COMPLETIONS: CompletionSpeech(),
+    Api.EMBEDDINGS: EmbeddingSpeech(),
     Api.MESSAGES: AnthropicSpeech(),
     Api.COUNT_TOKENS: CountSpeech(),
     **{api: PassingSpeech(api) for api in NEEDS},

@@ -10,15 +10,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.domain.call import Completion, Prompt
+from gateway.domain.call import Completion
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 from gateway.wire.openai_parameters import (
     ENDLESS,
     Parameters,
+    Prompts,
     check,
     includes_usage,
     needs,
+    prompts,
     read,
     sampling,
     session,
@@ -33,7 +35,7 @@ MOST_ANSWERS = 2048
 
 
 class _Body(Parameters, kw_only=True):
-    prompt: str | list[str | int | list[int]] | None = None
+    prompt: Prompts | None = None
     best_of: int | None = None
     echo: bool | None = None
     logprobs: int | None = None
@@ -65,10 +67,10 @@ def parse(body: bytes) -> CompletionRequest:
     """Read the body of a completion. Raises ``InvalidRequest`` that names the parameter."""
     parsed = read(_decoder, body)
     check(parsed, _RANGES)
-    prompts = several(parsed.prompt or "", "prompt")
-    _check_choices(parsed, len(prompts))
+    given = prompts("" if parsed.prompt is None else parsed.prompt, "prompt")
+    _check_choices(parsed, len(given))
     completion = Completion(
-        prompts=prompts,
+        prompts=given,
         suffix=parsed.suffix,
         echo=bool(parsed.echo),
         sampling=sampling(parsed),
@@ -86,28 +88,6 @@ def parse(body: bytes) -> CompletionRequest:
         needs=frozenset(_needs(parsed)),
         session=session(parsed),
     )
-
-
-def several(given: str | list[str | int | list[int]], param: str) -> tuple[Prompt, ...]:
-    """A text, texts, the tokens of one, or those of several: one prompt for each. Raises
-    ``InvalidRequest`` where they are mixed, or there is none.
-    """
-    if isinstance(given, str):
-        return (given,)
-    if not given:
-        raise InvalidRequest(f"'{param}' is an empty array.", param=param, code="empty_array")
-    kind = type(given[0])
-    for place, one in enumerate(given):
-        if type(one) is not kind:
-            raise InvalidRequest(
-                f"Invalid '{param}[{place}]': all of '{param}' must be strings, or all tokens, or "
-                "all arrays of tokens.",
-                param=f"{param}[{place}]",
-                code="invalid_type",
-            )
-    if kind is int:
-        return (tuple(one for one in given if isinstance(one, int)),)
-    return tuple(tuple(one) if isinstance(one, list) else str(one) for one in given)
 
 
 def _check_choices(body: _Body, prompts: int) -> None:

@@ -1,19 +1,19 @@
-"""What bodies of the OpenAI dialect that ask for text have in common: reading them, the parameters
-of sampling and of an answer's shape, and what each mistake in one is told.
+"""What bodies of the OpenAI dialect's APIs have in common: reading them, plain texts and tokens,
+the parameters of sampling and of an answer's shape, and what each mistake in one is told.
 
-Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completions`` and
-``POST /completions``. ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos`` and
-``structured_outputs`` are as in vLLM's server.
+Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completions``, ``POST
+/completions`` and ``POST /embeddings``. ``top_k``, ``min_p``, ``repetition_penalty``,
+``ignore_eos`` and ``structured_outputs`` are as in vLLM's server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from gateway.domain.call import Sampling, Shape, ShapeKind
+from gateway.domain.call import Prompt, Sampling, Shape, ShapeKind
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 
@@ -23,6 +23,8 @@ ENDLESS = float("inf")
 
 Range = tuple[str, float, float]
 """A parameter with its least and its most."""
+Prompts: TypeAlias = str | list[str | int | list[int]]
+"""A text, texts, the tokens of one, or those of several."""
 _B = TypeVar("_B")
 
 
@@ -159,6 +161,26 @@ def session(body: Parameters) -> str | None:
 
 def _text(given: object) -> str | None:
     return given if isinstance(given, str) and given else None
+
+
+def prompts(given: Prompts, param: str) -> tuple[Prompt, ...]:
+    """Each by itself. Raises ``InvalidRequest`` where they are mixed, or there is none."""
+    if isinstance(given, str):
+        return (given,)
+    if not given:
+        raise InvalidRequest(f"'{param}' is an empty array.", param=param, code="empty_array")
+    kind = type(given[0])
+    for place, one in enumerate(given):
+        if type(one) is not kind:
+            raise InvalidRequest(
+                f"Invalid '{param}[{place}]': all of '{param}' must be strings, or all tokens, or "
+                "all arrays of tokens.",
+                param=f"{param}[{place}]",
+                code="invalid_type",
+            )
+    if kind is int:
+        return (tuple(one for one in given if isinstance(one, int)),)
+    return tuple(tuple(one) if isinstance(one, list) else str(one) for one in given)
 
 
 def includes_usage(body: Parameters) -> bool:

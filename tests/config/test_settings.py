@@ -292,3 +292,35 @@ def test_a_group_has_its_weights(config: Path) -> None:
 def test_mistakes_in_a_group(config: Path, targets: str, expected: str) -> None:
     """Each is told with what would be right."""
     assert expected in mistakes(config, environ={"GATEWAY_MODELS__GPT_4O__TARGETS": targets})
+
+
+def test_equivalent_targets_are_named(config: Path) -> None:
+    """Those of the model whose vectors are of one space."""
+    environ = {
+        "GATEWAY_MODELS__GPT_4O__TARGETS": "[{any: [openai/a, openai/b]}, local/smollm2]",
+        "GATEWAY_MODELS__GPT_4O__EQUIVALENT": "[openai/b, openai/a]",
+    }
+    model = load_settings(config, {}, environ).models["gpt-4o"]
+    assert model.equivalent == ("openai/b", "openai/a")
+
+
+@pytest.mark.parametrize(
+    ("equivalent", "expected"),
+    [
+        (
+            "[openai/gpt-4o, local/smolm2]",
+            "8:81: 'local/smolm2' is none of the targets of this model",
+        ),
+        ("[openai/gpt-4o, local/smolm2]", "did you mean 'local/smollm2'?"),
+        ("[openai/gpt-4o, openai/gpt-4o]", "8:81: openai/gpt-4o stands twice under equivalent"),
+        ("[openai/gpt-4o]", "one target is equivalent to nothing"),
+        ("[openai/gpt-4o, 5]", "8:81: expected a string"),
+        ("openai/gpt-4o", "8:65: expected a list"),
+    ],
+)
+def test_mistakes_in_what_is_equivalent(config: Path, equivalent: str, expected: str) -> None:
+    """Each has its place: an embedding that another space answered would be noticed by nobody."""
+    old = "targets: [openai/gpt-4o, local/smollm2]"
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, f"{old}, equivalent: {equivalent}", 1))
+    assert expected in mistakes(config)

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from gateway.audit.record import Seam
-from gateway.domain.call import Begun, Call, Chat, Completion, Message
+from gateway.domain.call import (
+    Api,
+    Begun,
+    Call,
+    Chat,
+    Completion,
+    Embedding,
+    Message,
+    Shape,
+    ShapeKind,
+    Task,
+)
 from gateway.domain.events import (
     Called,
     Continued,
@@ -132,9 +143,34 @@ async def test_half_a_call_ends_in_an_error(sent: tuple[Event, ...]) -> None:
     assert house.audit.records[0].outcome == "broken"
 
 
-@pytest.mark.parametrize("task", [chat(choices=2), Completion(("x",))])
-async def test_what_is_no_single_turn_ends_in_an_error(task: Chat | Completion) -> None:
-    """Several answers at once, and texts without turns, are not gone on with."""
+async def test_a_plain_text_is_gone_on_with_behind_its_prompt() -> None:
+    """The next target is given the prompt with what there is, and asked for no more than that."""
+    backend = Remembering(openai=(Delta("Hel"), *BROKEN), mistral=REST)
+    house = House(backend)
+    events = await house.ask(api=Api.COMPLETIONS, task=Completion(("Say: ",), max_tokens=10))
+    assert texts(events) == "Hello"
+    assert backend.calls[1].begun == Begun("Hel", 1, 1)
+    assert backend.calls[1].task == Completion(("Say: Hel",), max_tokens=9)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        chat(choices=2),
+        Completion(("x",), choices=2),
+        Completion(("x", "y")),
+        Completion(((1, 2),)),
+        Completion(("x",), echo=True),
+        Completion(("x",), suffix="y"),
+        Completion(("x",), logprobs=0),
+        Completion(("x",), shape=Shape(ShapeKind.JSON_OBJECT)),
+        Embedding(("x",)),
+    ],
+)
+async def test_what_is_no_single_text_ends_in_an_error(task: Task) -> None:
+    """Several answers at once, and texts that are more than what stands behind the prompt, are not
+    gone on with.
+    """
     house = House(Scripted(openai=(Delta("a"), *BROKEN)))
     assert (await house.ask(task=task))[-1] == BROKEN[0]
     assert house.backend.asked == ["openai"]

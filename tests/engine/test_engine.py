@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -103,6 +104,8 @@ class House:
         *targets: Target,
         in_force: Policy = ALLOW_ALL,
         continuation: bool = True,
+        equivalent: frozenset[str] = frozenset(),
+        told: Mapping[str, Collection[Capability]] = MappingProxyType({}),
     ) -> None:
         self.backend = backend
         self.policy = in_force
@@ -110,7 +113,10 @@ class House:
         routes = Routes(
             {
                 "gpt": Route(
-                    in_order(*(targets or (FIRST, SECOND))), continuation=continuation, name="gpt"
+                    in_order(*(targets or (FIRST, SECOND))),
+                    continuation=continuation,
+                    name="gpt",
+                    equivalent=equivalent,
                 )
             },
             (("g*", Route(in_order(SECOND), name="g*")),),
@@ -120,6 +126,7 @@ class House:
             policy=lambda: self.policy,
             backends={"openai": backend, "mistral": backend},
             audit=self.audit,
+            told=lambda target: told.get(target.channel),
         )
 
     async def ask(self, *, stream: bool = True, **fields: Any) -> list[Told]:

@@ -171,6 +171,17 @@ def test_full_queue_declines_with_an_estimate() -> None:
     assert 1 <= first.retry_after < second.retry_after
 
 
+def test_the_answers_of_one_request_wait_together() -> None:
+    """However many they are: the first has a place for all, and the next request has none."""
+    batcher = Batcher(FakeModel({A: [b"x"]}), 1, clock())
+    assert batcher.submit(Job(0, [A] * 10)) == []
+    for key in range(1, 9):
+        assert batcher.submit(Job(key, [A] * 10, follows=True)) == []
+    (late,) = batcher.submit(Job("late", [A]))
+    assert isinstance(late, Declined)
+    assert len([event for event in drain(batcher) if isinstance(event, Ended)]) == 9
+
+
 def test_waiting_ones_follow_in_order() -> None:
     """A slot that is free goes to who has waited longest."""
     batcher = Batcher(FakeModel({A: [b"x"]}, slots=1), 9, clock())

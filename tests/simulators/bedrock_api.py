@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from tests.simulators.foreign import TOOL, WORDS, ForeignVendor, compact
+from tests.simulators.openai_texts import numbers
 from tests.simulators.seen import SeenRequest
 
 ACCESS_KEY = "AKIAPLANTED0123456789"
@@ -35,7 +36,7 @@ KINDS = {
 
 
 class BedrockVendor(ForeignVendor):
-    """``POST /model/…/converse`` and ``/converse-stream``."""
+    """``POST /model/…/converse`` and ``/converse-stream``; ``/invoke`` for Titan's embeddings."""
 
     stream_media = "application/vnd.amazon.eventstream"
 
@@ -47,6 +48,11 @@ class BedrockVendor(ForeignVendor):
         return request.path.endswith("/converse-stream")
 
     def whole(self, request: SeenRequest) -> bytes:
+        if request.path.endswith("/invoke"):
+            # Titan's embeddings: one text a request.
+            asked = request.json
+            vector = numbers(asked["inputText"], asked.get("dimensions", 8))
+            return compact({"embedding": vector, "inputTextTokenCount": 3})
         content: list[dict[str, Any]] = [{"text": "".join(WORDS)}]
         tool = self.behaviour == "tool"
         if tool:

@@ -1,7 +1,7 @@
 """Gemini's ``generateContent``, plain and streamed, as Google AI Studio has it.
 
-Source: the published reference of the Gemini API, ``models.generateContent`` and
-``models.streamGenerateContent``.
+Source: the published reference of the Gemini API, ``models.generateContent``,
+``models.streamGenerateContent`` and ``models.batchEmbedContents``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.simulators.foreign import TOOL, WORDS, ForeignVendor, compact
+from tests.simulators.openai_texts import numbers
 from tests.simulators.seen import SeenRequest
 
 KEY = "AIza-planted-0123456789"
@@ -33,7 +34,9 @@ STATES = {
 
 
 class GeminiVendor(ForeignVendor):
-    """``POST /v1beta/models/…:generateContent`` and ``:streamGenerateContent``."""
+    """``POST /v1beta/models/…:generateContent``, ``:streamGenerateContent`` and
+    ``:batchEmbedContents``.
+    """
 
     def check(self, request: SeenRequest) -> tuple[int, str] | None:
         url = urlsplit(request.path)
@@ -51,6 +54,11 @@ class GeminiVendor(ForeignVendor):
         return True
 
     def whole(self, request: SeenRequest) -> bytes:
+        if urlsplit(request.path).path.endswith(":batchEmbedContents"):
+            asked = request.json["requests"]
+            texts = [one["content"]["parts"][0]["text"] for one in asked]
+            size = asked[0].get("outputDimensionality", 8)
+            return compact({"embeddings": [{"values": numbers(text, size)} for text in texts]})
         return compact(answer(self, tool=self.behaviour == "tool"))
 
     def events(self, request: SeenRequest) -> Iterator[bytes]:

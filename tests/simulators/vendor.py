@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any, Self
 
 from tests.simulators.model_lists import listing
 from tests.simulators.openai_media import MediaSpeech, asked
 from tests.simulators.openai_speech import OpenAISpeech
+from tests.simulators.openai_texts import CompletionsSpeech, EmbeddingsSpeech
 from tests.simulators.seen import SeenRequest
 from tests.simulators.server import BEHAVIOURS, Simulator
 from tests.simulators.speech import Speech
@@ -26,7 +28,12 @@ APIS = frozenset(
         *(f"images/{name}" for name in ("generations", "edits", "variations")),
     }
 )
-"""Those that ``MediaSpeech`` answers; chat completions answer any other."""
+"""Those that ``MediaSpeech`` answers."""
+TEXTS: Mapping[str, type[OpenAISpeech]] = {
+    "completions": CompletionsSpeech,
+    "embeddings": EmbeddingsSpeech,
+}
+"""Those of plain texts; chat completions answer any other."""
 
 
 class VendorSimulator(Simulator):
@@ -40,7 +47,7 @@ class VendorSimulator(Simulator):
         api = request.path.removeprefix("/v1/")
         if api in APIS:
             return MediaSpeech(api, asked(request), options)
-        return OpenAISpeech(request.json, options)
+        return TEXTS.get(api, OpenAISpeech)(request.json, options)
 
     def list_models(self, shape: str, *models: str) -> Self:
         """Answer ``GET /models`` as such a server does (``tests.simulators.model_lists``)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from gateway.upstream.translate import envelopes
 from gateway.upstream.translate.link import Answer, Asked, Link, State, Translated
 from gateway.upstream.translate.protocol import Answered, Done, Failure, Piece
 from gateway.upstream.translate.spawning import ADVICE
+from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
 from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.relay import Speech
 
@@ -59,7 +60,7 @@ class TranslateBackend:
         self._usable = usable
         self._judge = judge
         self._python = python
-        self._speech: Speech = OpenAISpeech()
+        self._speeches: Mapping[bool, Speech] = {False: OpenAISpeech(), True: EmbeddingSpeech()}
         self._tasks: dict[Link, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -146,7 +147,7 @@ class TranslateBackend:
             return [_failed(channel, last)]
         typed = _typed(call)
         try:
-            answer = self._speech.answer(first.data, call.model, typed=typed)
+            answer = self._speech(call).answer(first.data, call.model, typed=typed)
         except ValueError as error:
             raise AttemptFault(str(error), FailureKind.MALFORMED) from None
         why = answer.model and self._judge.model(target, answer.model, call.labels)
@@ -159,7 +160,7 @@ class TranslateBackend:
     def _stream_of(self, target: Target, call: Call) -> StreamRelay:
         typed = _typed(call)
         return StreamRelay(
-            self._speech.reader(call.model, typed=typed),
+            self._speech(call).reader(call.model, typed=typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
             typed=typed,
@@ -177,13 +178,18 @@ class TranslateBackend:
         if not await link.wait(clock.patience):
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         try:
-            asked = link.ask(target.model, self._speech.request(call, target))
+            body = self._speech(call).request(call, target)
+            asked = link.ask(target.model, body, embeds=_embeds(call))
         except (ProtocolError, CapabilityMissing) as error:
             raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
         if asked is None:
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         clock.sent()
         return asked
+
+    def _speech(self, call: Call) -> Speech:
+        """The API of the OpenAI dialect in which a translator is asked."""
+        return self._speeches[_embeds(call)]
 
     def _permitted(self, channel: Translated) -> bool:
         try:
@@ -220,7 +226,11 @@ class ByDialect:
 
 def _typed(call: Call) -> bool:
     """Whether the answer's bytes, which are a chat completion's, are not for the app."""
-    return call.begun is not None or call.api is not Api.CHAT
+    return call.begun is not None or call.api not in (Api.CHAT, Api.EMBEDDINGS)
+
+
+def _embeds(call: Call) -> bool:
+    return call.api is Api.EMBEDDINGS
 
 
 async def _more(link: Link, clock: Clock, asked: Asked, stream: StreamRelay) -> list[Event]:

@@ -151,12 +151,12 @@ class Link:
                     await self._up.wait()
         return self.state is State.UP
 
-    def ask(self, model: str, body: bytes) -> Asked | None:
+    def ask(self, model: str, body: bytes, *, embeds: bool = False) -> Asked | None:
         """Send a request; ``None`` where there is nobody. Raises ``ProtocolError`` if too large."""
         if self.state is not State.UP or self._writer is None or self._writer.is_closing():
             return None
         self._last += 1
-        packed = frame(Ask(self._last, model, body))
+        packed = frame(Ask(self._last, model, body, embeds))
         asked = self._asked[self._last] = Asked(self._last)
         self._writer.write(packed)
         return asked

@@ -1,4 +1,4 @@
-"""What of a chat completion's body can be translated, and by which words. Pure.
+"""What of a body can be translated, and by which words. Pure.
 
 Closed: litellm takes its own settings (where to send what, with which key) as further parameters
 of the same call, so an app's word is passed on only if it is known to be none of them.
@@ -32,6 +32,11 @@ HINTS = frozenset(
 MOST_NAME = 100
 """Characters of a parameter's name that are told."""
 OURS = frozenset({"model", "stream", "stream_options"})
+EMBEDDED = frozenset({"dimensions"})
+NOT_EMBEDDED = frozenset({"model", "input", "encoding_format", "user"})
+"""How vectors are written is for us to do, and a user changes nothing in them."""
+FILES = ("data:", "files/", "gs://", "https://generativelanguage.googleapis.com/")
+"""What litellm takes for a file, and not for a text, in some of the APIs."""
 SAYS_NOTHING: Mapping[str, tuple[object, ...]] = {
     "n": (1,),
     "presence_penalty": (0,),
@@ -68,6 +73,23 @@ def read(body: bytes) -> Wanted:
             raise Untranslatable(name)
         parameters[name] = value
     return Wanted(parameters, given.get("stream") is True, options.get("include_usage") is True)
+
+
+def read_embedding(body: bytes) -> dict[str, Any]:
+    """The parameters of a request for embeddings. Raises ``AttemptFault`` that names one that
+    cannot be translated.
+    """
+    given: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+    texts = given["input"] if isinstance(given["input"], list) else [given["input"]]
+    if any(not isinstance(one, str) or one.startswith(FILES) for one in texts):
+        raise Untranslatable("input")
+    parameters = {"input": texts}
+    for name, value in given.items():
+        if name in EMBEDDED and value is not None:
+            parameters[name] = value
+        elif name not in NOT_EMBEDDED and value is not None:
+            raise Untranslatable(name)
+    return parameters
 
 
 class Untranslatable(AttemptFault):

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from gateway.domain.events import FailureKind
 from gateway.processes.frames import ProtocolError, frame
 from gateway.upstream.fault import AttemptFault
-from gateway.upstream.translate.parameters import Untranslatable, read
+from gateway.upstream.translate.parameters import Untranslatable, read, read_embedding
 from gateway.upstream.translate.protocol import (
     WINDOW,
     Answered,
@@ -33,7 +33,7 @@ from gateway.upstream.translate.protocol import (
     Took,
     request_decoder,
 )
-from gateway.upstream.translate.render import StreamWriter, usage, whole
+from gateway.upstream.translate.render import StreamWriter, usage, vectors, whole
 from gateway.upstream.translate.sockets import Dialler, Loop, take_over
 from gateway.upstream.translate.translator import Translator, fault
 from gateway.upstream.translate.transport import Exchange, watched
@@ -98,6 +98,10 @@ class Process:
         return done
 
     async def _perform(self, ask: Ask, exchange: Exchange) -> Reply:
+        if ask.embeds:
+            found = await self._translator.embed(ask.model, read_embedding(ask.body))
+            self.say(Piece(ask.id, vectors(found, exchange.seen.model or ask.model)))
+            return _done(ask.id, found.get("usage"))
         wanted = read(ask.body)
         if not wanted.stream:
             answer = await self._translator.plain(ask.model, wanted.parameters)

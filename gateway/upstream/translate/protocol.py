@@ -45,11 +45,14 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
-    """``body`` is a chat completion's of the OpenAI dialect, ``model`` the channel's own id."""
+    """``body`` is of the OpenAI dialect: a chat completion's, or with ``embeds`` one that asks for
+    embeddings; ``model`` is the channel's own id.
+    """
 
     id: int
     model: str
     body: bytes
+    embeds: bool = False
 
 
 class Took(msgspec.Struct, frozen=True, tag="took"):
@@ -74,7 +77,9 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Piece(msgspec.Struct, frozen=True, tag="piece"):
-    """Bytes of the answer in the OpenAI dialect: events of a stream, or all of a plain one."""
+    """Bytes of the answer in the OpenAI dialect: events of a stream, or all of a plain one.
+    Vectors are in it as base64.
+    """
 
     id: int
     data: bytes

@@ -1,11 +1,14 @@
 """What litellm makes of an answer, to bytes of the OpenAI dialect. Pure.
 
 Written out member by member: litellm's own are the dialect's and many more.
-Source: the published OpenAPI document of the OpenAI API, ``POST /chat/completions``.
+Source: the published OpenAPI document of the OpenAI API, ``POST /chat/completions`` and
+``POST /embeddings``.
 """
 
 from __future__ import annotations
 
+import struct
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +40,29 @@ def whole(answer: Mapping[str, Any], model: str) -> bytes:
             "system_fingerprint": None,
         }
     )
+
+
+def vectors(answer: Mapping[str, Any], model: str) -> bytes:
+    """The body of an answer with embeddings by ``model``, as base64: as numbers the largest would
+    be too long to be handed on at once.
+    """
+    counted = usage(answer.get("usage")) or {"prompt_tokens": 0}
+    prompt = counted["prompt_tokens"]
+    return msgspec.json.encode(
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": at, "embedding": _base64(row["embedding"])}
+                for at, row in enumerate(answer["data"])
+            ],
+            "model": model,
+            "usage": {"prompt_tokens": prompt, "total_tokens": prompt},
+        }
+    )
+
+
+def _base64(numbers: list[float]) -> str:
+    return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode("ascii")
 
 
 class StreamWriter:

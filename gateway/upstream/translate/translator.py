@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import litellm
+from litellm.caching.llm_caching_handler import LLMClientCache
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
 from gateway.domain.events import FailureKind
@@ -31,8 +32,27 @@ _NO_RETRIES: Mapping[str, Any] = {
 }
 
 
+_EMBEDDING: Mapping[str, Mapping[str, Any]] = {
+    "cohere": {"encoding_format": "float", "api_base": "https://api.cohere.com/v2/embed"}
+}
+"""What litellm must be told of embeddings: that they are to come as numbers, and where the API is
+that it has another address for.
+"""
 _PARAMETER = re.compile(r"(?:parameters: \[|\{)'(\w+)'")
 """Where the message of an ``UnsupportedParamsError`` names the first of them."""
+
+
+class _OneClient(LLMClientCache):  # type: ignore[misc] # untyped here
+    """What litellm keeps its clients in: whichever it looks for, there is this one."""
+
+    def __init__(self, client: AsyncHTTPHandler) -> None:
+        super().__init__()
+        self._client = client
+
+    def get_cache(self, key: str, **options: Any) -> Any:
+        if key.startswith("async_httpx_client"):
+            return self._client
+        return super().get_cache(key, **options)
 
 
 class Translator:
@@ -51,16 +71,19 @@ class Translator:
         trusted = ssl.create_default_context()
         if begin.authorities is not None:
             trusted.load_verify_locations(cadata=begin.authorities)
+        client = AsyncHTTPHandler(
+            transport=Transport(trusted, begin.connect), follow_redirects=False
+        )
         self._provider = begin.provider
         self._fixed = {
             **_NO_RETRIES,
             **begin.parameters,
             **begin.credentials,
             "custom_llm_provider": begin.provider,
-            "client": AsyncHTTPHandler(
-                transport=Transport(trusted, begin.connect), follow_redirects=False
-            ),
+            "client": client,
         }
+        # Where litellm does not hand a client on, it looks for its own, which has no way out.
+        litellm.in_memory_llm_clients_cache = _OneClient(client)
         if begin.api_base is not None:
             self._fixed["api_base"] = begin.api_base
 
@@ -78,6 +101,13 @@ class Translator:
         chunks = await self._ask(model, {**parameters, **options})
         async for chunk in chunks:
             yield chunk.model_dump()
+
+    async def embed(self, model: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Vectors. Raises as ``plain`` does."""
+        asked = {**parameters, **_EMBEDDING.get(self._provider, {}), **self._fixed}
+        answer = await litellm.aembedding(model=model, **asked)
+        dumped: Mapping[str, Any] = answer.model_dump()
+        return dumped
 
     async def _ask(self, model: str, parameters: Mapping[str, Any]) -> Any:
         return await litellm.acompletion(model=model, **{**parameters, **self._fixed})

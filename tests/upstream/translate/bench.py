@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.domain.call import Api, Call, Chat
+from gateway.domain.call import Api, Call, Chat, Embedding
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.identity import Identity, Locality
 from gateway.domain.target import Target
@@ -115,6 +115,19 @@ class Bench:
 
     async def kind(self, **fields: Any) -> FailureKind:
         return (await self.failure(**fields)).kind
+
+    async def embeddings(self, *, base64: bool = False, **fields: Any) -> list[Event]:
+        """The events of a request for embeddings."""
+        body = {"model": "asked-model", **fields}
+        call = replace(
+            self.call(),
+            api=Api.EMBEDDINGS,
+            body=json.dumps(body).encode(),
+            task=Embedding((), None),
+            base64=base64,
+        )
+        async with aclosing(self.backend.attempt(self.target(), call)) as events:
+            return [event async for event in events]
 
     async def plain(self, **fields: Any) -> dict[str, Any]:
         """The body of a plain answer."""
