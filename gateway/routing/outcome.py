@@ -20,15 +20,17 @@ from gateway.routing.failover import TABLE, Move, Progress
 
 _BY_POLICY = (LeftOut.POLICY, LeftOut.RISKY)
 _NOT_THERE = (*_BY_POLICY, LeftOut.OFFLINE, LeftOut.NO_CREDENTIALS)
+LASTING = frozenset({*_NOT_THERE, LeftOut.CAPABILITY})
+"""Why a target is left out, however long one waits."""
 
 
-def nothing_planned(plan: Plan, wait: float) -> GatewayError:
-    """The error for a plan without steps. ``wait`` is in seconds."""
+def nothing_planned(plan: Plan, wait: float | None) -> GatewayError:
+    """The error for a plan without steps. ``wait`` is in seconds, ``None`` where it is no use."""
     omitted = plan.omitted
     if all(omission.why in _BY_POLICY for omission in omitted):
         return _denied(omitted[0])
     lacking = [omission for omission in omitted if omission.why is LeftOut.CAPABILITY]
-    if lacking and all(o.why in (*_NOT_THERE, LeftOut.CAPABILITY) for o in omitted):
+    if lacking and all(o.why in LASTING for o in omitted):
         missing = lacking[0].detail
         listing = "; ".join(_line(omission) for omission in omitted)
         return CapabilityMissing(
@@ -43,8 +45,8 @@ def nothing_planned(plan: Plan, wait: float) -> GatewayError:
     return Unavailable(f"No healthy target is left: {listing}.", retry_after=wait)
 
 
-def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float) -> GatewayError:
-    """The error after all attempts failed. ``wait`` is in seconds."""
+def after_failures(failures: Sequence[tuple[Step, Failed]], wait: float | None) -> GatewayError:
+    """The error after all attempts failed. ``wait`` as in ``nothing_planned``."""
     last = failures[-1][1]
     reaction = TABLE[Progress.NOTHING_SENT, last.kind]
     if reaction.move is Move.HAND_BACK:
