@@ -43,7 +43,7 @@ CAUSES = (
         "BadRequestError",
     ),
     Cause("the prompt is too long", ContextOverflow("x"), "BadRequestError", "BadRequestError"),
-    Cause("the body is too large", BodyTooLarge("x"), "APIStatusError", "RequestTooLargeError"),
+    Cause("the body is too large", BodyTooLarge("x"), "APIStatusError", "ContentTooLargeError"),
     Cause("unknown model", ModelNotFound("x"), "NotFoundError", "NotFoundError"),
     Cause("unknown path", RouteNotFound("x"), "NotFoundError", "NotFoundError"),
     Cause("wrong method", MethodNotAllowed("x"), "APIStatusError", "APIStatusError"),
@@ -90,7 +90,7 @@ CAUSES = (
         for status, openai, anthropic in (
             (400, "BadRequestError", "BadRequestError"),
             (404, "NotFoundError", "NotFoundError"),
-            (413, "APIStatusError", "RequestTooLargeError"),
+            (413, "APIStatusError", "ContentTooLargeError"),
             (422, "UnprocessableEntityError", "UnprocessableEntityError"),
         )
     ),
