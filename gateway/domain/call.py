@@ -239,12 +239,12 @@ class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``functions`` says that it uses the API's older parameters for them; ``betas`` names
-    what it wants of its API that is not yet for all; ``received`` a monotonic time in seconds
-    and ``deadline`` the monotonic time by which all must be done. ``session`` is what the app says
-    belongs together, where it says so. With ``begun`` the target goes on with an answer that the
-    app has the beginning of: the task holds it too, and the events say only what comes behind it,
-    never as ``Relayed``.
+    sent; ``functions`` says that it uses the API's older parameters for them, ``discreet`` that
+    thoughts are not to be told; ``betas`` names what it wants of its API that is not yet for all;
+    ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which all must
+    be done. ``session`` is what the app says belongs together, where it says so. With ``begun``
+    the target goes on with an answer that the app has the beginning of: the task holds it too, and
+    the events say only what comes behind it, never as ``Relayed``.
     """
 
     id: str
@@ -257,6 +257,7 @@ class Call:
     deadline: float
     include_usage: bool = False
     functions: bool = False
+    discreet: bool = False
     betas: tuple[str, ...] = ()
     needs: frozenset[Capability] = frozenset()
     labels: Labels = field(default_factory=Labels)

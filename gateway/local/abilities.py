@@ -17,6 +17,8 @@ CAPABILITIES = frozenset(
         Capability.LOGPROBS,
         Capability.LOGIT_BIAS,
         Capability.SEVERAL_CHOICES,
+        # Wherever that is asked to be, nothing leaves this machine.
+        Capability.PLACE,
         Capability.COMPLETIONS,
     }
 )

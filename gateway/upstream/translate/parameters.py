@@ -24,8 +24,8 @@ TRANSLATED = frozenset(
 )
 HINTS = frozenset(
     {
-        *("user", "metadata", "store", "safety_identifier"),
-        *("prompt_cache_key", "prompt_cache_retention"),
+        *("user", "metadata", "store", "safety_identifier", "service_tier", "prediction"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
     }
 )
 """They change nothing in an answer, and are not passed on."""
@@ -40,7 +40,6 @@ SAYS_NOTHING: Mapping[str, tuple[object, ...]] = {
     "logprobs": (False,),
     "parallel_tool_calls": (True,),
     "response_format": ({"type": "text"},),
-    "service_tier": ("auto", "default"),
     "modalities": (["text"],),
     "tools": ([],),
     "stop": ([],),
