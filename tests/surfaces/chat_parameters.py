@@ -292,7 +292,11 @@ ROWS: tuple[Row, ...] = (
         lambda answer, _: bool(said(answer)) and answer["again"] == said(answer),
     ),
     hint("service_tier", "flex"),
-    honoured("stop", {"stop": ["France"]}, lambda answer, _: "France" not in said(answer)),
+    honoured(
+        "stop",
+        {"stop": ["Paris"]},
+        lambda answer, plain: "Paris" in said(plain) and "Paris" not in said(answer),
+    ),
     hint("store", True),
     honoured("stream", {"stream": True}, lambda answer, plain: said(answer) == said(plain)),
     honoured(
