@@ -19,8 +19,8 @@ PLAIN: Mapping[str, Any] = {
 FORMER = frozenset({"temperature", "top_p", "top_k", "output_format"})
 """Parameters of the reference, or of earlier versions of the SDK, that it has no more."""
 HEADERS = frozenset({"betas", "user_profile_id", "workspace_id"})
-"""What the SDK sends as headers. Of these the vendor is told ``anthropic-beta`` alone: whose account
-a request belongs to, the channel's key says.
+"""What the SDK sends as headers. Of these the vendor is told ``anthropic-beta`` alone: whose the
+account is, the channel's key says.
 """
 
 
