@@ -82,7 +82,7 @@ def asked(*before: dict[str, Any], part: dict[str, Any] | None = None, **more: A
 
 def _scored(answer: Answer, plain: Answer) -> bool:
     scores = answer["choices"][0]["logprobs"]["content"]
-    return len(scores) == answer["usage"]["completion_tokens"]
+    return bool(len(scores) == answer["usage"]["completion_tokens"])
 
 
 def _two_likely(answer: Answer, plain: Answer) -> bool:
