@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.domain.target import Capability
 from tests.surfaces.chat_parameters import GUIDE, PERSON, PIXEL, QUESTION
-from tests.surfaces.rows import Answer, Row, hint, honoured, refused
+from tests.surfaces.rows import Answer, Effect, Row, hint, honoured, refused
 
 PLAIN: Mapping[str, Any] = {
     "model": "mine",
@@ -82,6 +82,12 @@ def _messages(kind: str, *found: dict[str, Any], **more: Any) -> Row:
     return honoured("messages", {"messages": list(found), **more}, longer, kind)
 
 
+def _unseen(block: dict[str, Any]) -> Row:
+    """Earlier thoughts: the template of this model does not show them."""
+    sends, baseline = {"messages": turns(block)}, {"messages": turns()}
+    return Row("messages", sends, Effect.HINT, block["type"], baseline=baseline)
+
+
 def _document(**source: Any) -> dict[str, Any]:
     return {"type": "document", "source": source, "title": "A guide to the city"}
 
@@ -126,8 +132,8 @@ MESSAGES = (
         {"role": "assistant", "content": [USE]},
         user({**RESULT, "content": [{"type": "text", "text": "no such city"}], "is_error": True}),
     ),
-    _messages("thinking", *turns({"type": "thinking", "thinking": "Well.", "signature": "s"})),
-    _messages("redacted_thinking", *turns({"type": "redacted_thinking", "data": "x"})),
+    _unseen({"type": "thinking", "thinking": "Well.", "signature": "s"}),
+    _unseen({"type": "redacted_thinking", "data": "x"}),
     _messages("search_result", user(FOUND)),
     _messages("document", user(_document(**WORDS))),
     _messages(

@@ -27,6 +27,10 @@ CLAUDE = PROVIDERS["anthropic"].capabilities
 _BLOCK = "<!-- {name} -->\n\n{text}\n\n<!-- end of {name} -->"
 
 
+ALWAYS = frozenset({"model", "messages", "max_tokens", "tool_choice"})
+"""What any target is told of a message, whatever it says."""
+
+
 def chat_rows() -> str:
     lines = [
         (f"`{row.title}`", _local(row), _translated(chat_parameters.PLAIN, row))
@@ -89,14 +93,15 @@ def _translated(plain: Mapping[str, Any], row: Row) -> str:
 def _told(row: Row) -> str:
     """What becomes of a message's parameter at a vendor of the other dialect."""
     body = json.dumps({**message_parameters.PLAIN, **row.sends}).encode()
-    without = {**message_parameters.PLAIN, **row.sends}
-    without.pop(row.name, None)
+    without = {**message_parameters.PLAIN, **row.sends, **row.baseline}
+    if not row.baseline:
+        without.pop(row.name, None)
     target = Target("v", "real", Identity("v", "openai", "m", (), Locality.CLOUD, ()))
     try:
         sent = written(_call(body), target)
     except CapabilityMissing as missing:
         return f"refused: *{missing.param}*"
-    if row.name in ("model", "messages", "max_tokens", "tool_choice"):
+    if row.name in ALWAYS and not row.baseline:
         return "honoured"
     return (
         "no effect" if written(_call(json.dumps(without).encode()), target) == sent else "honoured"

@@ -26,7 +26,8 @@ class Effect(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Row:
     """One parameter of the API, or one ``kind`` of its values; ``sends`` are the members of a body
-    that has it. What is honoured ``shows`` in the answer; what is refused is by the word ``lacks``.
+    that has it. What is honoured ``shows`` in the answer; what is refused is by the word ``lacks``;
+    what has no effect leaves the answer to ``baseline`` as it is.
     """
 
     name: str

@@ -89,3 +89,11 @@ def test_a_vendor_gets_it_as_it_was_written(row: Row) -> None:
 def test_a_place_that_is_anywhere(geo: str | None) -> None:
     """It is no wish."""
     assert not parse(json.dumps({**PLAIN, "inference_geo": geo}).encode()).needs
+
+
+@pytest.mark.parametrize(("display", "discreet"), [("omitted", True), ("summarized", False)])
+def test_whether_thoughts_are_told(display: str, discreet: bool) -> None:
+    """As the app wants it."""
+    thinking = {"type": "adaptive", "display": display}
+    asked = json.dumps({**PLAIN, "thinking": thinking}).encode()
+    assert parse(asked).discreet is discreet

@@ -66,7 +66,27 @@ def read(body: bytes) -> Wanted:
         if name not in TRANSLATED:
             raise Untranslatable(name)
         parameters[name] = value
+    _narrow(parameters)
     return Wanted(parameters, given.get("stream") is True, options.get("include_usage") is True)
+
+
+def _narrow(parameters: dict[str, Any]) -> None:
+    """Where only some of the tools may be called, the others are not told: other APIs have no word
+    for that.
+    """
+    choice, tools = parameters.get("tool_choice"), parameters.get("tools")
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools" or not tools:
+        return
+    allowed = choice["allowed_tools"]
+    names = set(map(_name, allowed["tools"]))
+    parameters["tools"] = [tool for tool in tools if _name(tool) in names]
+    parameters["tool_choice"] = allowed["mode"]
+
+
+def _name(tool: Mapping[str, Any]) -> str | None:
+    function = tool.get("function") or {}
+    name: str | None = function.get("name")
+    return name
 
 
 class Untranslatable(AttemptFault):
