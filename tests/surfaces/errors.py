@@ -16,6 +16,7 @@ from gateway.errors import (
     PolicyDenied,
     RouteNotFound,
     Unavailable,
+    UnsupportedMedia,
     VendorFault,
 )
 
@@ -44,6 +45,12 @@ CAUSES = (
     ),
     Cause("the prompt is too long", ContextOverflow("x"), "BadRequestError", "BadRequestError"),
     Cause("the body is too large", BodyTooLarge("x"), "APIStatusError", "ContentTooLargeError"),
+    Cause(
+        "the body is of another media type or coding",
+        UnsupportedMedia("x"),
+        "APIStatusError",
+        "APIStatusError",
+    ),
     Cause("unknown model", ModelNotFound("x"), "NotFoundError", "NotFoundError"),
     Cause("unknown path", RouteNotFound("x"), "NotFoundError", "NotFoundError"),
     Cause("wrong method", MethodNotAllowed("x"), "APIStatusError", "APIStatusError"),

@@ -58,9 +58,9 @@ def errors() -> str:
         )
         for cause in CAUSES
     ]
-    heads = ("cause", "status", "`type`, `code`", "`openai` raises")
-    heads += ("status", "`type`", "`anthropic` raises", "SDKs ask again")
-    return table(heads, lines)
+    openai = ("cause", "status", "`type`, `code`", "`openai` raises")
+    anthropic = ("status", "`type`", "`anthropic` raises", "SDKs ask again")
+    return table((*openai, *anthropic), lines)
 
 
 def _anthropic_type(error: GatewayError) -> str:
@@ -139,11 +139,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
 def page(text: str) -> str:
     """The page with the tables as they are now."""
     for name, rows in TABLES.items():
-        block = _BLOCK.format(name=name, text=rows())
-        found = re.compile(_BLOCK.format(name=name, text=".*?"), re.DOTALL)
-        text, blocks = found.subn(lambda _, block=block: block, text)
-        if blocks != 1:
-            raise ValueError(f"{blocks} places for the table of {name}")
+        found = re.compile(_BLOCK.format(name=name, text=".*?"), re.DOTALL).split(text)
+        if len(found) != 2:
+            raise ValueError(f"{len(found) - 1} places for the table of {name}")
+        text = _BLOCK.format(name=name, text=rows()).join(found)
     return text
 
 
