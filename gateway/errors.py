@@ -31,17 +31,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LONGEST_WAIT = 60.0
+"""Seconds that an app's SDK may be told to wait: it would do so while its user looks on."""
+
 
 class GatewayError(Exception):
     """An error with what a caller must know of it.
 
     ``status`` is the HTTP status; ``type`` and ``code`` are those of the OpenAI envelope;
-    ``param`` names the offending parameter; ``retry_after`` is in seconds.
+    ``param`` names the offending parameter; ``retry_after`` is in seconds. ``passes`` says that it
+    may be over by itself.
     """
 
     status = 500
     type = "api_error"
     code: str | None = None
+    passes = False
 
     def __init__(
         self,
@@ -57,6 +62,14 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         if code is not None:
             self.code = code
+
+    @property
+    def again(self) -> bool:
+        """Whether the same request is worth being sent again, by an SDK and without being asked:
+        only where it is known when, and that is soon. A defect of the gateway would be met again,
+        and a deadline that has passed is as long the next time.
+        """
+        return self.passes and self.retry_after is not None and self.retry_after <= LONGEST_WAIT
 
 
 class RequestError(GatewayError):
@@ -133,6 +146,7 @@ class Unavailable(GatewayError):
     status = 503
     type = "service_unavailable"
     code = "no_healthy_target"
+    passes = True
 
 
 class VendorFault(GatewayError):

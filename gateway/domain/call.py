@@ -239,12 +239,13 @@ class Call:
     """A request as it goes through the house.
 
     ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``functions`` says that it uses the API's older parameters for them; ``base64`` that it
-    wants vectors written so; ``betas`` names what it wants of its API that is not yet for all;
-    ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which all must
-    be done. ``session`` is what the app says belongs together, where it says so. With ``begun`` the
-    target goes on with an answer that the app has the beginning of: the task holds it too, and the
-    events say only what comes behind it, never as ``Relayed``.
+    sent; ``functions`` says that it uses the API's older parameters for them, ``base64`` that it
+    wants vectors written so, ``discreet`` that thoughts are not to be told; ``betas`` names what it
+    wants of its API that is not yet for all; ``received`` a monotonic time in seconds and
+    ``deadline`` the monotonic time by which all must be done. ``session`` is what the app says
+    belongs together, where it says so. With ``begun`` the target goes on with an answer that the
+    app has the beginning of: the task holds it too, and the events say only what comes behind it,
+    never as ``Relayed``.
     """
 
     id: str
@@ -258,6 +259,7 @@ class Call:
     include_usage: bool = False
     functions: bool = False
     base64: bool = False
+    discreet: bool = False
     betas: tuple[str, ...] = ()
     needs: frozenset[Capability] = frozenset()
     labels: Labels = field(default_factory=Labels)

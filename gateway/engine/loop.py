@@ -20,7 +20,7 @@ from gateway.audit.sink import AuditSink
 from gateway.domain.call import Api, Backend, Call
 from gateway.domain.decision import Handling, Labels, Verdict
 from gateway.domain.events import Failed
-from gateway.domain.plan import LeftOut, Plan
+from gateway.domain.plan import Plan
 from gateway.domain.target import Capability, Target
 from gateway.engine.attempt import Attempt, Told
 from gateway.engine.course import Course
@@ -34,7 +34,7 @@ from gateway.routing.failover import TABLE, Progress
 from gateway.routing.gaps import gap
 from gateway.routing.groups import ordered
 from gateway.routing.health import Health
-from gateway.routing.outcome import nothing_planned
+from gateway.routing.outcome import LASTING, nothing_planned
 from gateway.routing.plan import Candidate, make_plan
 from gateway.routing.retries import RetryBudget
 
@@ -242,14 +242,16 @@ class Engine:
         route = self.routes.find(call.model)
         self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
 
-    def shortest_wait(self, plan: Plan) -> float:
-        """Seconds until one of the targets that policy leaves may be tried again."""
+    def shortest_wait(self, plan: Plan) -> float | None:
+        """Seconds until one of the targets of a plan may be tried again; ``None`` where time alone
+        does not help.
+        """
         now = time.monotonic()
         targets = [step.target for step in plan.steps]
-        never = (LeftOut.POLICY, LeftOut.OFFLINE, LeftOut.OTHER_VECTORS)
-        targets += [o.target for o in plan.omitted if o.why not in never]
-        waits = (self.health(target.id).available_in(now) for target in targets)
-        return max(1.0, min((wait for wait in waits if wait is not None), default=1.0))
+        targets += [o.target for o in plan.omitted if o.why not in LASTING]
+        waits = [self.health(target.id).available_in(now) for target in targets]
+        known = [wait for wait in waits if wait is not None]
+        return max(1.0, min(known)) if known else None
 
 
 def _judged(plan: Plan) -> Iterator[JudgedTarget]:

@@ -55,13 +55,14 @@ class Messages(AnthropicManners, Surface):
             received=received,
             deadline=deadline,
             include_usage=True,
+            discreet=request.discreet,
             needs=request.needs,
             session=request.user,
             betas=betas(scope),
         )
 
     def writer(self, call: Call) -> MessageWriter:
-        return MessageWriter(id=f"msg_{call.id}", model=call.model)
+        return MessageWriter(id=f"msg_{call.id}", model=call.model, discreet=call.discreet)
 
 
 class CountTokens(AnthropicManners, Surface):

@@ -111,6 +111,7 @@ def _response(request: Request, error: GatewayError) -> Response:
     manners: Manners = AnthropicManners() if speaks_anthropic(request.scope) else OpenAIManners()
     id = uuid.uuid4().hex
     headers = {name.decode(): value.decode() for name, value in manners.ids(id)}
+    headers["x-should-retry"] = "true" if error.again else "false"
     return Response(
         manners.envelope(error, id),
         status_code=manners.status(error),

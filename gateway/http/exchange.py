@@ -113,9 +113,13 @@ async def send_error(
     request_id: str,
     headers: Iterable[Header] = (),
 ) -> None:
-    """Send an error, with ``Retry-After`` where waiting helps."""
+    """Send an error, with ``Retry-After`` where waiting helps, and what the official SDKs obey:
+    whether to send the request again, and after how many milliseconds.
+    """
     extra = [JSON, *manners.ids(request_id), *headers]
     if error.retry_after is not None:
-        extra.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
+        extra.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
+        extra.append((b"retry-after-ms", b"%d" % math.ceil(error.retry_after * 1000)))
+    extra.append((b"x-should-retry", b"true" if error.again else b"false"))
     body = manners.envelope(error, request_id)
     await send_whole(send, manners.status(error), body, extra)

@@ -18,6 +18,8 @@ CAPABILITIES = frozenset(
         Capability.LOGIT_BIAS,
         Capability.SEVERAL_CHOICES,
         Capability.CHAT,
+        # Wherever that is asked to be, nothing leaves this machine.
+        Capability.PLACE,
         Capability.COMPLETIONS,
     }
 )

@@ -20,10 +20,12 @@ from gateway.routing.failover import TABLE, Move, Progress
 
 _BY_POLICY = (LeftOut.POLICY, LeftOut.RISKY)
 _NOT_THERE = (*_BY_POLICY, LeftOut.OFFLINE, LeftOut.NO_CREDENTIALS)
+LASTING = frozenset({*_NOT_THERE, LeftOut.CAPABILITY, LeftOut.OTHER_VECTORS})
+"""Why a target is left out, however long one waits."""
 
 
-def nothing_planned(plan: Plan, wait: float) -> GatewayError:
-    """The error for a plan without steps. ``wait`` is in seconds."""
+def nothing_planned(plan: Plan, wait: float | None) -> GatewayError:
+    """The error for a plan without steps. ``wait`` is in seconds, ``None`` where it is no use."""
     # What may not serve because its vectors are others is not what kept the request from being
     # served: at least the first choice is there beside.
     omitted = [one for one in plan.omitted if one.why is not LeftOut.OTHER_VECTORS]
@@ -31,7 +33,7 @@ def nothing_planned(plan: Plan, wait: float) -> GatewayError:
         return _denied(omitted[0])
     listing = "; ".join(_line(omission) for omission in plan.omitted)
     lacking = [omission for omission in omitted if omission.why is LeftOut.CAPABILITY]
-    if lacking and all(o.why in (*_NOT_THERE, LeftOut.CAPABILITY) for o in omitted):
+    if lacking and all(o.why in LASTING for o in omitted):
         missing = lacking[0].detail
         return CapabilityMissing(
             f"No target that may be used now supports: {missing} ({listing}).",
@@ -45,10 +47,10 @@ def nothing_planned(plan: Plan, wait: float) -> GatewayError:
 
 
 def after_failures(
-    failures: Sequence[tuple[Step, Failed]], wait: float, omitted: Sequence[Omission] = ()
+    failures: Sequence[tuple[Step, Failed]], wait: float | None, omitted: Sequence[Omission] = ()
 ) -> GatewayError:
-    """The error after all attempts failed, those ``omitted`` being none of them. ``wait`` is in
-    seconds.
+    """The error after all attempts failed, those ``omitted`` being none of them. ``wait`` as in
+    ``nothing_planned``.
     """
     last = failures[-1][1]
     reaction = TABLE[Progress.NOTHING_SENT, last.kind]

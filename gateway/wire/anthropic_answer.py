@@ -5,7 +5,8 @@ Sources: the typed models of the official SDK (``RawMessageStreamEvent``, ``Mess
 published page on streaming. A stream is ``message_start``; for each content block a start, deltas
 and a stop; ``message_delta`` with the reason and the usage; ``message_stop``. A ``ping`` stands
 where that vendor puts one. Thinking has the signature ``""``: ``anthropic_relay`` takes such blocks
-out again before that vendor, which would refuse them, sees them.
+out again before that vendor, which would refuse them, sees them. Where an app does not want to see
+thoughts, it is told all the same, as by that vendor, that there were some.
 """
 
 from __future__ import annotations
@@ -58,11 +59,14 @@ class _Block:
 
 
 class MessageWriter(Writer):
-    """``id`` is the message's id, ``model`` what the app asked for."""
+    """``id`` is the message's id, ``model`` what the app asked for; ``discreet`` leaves out what
+    thoughts say.
+    """
 
-    def __init__(self, *, id: str, model: str) -> None:
+    def __init__(self, *, id: str, model: str, discreet: bool = False) -> None:
         self._id = id
         self._model = model
+        self._discreet = discreet
         self._usage = Usage(0, 0)
         self._begun = False
         self._open: str | None = None
@@ -78,6 +82,8 @@ class MessageWriter(Writer):
                 return into + self._delta({"type": "text_delta", "text": text})
             case Reasoned(text=text):
                 into = self._into("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+                if self._discreet:
+                    return into
                 return into + self._delta({"type": "thinking_delta", "thinking": text})
             case Called():
                 return self._called(piece)
@@ -88,7 +94,7 @@ class MessageWriter(Writer):
             case Delta(text=text):
                 self._last("text").text.append(text)
             case Reasoned(text=text):
-                self._last("thinking").text.append(text)
+                self._last("thinking").text.append("" if self._discreet else text)
             case Called(name=None, arguments=arguments):
                 self._kept[self._calls[piece.index]].text.append(arguments)
             case Called():

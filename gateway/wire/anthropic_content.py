@@ -32,6 +32,10 @@ class WrittenSource(msgspec.Struct):
     content: str | list[WrittenBlock] | None = None
 
 
+class _Citations(msgspec.Struct):
+    enabled: bool | None = None
+
+
 class WrittenBlock(msgspec.Struct):
     """A content block as it stands in a body, of whatever type."""
 
@@ -47,6 +51,7 @@ class WrittenBlock(msgspec.Struct):
     thinking: str | None = None
     title: str | None = None
     context: str | None = None
+    citations: _Citations | list[Any] | None = None
 
 
 class WrittenMessage(msgspec.Struct):
@@ -68,6 +73,8 @@ def missing(param: str) -> InvalidRequest:
 def block_needs(blocks: Iterable[WrittenBlock]) -> Iterator[Capability]:
     """What a target must be able to do to be given these."""
     for block in blocks:
+        if isinstance(block.citations, _Citations) and block.citations.enabled:
+            yield Capability.CITATIONS
         match block.type:
             case "text" | "thinking" | "redacted_thinking" | "search_result":
                 pass

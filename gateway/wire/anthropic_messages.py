@@ -33,12 +33,17 @@ from gateway.wire.anthropic_content import (
     missing,
     turns,
 )
+from gateway.wire.openai_chat import EFFORTS
 
 _NULL = msgspec.Raw(b"null")
 _INDEX = re.compile(r"\[(\d+|\.\.\.)\]")
-_EFFORT = {"xhigh": "high", "max": "high"}
-"""Efforts that chat templates do not know, and the nearest that they do."""
 _LEAST_BUDGET = 1024
+_THINKS = {"enabled": True, "disabled": False, "between_tools": False}
+_CLEARS = "clear_"
+"""How the kinds of edits are called that only take out what is in the way: who has room for all of
+it need not.
+"""
+_ANYWHERE = "global"
 
 
 class _Format(msgspec.Struct):
@@ -54,6 +59,7 @@ class _OutputConfig(msgspec.Struct):
 class _Thinking(msgspec.Struct):
     type: str
     budget_tokens: int | None = None
+    display: str | None = None
 
 
 class _Tool(msgspec.Struct):
@@ -79,6 +85,14 @@ class _Metadata(msgspec.Struct):
     user_id: str | None = None
 
 
+class _Edit(msgspec.Struct):
+    type: str
+
+
+class _ContextManagement(msgspec.Struct):
+    edits: list[_Edit] = []
+
+
 class _Body(msgspec.Struct):
     """What the gateway must know of a request. Other parameters pass through untouched."""
 
@@ -99,11 +113,15 @@ class _Body(msgspec.Struct):
     metadata: _Metadata | None = None
     container: Any = None
     mcp_servers: list[Any] | None = None
+    inference_geo: str | None = None
+    context_management: _ContextManagement | None = None
+    compaction: Any = None
+    thread: Any = None
 
 
 class MessagesRequest(msgspec.Struct, frozen=True):
     """A parsed body: what the engine needs beside the bytes themselves. ``user`` is the app's own
-    name for whoever asks it.
+    name for whoever asks it; ``discreet`` says that thoughts are not to be told.
     """
 
     model: str
@@ -111,6 +129,7 @@ class MessagesRequest(msgspec.Struct, frozen=True):
     chat: Chat
     needs: frozenset[Capability]
     user: str | None = None
+    discreet: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -143,6 +162,7 @@ def parse(body: bytes, *, counting: bool = False) -> MessagesRequest:
         chat=_chat(parsed),
         needs=frozenset(_needs(parsed)),
         user=parsed.metadata.user_id if parsed.metadata is not None else None,
+        discreet=parsed.thinking is not None and parsed.thinking.display == "omitted",
     )
 
 
@@ -189,6 +209,15 @@ def _needs(body: _Body) -> Iterator[Capability]:
         yield Capability.JSON_SCHEMA
     if body.max_tokens == 0:
         yield Capability.PREWARM
+    if body.inference_geo not in (None, _ANYWHERE):
+        yield Capability.PLACE
+    managed = body.context_management
+    if managed is not None and not all(edit.type.startswith(_CLEARS) for edit in managed.edits):
+        yield Capability.CONTEXT_MANAGEMENT
+    if body.compaction is not None:
+        yield Capability.COMPACTION
+    if body.thread is not None:
+        yield Capability.THREADS
     for message in body.messages:
         if isinstance(message.content, list):
             yield from block_needs(message.content)
@@ -270,7 +299,7 @@ def _template(body: _Body) -> str:
     variables: dict[str, object] = {}
     effort = body.output_config.effort if body.output_config is not None else None
     if effort is not None:
-        variables["reasoning_effort"] = _EFFORT.get(effort, effort)
-    if body.thinking is not None and body.thinking.type in ("enabled", "disabled"):
-        variables["enable_thinking"] = body.thinking.type == "enabled"
+        variables["reasoning_effort"] = EFFORTS.get(effort, effort)
+    if body.thinking is not None and body.thinking.type in _THINKS:
+        variables["enable_thinking"] = _THINKS[body.thinking.type]
     return msgspec.json.encode(variables).decode() if variables else "{}"

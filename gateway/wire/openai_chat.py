@@ -7,23 +7,16 @@ Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from gateway.domain.call import (
-    Chat,
-    Tool,
-    ToolChoice,
-    Tools,
-)
+from gateway.domain.call import Chat
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 from gateway.wire.openai_messages import WrittenMessage, message_needs, typed_message
 from gateway.wire.openai_parameters import (
     ENDLESS,
-    NULL,
     Parameters,
     check,
     includes_usage,
@@ -34,44 +27,32 @@ from gateway.wire.openai_parameters import (
     shape,
     stops,
 )
-
-
-class _Function(msgspec.Struct):
-    name: str
-    description: str | None = None
-    parameters: msgspec.Raw = NULL
-    strict: bool | None = None
-
-
-class _Tool(msgspec.Struct):
-    type: str
-    function: _Function | None = None
-
-
-class _NamedFunction(msgspec.Struct):
-    name: str | None = None
-
-
-class _NamedTool(msgspec.Struct):
-    type: str | None = None
-    function: _NamedFunction | None = None
-    name: str | None = None
+from gateway.wire.openai_tools import (
+    NamedFunction,
+    WrittenChoice,
+    WrittenFunction,
+    WrittenTool,
+    tool_needs,
+    typed_tools,
+)
 
 
 class _Body(Parameters, kw_only=True):
     messages: list[WrittenMessage]
     max_completion_tokens: int | None = None
-    tools: list[_Tool] | None = None
-    tool_choice: str | _NamedTool | None = None
+    tools: list[WrittenTool] | None = None
+    tool_choice: str | WrittenChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[_Function] | None = None
-    function_call: str | _NamedFunction | None = None
+    functions: list[WrittenFunction] | None = None
+    function_call: str | NamedFunction | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     reasoning_effort: str | None = None
+    verbosity: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     continue_final_message: bool | None = None
     modalities: list[str] | None = None
+    moderation: Any = None
     web_search_options: Any = None
 
 
@@ -90,6 +71,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     session: str | None
 
 
+EFFORTS = {"xhigh": "high", "max": "high"}
+"""Efforts that chat templates do not know, and the nearest that they do."""
 _decoder = msgspec.json.Decoder(_Body)
 _RANGES = (
     ("max_tokens", 1, ENDLESS),
@@ -132,20 +115,17 @@ def _needs(body: _Body) -> frozenset[Capability]:
 
 
 def _each_need(body: _Body) -> Iterator[Capability]:
-    wanted = (body.tools or body.functions) and body.tool_choice != "none"
-    if wanted:
-        yield Capability.TOOLS
-    if any(tool.type != "function" for tool in body.tools or ()) or (
-        isinstance(body.tool_choice, _NamedTool) and body.tool_choice.type != "function"
-    ):
-        yield Capability.OTHER_TOOLS
+    yield from tool_needs(body.tools, body.functions, body.tool_choice)
     yield from needs(body)
     if body.logprobs:
         yield Capability.LOGPROBS
     if body.web_search_options is not None:
         yield Capability.WEB_SEARCH
-    if body.modalities and "audio" in body.modalities:
-        yield Capability.AUDIO
+    if body.moderation is not None:
+        yield Capability.MODERATION
+    for modality in body.modalities or ():
+        if modality != "text":
+            yield Capability.AUDIO if modality == "audio" else Capability.OTHER_CONTENT
     for message in body.messages:
         yield from message_needs(message)
 
@@ -164,7 +144,12 @@ def _chat(body: _Body) -> Chat:
         sampling=sampling(body),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stops(body),
-        tools=_tools(body),
+        tools=typed_tools(
+            body.tools,
+            body.functions,
+            body.tool_choice if body.functions is None else body.function_call,
+            parallel=body.parallel_tool_calls is not False,
+        ),
         shape=shape(body),
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         choices=body.n or 1,
@@ -173,40 +158,14 @@ def _chat(body: _Body) -> Chat:
     )
 
 
-def _tools(body: _Body) -> Tools | None:
-    functions = [tool.function for tool in body.tools or () if tool.function is not None]
-    choice: object = body.tool_choice
-    if body.functions is not None:
-        functions, choice = body.functions, body.function_call
-    if not functions:
-        return None
-    named = None
-    if isinstance(choice, _NamedTool):
-        named = choice.function.name if choice.function is not None else choice.name
-    elif isinstance(choice, _NamedFunction):
-        named = choice.name
-    if named is not None and named not in {function.name for function in functions}:
-        raise InvalidRequest(
-            f"'tool_choice' names {named[:64]!r}, which is none of 'tools'.", param="tool_choice"
-        )
-    mode = ToolChoice.REQUIRED if named is not None else ToolChoice.AUTO
-    if choice in ("none", "required"):
-        mode = ToolChoice(str(choice))
-    parallel = body.parallel_tool_calls is not False and body.functions is None
-    return Tools(tuple(map(_tool, functions)), mode, named, parallel)
-
-
-def _tool(function: _Function) -> Tool:
-    schema = bytes(function.parameters).decode()
-    plain = Tool(function.name, function.description or "", strict=bool(function.strict))
-    return plain if schema == "null" else replace(plain, schema=schema)
-
-
 def _template(body: _Body) -> str:
-    """Variables for a chat template: the app's own, and how much the model should think."""
+    """Variables for a chat template: the app's own, and how much the model should think and say."""
     variables = dict(body.chat_template_kwargs or {})
-    if body.reasoning_effort is not None:
-        variables.setdefault("reasoning_effort", body.reasoning_effort)
-        if body.reasoning_effort in ("none", "minimal"):
+    effort = body.reasoning_effort
+    if effort is not None:
+        variables.setdefault("reasoning_effort", EFFORTS.get(effort, effort))
+        if effort in ("none", "minimal"):
             variables.setdefault("enable_thinking", False)
+    if body.verbosity is not None:
+        variables.setdefault("verbosity", body.verbosity)
     return msgspec.json.encode(variables).decode() if variables else "{}"

@@ -55,6 +55,10 @@ class _ToolCall(msgspec.Struct):
     function: _CalledFunction | None = None
 
 
+class _EarlierAudio(msgspec.Struct):
+    id: str
+
+
 class WrittenMessage(msgspec.Struct):
     """A message as it stands in a body."""
 
@@ -65,12 +69,17 @@ class WrittenMessage(msgspec.Struct):
     tool_call_id: str | None = None
     name: str | None = None
     reasoning_content: str | None = None
+    audio: _EarlierAudio | None = None
 
 
 def message_needs(message: WrittenMessage) -> Iterator[Capability]:
     """What a target must be able to do to be given this message."""
     if message.tool_calls or message.function_call or message.role in ("tool", "function"):
         yield Capability.TOOLS
+    if any(call.type != "function" for call in message.tool_calls or ()):
+        yield Capability.OTHER_TOOLS
+    if message.audio is not None:
+        yield Capability.AUDIO
     for part in message.content if isinstance(message.content, list) else ():
         match part.type:
             case "image_url":
@@ -83,6 +92,10 @@ def message_needs(message: WrittenMessage) -> Iterator[Capability]:
                 yield Capability.FILES
             case "input_audio":
                 yield Capability.AUDIO
+            case "text" | "refusal":
+                pass
+            case _:
+                yield Capability.OTHER_CONTENT
 
 
 def _plain(url: str) -> bool:

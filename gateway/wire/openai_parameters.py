@@ -25,6 +25,7 @@ Range = tuple[str, float, float]
 """A parameter with its least and its most."""
 Prompts: TypeAlias = str | list[str | int | list[int]]
 """A text, texts, the tokens of one, or those of several."""
+_FORMATS = {"json_object": Capability.JSON_OBJECT, "json_schema": Capability.JSON_SCHEMA}
 _B = TypeVar("_B")
 
 
@@ -144,8 +145,7 @@ def check_ranges(body: object, ranges: Iterable[Range]) -> None:
 def needs(body: Parameters) -> Iterator[Capability]:
     """What a target must be able to do for it."""
     if body.response_format is not None and body.response_format.type != "text":
-        schema = body.response_format.type == "json_schema"
-        yield Capability.JSON_SCHEMA if schema else Capability.JSON_OBJECT
+        yield _FORMATS.get(body.response_format.type, Capability.OTHER_FORMATS)
     if body.structured_outputs is not None:
         yield Capability.STRUCTURED_OUTPUTS
     if body.logit_bias:

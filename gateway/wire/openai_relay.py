@@ -5,18 +5,20 @@ the model's name. Only what the gateway must know is decoded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from gateway.domain.call import Api, Begun, Call, Chat
-from gateway.domain.events import Called, Delta, Piece, Reasoned
+from gateway.domain.events import Called, Delta, Likely, Piece, Reasoned, Scored
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
 from gateway.wire.openai_request import PREFIXED, written
 from gateway.wire.openai_told import WrittenUsage, event, reason_of, usage_of, vendor_error
 from gateway.wire.relay import Answer, Chunk, VendorError
+
+_NULL = msgspec.Raw(b"null")
 
 
 class _Content(msgspec.Struct):
@@ -49,9 +51,27 @@ class _Call(msgspec.Struct):
     function: _Function | None = None
 
 
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class _Likely(msgspec.Struct):
+    token: str
+    logprob: float
+    bytes: tuple[_Byte, ...] | None = None
+
+
+class _Token(_Likely):
+    top_logprobs: list[_Likely] | None = None
+
+
+class _Scores(msgspec.Struct):
+    content: list[_Token] | None = None
+
+
 class _Choice(msgspec.Struct):
     message: _Content
     finish_reason: str | None = None
+    logprobs: msgspec.Raw = _NULL
     stop_reason: Any = None
     """The stop string, as vLLM's server tells it."""
 
@@ -67,6 +87,7 @@ class _StreamChoice(msgspec.Struct):
     index: int = 0
     delta: _Content | None = None
     finish_reason: str | None = None
+    logprobs: msgspec.Raw = _NULL
     stop_reason: Any = None
 
 
@@ -82,6 +103,7 @@ class _Chunk(msgspec.Struct):
 
 _answers = msgspec.json.Decoder(_Answer)
 _chunks = msgspec.json.Decoder(_Chunk)
+_scores = msgspec.json.Decoder(_Scores | None)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
@@ -145,7 +167,7 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         pieces = tuple(
             piece
             for number, choice in enumerate(answer.choices if typed else ())
-            for piece in _pieces(number, choice.message)
+            for piece in _pieces(number, choice.message, choice.logprobs)
         )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ValueError("the answer is not a chat completion") from None
@@ -198,7 +220,7 @@ class ChunkReader:
                 says = says or delta.says()
                 provider = provider or _provider(None, delta)
                 if self._typed:
-                    pieces += tuple(_pieces(choice.index, delta))
+                    pieces += tuple(_pieces(choice.index, delta, choice.logprobs))
             if choice.finish_reason is not None:
                 reason = (choice.index, reason_of(choice.finish_reason))
                 stop = _text_only(choice.stop_reason)
@@ -225,16 +247,16 @@ def _numbers(choices: Sequence[_StreamChoice]) -> tuple[int, ...]:
     return tuple([choice.index for choice in choices])
 
 
-def _pieces(choice: int, content: _Content) -> Iterator[Piece]:
-    """What a message, or a part of one, says. Raises msgspec.ValidationError for calls that are not
-    of the API's shape.
+def _pieces(choice: int, content: _Content, logprobs: msgspec.Raw) -> Iterator[Piece]:
+    """What a message, or a part of one, says. Raises msgspec.ValidationError for calls and scores
+    that are not of the API's shape.
     """
     thought = content.reasoning_content or content.reasoning
     if isinstance(thought, str) and thought:
         yield Reasoned(thought, choice)
     said = content.content or content.refusal
     if said:
-        yield Delta(said, choice)
+        yield Delta(said, choice, tuple(_scored(logprobs)))
     calls = msgspec.convert(content.tool_calls or [], list[_Call])
     for place, call in enumerate(calls):
         function = call.function or _Function()
@@ -243,6 +265,17 @@ def _pieces(choice: int, content: _Content) -> Iterator[Piece]:
     if content.function_call is not None:
         older = msgspec.convert(content.function_call, _Function)
         yield Called(0, older.arguments or "", None, older.name, choice)
+
+
+def _scored(logprobs: msgspec.Raw) -> Iterator[Scored]:
+    scores = _scores.decode(logprobs)
+    for one in (scores and scores.content) or ():
+        top = tuple(Likely(_raw(likely), likely.logprob) for likely in one.top_logprobs or ())
+        yield Scored(_raw(one), one.logprob, top)
+
+
+def _raw(one: _Likely) -> bytes:
+    return one.token.encode() if one.bytes is None else bytes(one.bytes)
 
 
 def _provider(top: object, content: _Content | None = None) -> str | None:

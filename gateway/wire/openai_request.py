@@ -39,14 +39,23 @@ NAME = "answer"
 UNTOLD = frozenset(
     {
         Capability.AUDIO,
+        Capability.CITATIONS,
+        Capability.COMPACTION,
+        Capability.CONTEXT_MANAGEMENT,
         Capability.FILES,
+        Capability.MODERATION,
         Capability.OTHER_CONTENT,
+        Capability.OTHER_FORMATS,
         Capability.OTHER_TOOLS,
+        Capability.PLACE,
         Capability.PREWARM,
+        Capability.THREADS,
         Capability.WEB_SEARCH,
     }
 )
 """What a chat does not hold: only a target of the app's own dialect can be given it."""
+OWN_PLACE = frozenset({Capability.PLACE})
+"""What holds wherever the operator's own servers stand: nothing leaves them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +83,15 @@ def written(call: Call, target: Target) -> bytes:
     """The body that asks a target for the answer to a call. Raises ``CapabilityMissing`` where it
     cannot be said in this dialect.
     """
-    untold = sorted(call.needs & UNTOLD)
+    listener = Listener.at(target)
+    untold = sorted(call.needs & (UNTOLD - OWN_PLACE if listener.own else UNTOLD))
     if untold:
         raise CapabilityMissing(
             f"What needs {untold[0]} cannot be carried over to another API.", param=untold[0]
         )
     if not isinstance(call.task, Chat):
         raise CapabilityMissing("This target can only be asked for an answer.", param="model")
-    body = {"model": target.model, **chat_members(call.task, Listener.at(target))}
+    body = {"model": target.model, **chat_members(call.task, listener)}
     if call.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return msgspec.json.encode(body)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from anthropic import Anthropic
 
 from tests.end_to_end.running import ROOT, RunningGateway
 from tests.simulators.anthropic_api import KEY, AnthropicVendor
+from tests.simulators.vendor import VendorSimulator
 
 CONFIG = """\
 channels:
@@ -34,6 +38,29 @@ local:
 translate: {{python: {python}}}
 state: {{dir: state}}
 """
+FURTHER = """\
+channels:
+  openai: {{vendor: openai, kind: openai, base_url: "{first}", api_key: "${{VENDOR_KEY}}"}}
+  claude: {{vendor: anthropic, kind: litellm, provider: anthropic, {at}}}
+  native: {{vendor: anthropic, kind: anthropic, {at}}}
+models:
+  translated: {{targets: [claude/claude-sonnet-4-5]}}
+  goes-on: {{targets: [openai/gpt-4o, claude/claude-sonnet-4-5]}}
+  two-dialects: {{targets: [native/claude-sonnet-4-5, local/smollm2]}}
+local:
+  manifests: {root}/models
+  models:
+    smollm2: {{manifest: smollm2-135m-instruct, context: 2048, slots: 2, threads: 2}}
+translate: {{python: {python}}}
+state: {{dir: state}}
+"""
+BOTH = """\
+version: 1
+default: deny
+vendors: {anthropic: allow, openai: allow}
+"""
+QUESTION: Any = [{"role": "user", "content": "Paris?"}]
+SAID = "Paris is the capital of France."
 PYTHON = ROOT / ".venv-translate" / "bin" / "python"
 POLICY = """\
 version: 1
@@ -95,6 +122,120 @@ def test_litellm_is_not_installed(tmp_path: Path, vendor: AnthropicVendor) -> No
         told = running.run("doctor").stdout
         assert "channel claude: litellm is not installed" in told
         assert "make translate" in told
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[VendorSimulator]:
+    with VendorSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def claude() -> Iterator[AnthropicVendor]:
+    with AnthropicVendor() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory, first: VendorSimulator, claude: AnthropicVendor
+) -> Iterator[RunningGateway]:
+    """A vendor that is asked first, and the same other one by two kinds of channels."""
+    at = f'base_url: "{claude.url}", api_key: "${{VENDOR_KEY}}"'
+    config = FURTHER.format(first=first.url, at=at, root=ROOT, python=PYTHON)
+    folder = tmp_path_factory.mktemp("both")
+    with RunningGateway(folder, config, policy=BOTH, key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def anthropic_sdk(both: RunningGateway) -> Iterator[Anthropic]:
+    with Anthropic(base_url=both.url, api_key="k", max_retries=0, timeout=60) as client:
+        yield client
+
+
+def test_callers_of_the_other_dialect(anthropic_sdk: Anthropic, claude: AnthropicVendor) -> None:
+    """Asked in one dialect, told on in a second, and by a vendor that speaks the first: all that a
+    message has is still there.
+    """
+    claude.behave("answer")
+    message = anthropic_sdk.messages.create(
+        model="translated", max_tokens=20, system="Be brief.", messages=QUESTION
+    )
+    assert [block.type for block in message.content] == ["text"]
+    assert message.content[0].type == "text"
+    assert message.content[0].text == SAID
+    assert (message.model, message.stop_reason) == ("translated", "end_turn")
+    usage = message.usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (9, 4, 5)
+    asked = claude.requests[-1].json
+    assert asked["max_tokens"] == 20
+    assert "Be brief." in json.dumps(asked["system"])
+
+
+def test_a_tool_in_the_other_dialect(anthropic_sdk: Anthropic, claude: AnthropicVendor) -> None:
+    """Streamed, by the SDK's own helper."""
+    claude.behave("tool")
+    tool: Any = {"name": "get_weather", "input_schema": {"type": "object", "properties": {}}}
+    with anthropic_sdk.messages.stream(
+        model="translated", max_tokens=20, messages=QUESTION, tools=[tool]
+    ) as stream:
+        message = stream.get_final_message()
+    text, call = message.content
+    assert (text.type, call.type) == ("text", "tool_use")
+    assert call.type == "tool_use"
+    assert (call.name, call.input) == ("get_weather", {"city": "Paris"})
+    assert message.stop_reason == "tool_use"
+    assert (message.usage.input_tokens, message.usage.cache_read_input_tokens) == (9, 4)
+
+
+def test_what_has_no_word_in_the_channels_api(
+    both: RunningGateway, claude: AnthropicVendor
+) -> None:
+    """A channel that is relayed to callers of its dialect is translated to for all others: there it
+    is asked for nothing that the translation would drop.
+    """
+    claude.behave("answer")
+    before = len(claude.requests)
+    status, body, headers = both.ask(
+        "two-dialects", response_format={"type": "json_object"}, max_tokens=200
+    )
+    assert (status, headers["x-gateway-served-by"]) == (200, "local/smollm2")
+    assert headers["x-gateway-failover"] == "incapable"
+    assert isinstance(json.loads(body["choices"][0]["message"]["content"]), dict)
+    assert len(claude.requests) == before
+    status, _, headers = both.ask("two-dialects")
+    assert (status, headers["x-gateway-served-by"]) == (200, "native/claude-sonnet-4-5")
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_it_goes_on_with_anothers_answer(
+    both: RunningGateway,
+    anthropic_sdk: Anthropic,
+    first: VendorSimulator,
+    claude: AnthropicVendor,
+    dialect: str,
+) -> None:
+    """What the app has of it is told to the API that is translated, as the assistant's turn."""
+    first.behave("break_off")
+    claude.behave("answer")
+    if dialect == "openai":
+        stream = both.sdk.chat.completions.create(
+            model="goes-on", messages=QUESTION, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = list(stream)
+        said = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert len({chunk.id for chunk in chunks}) == 1
+        assert chunks[-1].usage is not None
+    else:
+        with anthropic_sdk.messages.stream(
+            model="goes-on", max_tokens=20, messages=QUESTION
+        ) as events:
+            said = events.get_final_text()
+    assert said == "vendor answer" + SAID
+    *_, turn = claude.requests[-1].json["messages"]
+    assert turn["role"] == "assistant"
+    assert "vendor answer" in json.dumps(turn["content"])
 
 
 def _translators(pid: int) -> list[int]:

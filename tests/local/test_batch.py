@@ -9,10 +9,11 @@ import pytest
 
 from gateway.domain.call import Sampling
 from gateway.local.batch import STEP, Batcher
+from gateway.local.formats import Thinking
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said
 from gateway.local.pictures import Picture, laid_out
 from gateway.local.protocol import Reason, RefusalKind
-from gateway.local.reader import Piece, PieceKind
+from gateway.local.reader import MarkedReader, Piece, PieceKind
 from tests.local.fake_model import FakeModel
 
 A, B = 1001, 1002
@@ -54,6 +55,13 @@ def test_one_answer() -> None:
         Said("a", content("lo")),
         Ended("a", Reason.STOP, 3, 2),
     ]
+
+
+def test_thoughts_are_counted() -> None:
+    """Among all tokens of the answer, with the mark that ends them."""
+    reader = MarkedReader(None, Thinking("<think>", "</think>"), opened=True)
+    ended = one([b"Let me", b" see.", b"</think>", b"It is", b" Paris."], reader=reader)[-1]
+    assert ended == Ended("a", Reason.STOP, 3, 5, reasoning=3)
 
 
 @pytest.mark.parametrize(

@@ -266,3 +266,19 @@ def test_errors(error: GatewayError, status: int, kind: str) -> None:
     event = anthropic_errors.event(error, "r").decode()
     assert event.startswith("event: error\ndata: {")
     assert event.endswith("}\n\n")
+
+
+def test_thoughts_that_are_not_to_be_told() -> None:
+    """That there were some is told, as by the vendor, and not what they say."""
+    streamed = MessageWriter(id="msg_1", model="claude", discreet=True)
+    stream = b"".join(map(streamed.piece, PIECES)) + streamed.end(CALLS)
+    assert b"thinking_delta" not in stream
+    assert names(stream)[:4] == [
+        *("message_start", "content_block_start", "ping", "content_block_delta")
+    ]
+    assert b"signature_delta" in stream
+    kept = MessageWriter(id="msg_1", model="claude", discreet=True)
+    for piece in PIECES:
+        kept.keep(piece)
+    content = json.loads(kept.whole(CALLS))["content"]
+    assert content == [CONTENT[0] | {"thinking": ""}, *CONTENT[1:]]

@@ -231,7 +231,12 @@ def test_a_schema_is_strict_where_the_vendor_takes_it(schema: str, strict: bool)
 def test_what_cannot_be_carried_over_is_refused(need: Capability) -> None:
     """By its name, and never left out."""
     with pytest.raises(CapabilityMissing, match=need):
-        written(call(Chat(HELLO), frozenset({need})), target())
+        written(call(Chat(HELLO), frozenset({need})), CLOUD)
+
+
+def test_where_an_answer_is_computed() -> None:
+    """The operator's own servers are nowhere else than where the operator has them."""
+    assert written(call(Chat(HELLO), frozenset({Capability.PLACE})), target())
 
 
 def test_what_a_vendor_cannot_be_asked() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from gateway.domain.call import Api, Backend, Call, Counting, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
-from gateway.domain.target import Target
+from gateway.domain.providers import PROVIDERS, TRANSLATED
+from gateway.domain.target import APIS, Capability, Target
 from gateway.errors import CapabilityMissing
 from gateway.processes.frames import ProtocolError
 from gateway.upstream.classify import classify
@@ -22,6 +23,7 @@ from gateway.upstream.relay import Answerable
 from gateway.upstream.stream import StreamRelay
 from gateway.upstream.translate import envelopes
 from gateway.upstream.translate.link import Answer, Asked, Link, State, Translated
+from gateway.upstream.translate.parameters import Untranslatable
 from gateway.upstream.translate.protocol import Answered, Done, Failure, Piece
 from gateway.upstream.translate.spawning import ADVICE
 from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
@@ -175,6 +177,10 @@ class TranslateBackend:
             raise AttemptFault(
                 "tokens cannot be counted where the API is translated", FailureKind.INCAPABLE
             )
+        lacking = sorted(call.needs - APIS - _capabilities(link.channel))
+        if lacking:
+            # A channel of Anthropic's dialect has more to offer to callers of that dialect.
+            raise Untranslatable(lacking[0])
         if not await link.wait(clock.patience):
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         try:
@@ -222,6 +228,11 @@ class ByDialect:
     def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         native = call.api.dialect is Dialect.ANTHROPIC
         return (self._relay if native else self._translate).attempt(target, call)
+
+
+def _capabilities(channel: Translated) -> frozenset[Capability]:
+    provider = PROVIDERS.get(channel.begin.provider)
+    return TRANSLATED if provider is None else provider.capabilities
 
 
 def _typed(call: Call) -> bool:

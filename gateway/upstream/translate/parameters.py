@@ -24,8 +24,8 @@ TRANSLATED = frozenset(
 )
 HINTS = frozenset(
     {
-        *("user", "metadata", "store", "safety_identifier"),
-        *("prompt_cache_key", "prompt_cache_retention"),
+        *("user", "metadata", "store", "safety_identifier", "service_tier", "prediction"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
     }
 )
 """They change nothing in an answer, and are not passed on."""
@@ -45,7 +45,6 @@ SAYS_NOTHING: Mapping[str, tuple[object, ...]] = {
     "logprobs": (False,),
     "parallel_tool_calls": (True,),
     "response_format": ({"type": "text"},),
-    "service_tier": ("auto", "default"),
     "modalities": (["text"],),
     "tools": ([],),
     "stop": ([],),
@@ -72,6 +71,7 @@ def read(body: bytes) -> Wanted:
         if name not in TRANSLATED:
             raise Untranslatable(name)
         parameters[name] = value
+    _narrow(parameters)
     return Wanted(parameters, given.get("stream") is True, options.get("include_usage") is True)
 
 
@@ -90,6 +90,25 @@ def read_embedding(body: bytes) -> dict[str, Any]:
         elif name not in NOT_EMBEDDED and value is not None:
             raise Untranslatable(name)
     return parameters
+
+
+def _narrow(parameters: dict[str, Any]) -> None:
+    """Where only some of the tools may be called, the others are not told: other APIs have no word
+    for that.
+    """
+    choice, tools = parameters.get("tool_choice"), parameters.get("tools")
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools" or not tools:
+        return
+    allowed = choice["allowed_tools"]
+    names = set(map(_name, allowed["tools"]))
+    parameters["tools"] = [tool for tool in tools if _name(tool) in names]
+    parameters["tool_choice"] = allowed["mode"]
+
+
+def _name(tool: Mapping[str, Any]) -> str | None:
+    function = tool.get("function") or {}
+    name: str | None = function.get("name")
+    return name
 
 
 class Untranslatable(AttemptFault):

@@ -85,7 +85,7 @@ async def test_a_stream_with_its_usage(channel: Bench) -> None:
     *_, last = await channel.chunks(stream_options={"include_usage": True})
     assert last["choices"] == []
     assert last["usage"]["total_tokens"] == 18
-    assert last["usage"]["prompt_tokens_details"] == {"cached_tokens": 4}
+    assert last["usage"]["prompt_tokens_details"] == {"cached_tokens": 4, "cache_write_tokens": 0}
 
 
 async def test_a_tool_is_called(vendor: AnthropicVendor, channel: Bench) -> None:

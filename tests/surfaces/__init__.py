@@ -1,0 +1,1 @@
+"""What apps may rely on, as tables: tests go by them, and docs/surfaces.md is written from them."""

@@ -1,0 +1,107 @@
+"""Each error that an app can get: what its SDK raises, and whether it asks again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import (
+    BodyTooLarge,
+    CapabilityMissing,
+    ContextOverflow,
+    GatewayError,
+    InternalFault,
+    InvalidRequest,
+    MethodNotAllowed,
+    ModelNotFound,
+    PolicyDenied,
+    RouteNotFound,
+    Unavailable,
+    UnsupportedMedia,
+    VendorFault,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``openai`` and ``anthropic`` name the exceptions of the official SDKs; ``again`` says whether
+    they send the same request again by themselves.
+    """
+
+    words: str
+    error: GatewayError
+    openai: str
+    anthropic: str
+    again: bool = False
+
+
+_SOON = "nothing healthy is left, and something may be within 60 s"
+CAUSES = (
+    Cause("bad body", InvalidRequest("x", param="n"), "BadRequestError", "BadRequestError"),
+    Cause(
+        "no target that is left can do it",
+        CapabilityMissing("x", param="audio"),
+        "BadRequestError",
+        "BadRequestError",
+    ),
+    Cause("the prompt is too long", ContextOverflow("x"), "BadRequestError", "BadRequestError"),
+    Cause("the body is too large", BodyTooLarge("x"), "APIStatusError", "ContentTooLargeError"),
+    Cause(
+        "the body is of another media type or coding",
+        UnsupportedMedia("x"),
+        "APIStatusError",
+        "APIStatusError",
+    ),
+    Cause("unknown model", ModelNotFound("x"), "NotFoundError", "NotFoundError"),
+    Cause("unknown path", RouteNotFound("x"), "NotFoundError", "NotFoundError"),
+    Cause("wrong method", MethodNotAllowed("x"), "APIStatusError", "APIStatusError"),
+    Cause("policy leaves nothing", PolicyDenied("x"), "APIStatusError", "APIStatusError"),
+    Cause(
+        _SOON,
+        Unavailable("x", retry_after=1.0),
+        "InternalServerError",
+        "OverloadedError",
+        again=True,
+    ),
+    Cause(
+        "the local queue is full, for up to 60 s",
+        Unavailable("x", code="queue_full", retry_after=4.2),
+        "InternalServerError",
+        "OverloadedError",
+        again=True,
+    ),
+    Cause(
+        "nothing healthy is left for longer than that",
+        Unavailable("x", retry_after=300.0),
+        "InternalServerError",
+        "OverloadedError",
+    ),
+    Cause(
+        "no channel has its key",
+        Unavailable("x", code="no_credentials"),
+        "InternalServerError",
+        "OverloadedError",
+    ),
+    Cause(
+        "the deadline has passed",
+        Unavailable("x", code="deadline"),
+        "InternalServerError",
+        "OverloadedError",
+    ),
+    *(
+        Cause(
+            f"the vendor's own verdict on the request: {status}",
+            VendorFault("x", status=status),
+            openai,
+            anthropic,
+        )
+        for status, openai, anthropic in (
+            (400, "BadRequestError", "BadRequestError"),
+            (404, "NotFoundError", "NotFoundError"),
+            (413, "APIStatusError", "ContentTooLargeError"),
+            (422, "UnprocessableEntityError", "UnprocessableEntityError"),
+        )
+    ),
+    Cause(
+        "a defect of the gateway", InternalFault("x"), "InternalServerError", "InternalServerError"
+    ),
+)
