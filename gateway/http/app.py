@@ -23,6 +23,7 @@ from gateway.http.exchange import Manners, send_error
 from gateway.http.generate import Generate, Surface
 from gateway.http.openai import ChatCompletions, OpenAIManners
 from gateway.http.passing import Passed
+from gateway.http.responses import Responses
 from gateway.http.state import State
 from gateway.http.texts import Completions, Embeddings
 from gateway.wire.openai_passing import NEEDS
@@ -83,6 +84,7 @@ def create_app(services: Services) -> GatewayApp:
         "/v1/chat/completions": ChatCompletions(),
         "/v1/completions": Completions(),
         "/v1/embeddings": Embeddings(),
+        "/v1/responses": Responses(),
         "/v1/messages": Messages(),
         "/v1/messages/count_tokens": CountTokens(),
         **{

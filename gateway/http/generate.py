@@ -145,11 +145,12 @@ class _Reply:
         self._surface = surface
         self._request_id = request_id
         self._streaming = False
+        self._writer: Writer | None = None
         self._headers: list[Header] = []
         self._media: bytes | None = None
 
     async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
-        writer = self._surface.writer(call)
+        writer = self._writer = self._surface.writer(call)
         relayed: list[bytes] = []
         relays = False
         async for event in events:
@@ -198,7 +199,8 @@ class _Reply:
         if self._streaming and self._media is not None:
             self._streaming = False
         elif self._streaming:
-            await self._end(self._surface.event(error, self._request_id))
+            last = b"" if self._writer is None else self._writer.broken(error)
+            await self._end(last or self._surface.event(error, self._request_id))
         else:
             await send_error(self._send, self._surface, error, self._request_id)
 

@@ -33,7 +33,7 @@ from gateway.wire.anthropic_content import (
     missing,
     turns,
 )
-from gateway.wire.openai_chat import EFFORTS
+from gateway.wire.openai_parameters import EFFORTS
 
 _NULL = msgspec.Raw(b"null")
 _INDEX = re.compile(r"\[(\d+|\.\.\.)\]")

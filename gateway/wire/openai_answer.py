@@ -186,11 +186,14 @@ def _choice(
     return {"index": index, "delta": delta, "logprobs": scores, "finish_reason": reason}
 
 
-def _logprobs(scores: Sequence[Scored]) -> dict[str, Any]:
-    content = [
+def token_scores(scores: Sequence[Scored]) -> list[dict[str, Any]]:
+    return [
         {**_token(one), "top_logprobs": [_token(likely) for likely in one.top]} for one in scores
     ]
-    return {"content": content, "refusal": None}
+
+
+def _logprobs(scores: Sequence[Scored]) -> dict[str, Any]:
+    return {"content": token_scores(scores), "refusal": None}
 
 
 def _token(one: Scored | Likely) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from gateway.wire.openai_parameters import (
     session,
     shape,
     stops,
+    thinking,
 )
 from gateway.wire.openai_tools import (
     NamedFunction,
@@ -71,8 +72,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
     session: str | None
 
 
-EFFORTS = {"xhigh": "high", "max": "high"}
-"""Efforts that chat templates do not know, and the nearest that they do."""
 _decoder = msgspec.json.Decoder(_Body)
 _RANGES = (
     ("max_tokens", 1, ENDLESS),
@@ -161,11 +160,8 @@ def _chat(body: _Body) -> Chat:
 def _template(body: _Body) -> str:
     """Variables for a chat template: the app's own, and how much the model should think and say."""
     variables = dict(body.chat_template_kwargs or {})
-    effort = body.reasoning_effort
-    if effort is not None:
-        variables.setdefault("reasoning_effort", EFFORTS.get(effort, effort))
-        if effort in ("none", "minimal"):
-            variables.setdefault("enable_thinking", False)
+    if body.reasoning_effort is not None:
+        thinking(variables, body.reasoning_effort)
     if body.verbosity is not None:
         variables.setdefault("verbosity", body.verbosity)
     return msgspec.json.encode(variables).decode() if variables else "{}"

@@ -83,11 +83,7 @@ def message_needs(message: WrittenMessage) -> Iterator[Capability]:
     for part in message.content if isinstance(message.content, list) else ():
         match part.type:
             case "image_url":
-                yield Capability.IMAGES
-                if not part.url.startswith("data:"):
-                    yield Capability.IMAGE_URLS
-                elif not _plain(part.url):
-                    yield Capability.OTHER_IMAGES
+                yield from image_needs(part.url)
             case "file":
                 yield Capability.FILES
             case "input_audio":
@@ -96,6 +92,15 @@ def message_needs(message: WrittenMessage) -> Iterator[Capability]:
                 pass
             case _:
                 yield Capability.OTHER_CONTENT
+
+
+def image_needs(url: str) -> Iterator[Capability]:
+    """What a target must be able to do to be shown this image."""
+    yield Capability.IMAGES
+    if not url.startswith("data:"):
+        yield Capability.IMAGE_URLS
+    elif not _plain(url):
+        yield Capability.OTHER_IMAGES
 
 
 def _plain(url: str) -> bool:

@@ -20,6 +20,8 @@ from gateway.errors import InvalidRequest
 NULL = msgspec.Raw(b"null")
 MOST_STOPS = 4
 ENDLESS = float("inf")
+EFFORTS = {"xhigh": "high", "max": "high"}
+"""Efforts that chat templates do not know, and the nearest that they do."""
 
 Range = tuple[str, float, float]
 """A parameter with its least and its most."""
@@ -245,3 +247,12 @@ def _structured(wanted: _StructuredOutputs) -> Shape:
         "'structured_outputs' holds none of json, choice, regex and grammar.",
         param="structured_outputs",
     )
+
+
+def thinking(variables: dict[str, Any], effort: str) -> None:
+    """Add how much a model should think to the variables for its chat template, where they do not
+    say it themselves.
+    """
+    variables.setdefault("reasoning_effort", EFFORTS.get(effort, effort))
+    if effort in ("none", "minimal"):
+        variables.setdefault("enable_thinking", False)

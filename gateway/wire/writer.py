@@ -5,6 +5,7 @@ the API that the app asked.
 from __future__ import annotations
 
 from gateway.domain.events import Continued, Finished, Piece, Usage
+from gateway.errors import GatewayError
 
 
 class Writer:
@@ -41,6 +42,10 @@ class Writer:
     def whole(self, finished: Finished, /) -> bytes:
         """The body of an answer that is not streamed."""
         raise NotImplementedError(f"{type(self).__name__} is always relayed")
+
+    def broken(self, error: GatewayError, /) -> bytes:
+        """The last bytes of a stream that ends in an error, where they depend on those before."""
+        return b""
 
     def relay(self, data: bytes, /) -> bytes:
         """Bytes of a stream of the app's own API, as the app gets them."""

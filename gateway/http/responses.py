@@ -1,0 +1,130 @@
+"""``POST /v1/responses``: of the OpenAI dialect, with answers that may follow those before them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Scope
+
+from gateway.domain.call import Api, Call
+from gateway.domain.kept import KeptResponse
+from gateway.errors import InvalidRequest
+from gateway.http.exchange import header
+from gateway.http.generate import Surface
+from gateway.http.openai import OpenAIManners
+from gateway.wire import openai_responses
+from gateway.wire.openai_responses_answer import ResponsesWriter
+from gateway.wire.openai_responses_given import given
+from gateway.wire.openai_responses_output import Progress
+from gateway.wire.writer import Writer
+
+NOBODY = hashlib.sha256(b"").hexdigest()
+"""Who owns what was asked for without a credential."""
+
+
+class ResponseStore(Protocol):
+    """Where answers are kept. ``owner`` is whose they are, as ``owner`` of this file says it: what
+    one has kept, no other is told of.
+    """
+
+    async def history(self, owner: str, id: str) -> Sequence[bytes]:
+        """The items of an answer and of all that it follows, oldest first, and of each its input
+        before its output: JSON objects. Raises ``RequestError`` (``previous_response_not_found``,
+        of the parameter ``previous_response_id``) where there is none.
+        """
+        ...
+
+    async def keep(self, owner: str, kept: KeptResponse) -> None:
+        """Keep an answer. Raises nothing: an app is not to lose an answer for it."""
+        ...
+
+
+def owner(scope: Scope) -> str:
+    """Whose the answers to a request are: a digest of the credential that the app shows."""
+    shown = header(scope, b"authorization") or header(scope, b"x-api-key")
+    if shown is None:
+        return NOBODY
+    kind, _, token = shown.partition(b" ")
+    secret = token.strip() if kind.lower() == b"bearer" else shown.strip()
+    return hashlib.sha256(secret).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseCall(Call):
+    """A call whose answer may be kept: for ``owner``, behind the one that is ``previous``, with the
+    items that the app sent as ``input``. With ``padded`` the stream's deltas are obfuscated.
+    """
+
+    owner: str
+    keep: bool
+    previous: str | None
+    input: tuple[bytes, ...]
+    padded: bool
+
+
+class Responses(OpenAIManners, Surface):
+    """``POST /v1/responses``. Without a ``store`` nothing is kept."""
+
+    def __init__(self, store: ResponseStore | None = None) -> None:
+        self._store = store
+
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> ResponseCall:
+        parsed = openai_responses.parse(body)
+        whose = owner(scope)
+        history = await self._history(whose, parsed.previous_response_id)
+        request = openai_responses.asked(parsed, body, history)
+        return ResponseCall(
+            id=id,
+            api=Api.RESPONSES,
+            model=request.model,
+            stream=request.stream,
+            body=request.body,
+            task=request.chat,
+            received=received,
+            deadline=deadline,
+            include_usage=True,
+            needs=request.needs,
+            session=request.session,
+            owner=whose,
+            keep=request.store and self._store is not None,
+            previous=request.previous,
+            input=request.input,
+            padded=request.padded,
+        )
+
+    async def _history(self, whose: str, previous: str | None) -> Sequence[bytes]:
+        if previous is None:
+            return ()
+        if self._store is None:
+            raise InvalidRequest(
+                "Responses are not kept here: send the items of the conversation as 'input'.",
+                param="previous_response_id",
+                code="unsupported_parameter",
+            )
+        return await self._store.history(whose, previous)
+
+    def writer(self, call: Call) -> ResponsesWriter:
+        assert isinstance(call, ResponseCall)  # noqa: S101 - this surface's own
+        return ResponsesWriter(
+            Progress(f"resp_{call.id}", int(time.time())),
+            given(call.body, previous=call.previous, stored=call.keep),
+            clock=time.time,
+            padded=call.padded,
+        )
+
+    async def settled(self, call: Call, writer: Writer) -> None:
+        assert isinstance(call, ResponseCall)  # noqa: S101 - this surface's own
+        assert isinstance(writer, ResponsesWriter)  # noqa: S101 - as above
+        if self._store is None or not call.keep:
+            return
+        progress = writer.progress
+        await self._store.keep(
+            call.owner,
+            KeptResponse(progress.id, call.previous, progress.created, call.input, writer.response),
+        )
