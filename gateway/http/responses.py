@@ -12,11 +12,11 @@ from starlette.types import Scope
 
 from gateway.domain.call import Api, Call
 from gateway.domain.kept import KeptResponse
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.http.exchange import header
 from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
-from gateway.wire import openai_responses
+from gateway.wire import openai_responses, openai_responses_errors
 from gateway.wire.openai_responses_answer import ResponsesWriter
 from gateway.wire.openai_responses_given import given
 from gateway.wire.openai_responses_output import Progress
@@ -71,6 +71,9 @@ class Responses(OpenAIManners, Surface):
 
     def __init__(self, store: ResponseStore | None = None) -> None:
         self._store = store
+
+    def envelope(self, error: GatewayError, request_id: str) -> bytes:
+        return openai_responses_errors.envelope(error)
 
     async def call(
         self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float

@@ -24,6 +24,7 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.errors import GatewayError
+from gateway.wire.openai_responses_errors import named
 from gateway.wire.openai_responses_output import (
     CallItem,
     Event,
@@ -92,7 +93,7 @@ class ResponsesWriter(Writer):
     def broken(self, error: GatewayError) -> bytes:
         """The error, and the response as far as it came."""
         begun = self._begun()
-        told = {"code": error.code, "message": error.message, "param": error.param}
+        told = {"code": error.code, "message": error.message, "param": named(error.param)}
         reason = {"code": "server_error", "message": error.message}
         failed = self._written("failed", error=reason)
         return (

@@ -32,10 +32,11 @@ from gateway.domain.events import (
     Scored,
     Usage,
 )
-from gateway.errors import Unavailable
+from gateway.errors import InvalidRequest, Unavailable
 from gateway.wire import openai_responses_given
 from gateway.wire.openai_responses import asked, parse
 from gateway.wire.openai_responses_answer import ResponsesWriter
+from gateway.wire.openai_responses_errors import envelope
 from gateway.wire.openai_responses_output import MessageItem, Progress
 
 EVENTS: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
@@ -316,6 +317,25 @@ def test_a_stream_that_breaks(begun: bool) -> None:
     assert failed.response.error is not None
     assert failed.response.error.code == "server_error"
     assert failed.response.output_text == ("Par" if begun else "")
+
+
+@pytest.mark.parametrize(
+    ("param", "name"),
+    [
+        ("messages", "input"),
+        ("messages[3].content", "input"),
+        ("response_format.json_schema.schema", "text.format"),
+        ("max_completion_tokens", "max_output_tokens"),
+        ("tools[0].function.parameters", "tools[0].parameters"),
+        ("input[0].content", "input[0].content"),
+        ("temperature", "temperature"),
+        (None, None),
+    ],
+)
+def test_an_error_names_what_the_app_wrote(param: str | None, name: str | None) -> None:
+    """Where a target was asked by other names."""
+    error = json.loads(envelope(InvalidRequest("No.", param=param)))["error"]
+    assert (error["param"], error["code"]) == (name, "invalid_value")
 
 
 def test_obfuscation() -> None:
