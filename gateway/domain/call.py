@@ -152,6 +152,7 @@ class Chat:
     means: up to the end of the context. ``logprobs`` is how many likely tokens are told beside each
     chosen one, ``None`` for nothing; ``choices`` how many answers; ``prefill`` the text that the
     assistant's turn begins with; ``template`` a JSON object of variables for the chat template.
+    With ``trims`` the oldest turns may be left out where the context does not hold them all.
     """
 
     messages: tuple[Message, ...]
@@ -164,6 +165,7 @@ class Chat:
     choices: int = 1
     prefill: str = ""
     template: str = "{}"
+    trims: bool = False
 
 
 Prompt: TypeAlias = str | tuple[int, ...]

@@ -23,6 +23,7 @@ from gateway.local.reader import HarmonyReader, MarkedReader, PlainReader, Reade
 from gateway.local.shield import Segment, Shield
 from gateway.local.template import ChatTemplate, TemplateFault
 from gateway.local.trial import abilities
+from gateway.local.trim import trimmed
 
 AGAIN = 1.0
 """Seconds after which memory for an image may be free again."""
@@ -82,6 +83,21 @@ class Preparer:
         self, key: tuple[int, int], chat: Chat, *, app: str = "", until: float = math.inf
     ) -> list[Job] | Declined:
         """One job for each choice, with its number behind ``key``; or why there is none."""
+        made = self._jobs(key, chat, app, until)
+        if not chat.trims or not _overflows(made, self._context):
+            return made
+        room = min(chat.max_tokens or self._context // 4, self._context // 2)
+
+        def fits(less: Chat) -> bool:
+            found = self._jobs(key, less, app, until)
+            return not isinstance(found, Declined) and len(found[0].prompt) <= self._context - room
+
+        short = trimmed(chat, fits)
+        return made if short is None else self._jobs(key, short, app, until)
+
+    def _jobs(
+        self, key: tuple[int, int], chat: Chat, app: str, until: float
+    ) -> list[Job] | Declined:
         try:
             rendered, frame = self._rendered(chat)
             guide = self._guide(frame, chat)
@@ -180,6 +196,12 @@ class Preparer:
             return PlainReader()
         opened = frame.opened and thinks is not None
         return MarkedReader(frame.format if calling else None, thinks, opened=opened)
+
+
+def _overflows(made: list[Job] | Declined, context: int) -> bool:
+    if isinstance(made, Declined):
+        return made.kind is RefusalKind.CONTEXT_OVERFLOW
+    return len(made[0].prompt) >= context
 
 
 def _seeded(chat: Chat, choice: int) -> Sampling:

@@ -325,6 +325,7 @@ def _chat(body: Body, messages: Sequence[Message]) -> Chat:
         shape=_shape(body),
         logprobs=_scores(body),
         template=_template(body),
+        trims=body.truncation == "auto",
     )
 
 

@@ -331,6 +331,24 @@ def test_what_is_too_long(client: OpenAI) -> None:
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
 
 
+def test_what_may_be_truncated(client: OpenAI) -> None:
+    """The oldest turns are left out, and the last question is answered."""
+    items: list[Any] = [{"role": "user", "content": "word " * 1000}]
+    items += [
+        {"role": "assistant", "content": "word " * 1000},
+        {"role": "user", "content": QUESTION},
+    ]
+    asked: dict[str, Any] = PLAIN | {"input": items}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(**asked)
+    assert caught.value.code == "context_length_exceeded"
+    response = client.responses.create(**asked, truncation="auto")
+    assert "France" in response.output_text
+    assert response.truncation == "auto"
+    assert response.usage is not None
+    assert response.usage.input_tokens < 100
+
+
 def test_a_shape_that_cannot_be_kept(client: OpenAI) -> None:
     """By the name that the app gave it."""
     with pytest.raises(openai.BadRequestError) as caught:
