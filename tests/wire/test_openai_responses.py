@@ -120,6 +120,15 @@ CONVERSATIONS: list[tuple[str, list[Any], tuple[Message, ...]]] = [
         ),
     ),
     (
+        "images of such a turn move with their text",
+        [
+            CALL,
+            SAID,
+            message(text("a"), {"type": "input_image", "image_url": PNG}, role="assistant"),
+        ],
+        (Message("assistant", "yesa", (ToolCall("c1", "f", "{}"),), images=(Image(PNG, 4),)),),
+    ),
+    (
         "a refusal is what was said, a summary what was thought, what is encrypted is left out",
         [
             {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "x"},

@@ -193,6 +193,16 @@ def test_what_is_not_complete(reason: FinishReason, told: str) -> None:
     assert (item.status, response.output_text) == ("incomplete", "Par")
 
 
+def test_an_item_begins_empty() -> None:
+    """What it holds comes in the events behind."""
+    read = raw(streamed(writer(), *ANSWER))
+    added = [event["item"] for event in read if event["type"] == "response.output_item.added"]
+    assert [item.get("content", item.get("arguments")) for item in added] == [[], [], "", ""]
+    assert {item["status"] for item in added} == {"in_progress"}
+    parts = [event["part"]["text"] for event in read if event["type"].endswith("part.added")]
+    assert parts == ["", ""]
+
+
 def test_the_first_event_knows_no_more_than_that_it_began() -> None:
     """No usage, no output, not completed."""
     first = raw(streamed(writer(), Delta("x")))[0]["response"]
