@@ -58,6 +58,7 @@ def gateway(
     text = configuration(first.url, models=MODELS, extra=f"translate: {{python: {PYTHON}}}")
     text = text.replace("models:\n", channels, 1)
     text = text.replace("idle_timeout: 2", "idle_timeout: 0.3")
+    text = text.replace('api_key: "${VENDOR_KEY}"}', 'api_key: "${VENDOR_KEY}", apis: []}', 1)
     with RunningGateway(tmp_path_factory.mktemp("gateway"), text, key=KEY) as running:
         yield running
 
