@@ -1,0 +1,1 @@
+"""Answers that are kept, so that a later request can follow them."""
