@@ -24,6 +24,7 @@ class Api(StrEnum):
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     RESPONSES = "responses"
+    INPUT_TOKENS = "responses/input_tokens"
     MODERATIONS = "moderations"
     SPEECH = "audio/speech"
     TRANSCRIPTIONS = "audio/transcriptions"

@@ -123,7 +123,9 @@ class Channel:
         """The API in which a call of ``api`` is put to this channel; ``None`` where none can."""
         if api.dialect is not self.dialect:
             return Api.CHAT if self.dialect is Dialect.OPENAI else None
-        return Api.CHAT if api is Api.RESPONSES and not self.responses else api
+        if self.responses or api not in (Api.RESPONSES, Api.INPUT_TOKENS):
+            return api
+        return Api.CHAT if api is Api.RESPONSES else None
 
     def heads_for(self, call: Call, api: Api) -> tuple[bytes, ...]:
         """The head of a call's request for each key, up to the value of ``content-length``, where

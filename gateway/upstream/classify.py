@@ -24,6 +24,8 @@ BLOCKED = frozenset(
 """Codes by which vendors say that the account or the region is blocked."""
 
 OVERFLOW = frozenset({"context_length_exceeded", "context_window_exceeded"})
+UNREADABLE = frozenset({"invalid_encrypted_content"})
+"""Codes by which vendors say that they cannot read the reasoning of another."""
 REQUEST_FAULTS = frozenset({400, 404, 413, 422})
 MOST_MESSAGE = 1000
 MOST_WORD = 200
@@ -84,9 +86,13 @@ def _number(value: bytes | None) -> float | None:
 
 
 def _request_fault(status: int, error: VendorError) -> Failed:
-    overflow = error.code in OVERFLOW or error.type in OVERFLOW
+    kind = FailureKind.REQUEST_FAULT
+    if {error.code, error.type} & OVERFLOW:
+        kind = FailureKind.CONTEXT_OVERFLOW
+    elif error.code in UNREADABLE:
+        kind = FailureKind.INCAPABLE
     return Failed(
-        FailureKind.CONTEXT_OVERFLOW if overflow else FailureKind.REQUEST_FAULT,
+        kind,
         (error.message or f"The vendor answered {status} without saying why.")[:MOST_MESSAGE],
         status,
         code=error.code and error.code[:MOST_WORD],

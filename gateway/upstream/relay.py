@@ -31,6 +31,7 @@ from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
 from gateway.upstream.tls import system_trust
 from gateway.upstream.ways import Way, way
+from gateway.wire.relay import AnswerFailed
 from gateway.wire.routed import tell
 from gateway.wire.sse import MOST_EVENT
 
@@ -208,6 +209,8 @@ class RelayBackend:
             answer = asked.speech.answer(whole, call.model, typed=asked.typed)
         except ValueError as error:
             raise AttemptFault(str(error), FailureKind.MALFORMED) from None
+        except AnswerFailed as error:
+            raise AttemptFault(str(error), FailureKind.SERVER_ERROR) from None
         why = None
         if answer.model is not None:
             why = self._judge.model(target, answer.model, call.labels)

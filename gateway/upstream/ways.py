@@ -17,12 +17,15 @@ from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
 from gateway.wire.openai_passed import PassingSpeech
 from gateway.wire.openai_passing import NEEDS
 from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.openai_responses_relay import InputTokensSpeech, ResponsesSpeech
 from gateway.wire.relay import Speech
 
 _SPEECHES: Mapping[Api, Speech] = {
     Api.CHAT: OpenAISpeech(),
     Api.COMPLETIONS: CompletionSpeech(),
     Api.EMBEDDINGS: EmbeddingSpeech(),
+    Api.RESPONSES: ResponsesSpeech(),
+    Api.INPUT_TOKENS: InputTokensSpeech(),
     Api.MESSAGES: AnthropicSpeech(),
     Api.COUNT_TOKENS: CountSpeech(),
     **{api: PassingSpeech(api) for api in NEEDS},

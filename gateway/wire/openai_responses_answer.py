@@ -33,6 +33,7 @@ from gateway.wire.openai_responses_output import (
     Progress,
     ReasoningItem,
 )
+from gateway.wire.openai_responses_relayed import RelayedResponse
 from gateway.wire.writer import Writer
 
 _REASONS: Mapping[FinishReason, str] = {
@@ -64,6 +65,9 @@ class ResponsesWriter(Writer):
         self._clock = clock
         self._padded = padded
         self._usage: Usage | None = None
+        self._relayed = RelayedResponse(
+            progress, previous=given["previous_response_id"], kept=given["store"]
+        )
 
     def piece(self, piece: Piece) -> bytes:
         return self._begun() + b"".join(map(self._event, self._events(piece)))
@@ -88,6 +92,17 @@ class ResponsesWriter(Writer):
         for _ in self._ending(finished):
             pass
         self._settle(finished)
+        return self.response
+
+    def relay(self, data: bytes) -> bytes:
+        return self._relayed.stream(data)
+
+    def relayed_end(self, finished: Finished) -> bytes:
+        self.response = self._relayed.response
+        return self._relayed.last
+
+    def relayed_whole(self, data: bytes) -> bytes:
+        self.response = self._relayed.whole(data)
         return self.response
 
     def broken(self, error: GatewayError) -> bytes:
@@ -201,6 +216,21 @@ class ResponsesWriter(Writer):
             padding = "-" * (-len(data) % _PADDED)
             data = msgspec.json.encode({**numbered, "obfuscation": padding})
         return b"event: %b\ndata: %b\n\n" % (type.encode(), data)
+
+
+class InputTokensWriter(Writer):
+    """How many tokens an input has."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+
+    def count(self, usage: Usage) -> None:
+        self._tokens = usage.prompt
+
+    def whole(self, finished: Finished) -> bytes:
+        return msgspec.json.encode(
+            {"object": "response.input_tokens", "input_tokens": self._tokens}
+        )
 
 
 def _reason(finished: Finished) -> str | None:

@@ -14,6 +14,10 @@ from gateway.domain.events import FinishReason, Piece, Usage
 from gateway.domain.target import Target
 
 
+class AnswerFailed(Exception):
+    """A whole answer that says that the vendor failed. The message holds nothing of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
@@ -98,7 +102,7 @@ class Speech(Protocol):
 
     def answer(self, body: bytes, asked: str, *, typed: bool) -> Answer:
         """Read and rewrite a whole answer for an app that asked for ``asked``. Raises
-        ``ValueError`` where it is not the API's shape.
+        ``ValueError`` where it is not the API's shape, and ``AnswerFailed``.
         """
         ...
 

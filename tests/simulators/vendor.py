@@ -7,6 +7,7 @@ and request is a line on standard output.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import threading
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ from typing import Any, Self
 
 from tests.simulators.model_lists import listing
 from tests.simulators.openai_media import MediaSpeech, asked
+from tests.simulators.openai_responses_speech import INPUT_TOKENS, ResponsesSpeech
 from tests.simulators.openai_speech import OpenAISpeech
 from tests.simulators.openai_texts import CompletionsSpeech, EmbeddingsSpeech
+from tests.simulators.peer import Peer
 from tests.simulators.seen import SeenRequest
 from tests.simulators.server import BEHAVIOURS, Simulator
 from tests.simulators.speech import Speech
@@ -38,7 +41,8 @@ TEXTS: Mapping[str, type[OpenAISpeech]] = {
 
 class VendorSimulator(Simulator):
     """Further behaviours: ``other_model`` (``model``, ``late``), ``usage_twice``, ``no_choices``,
-    ``endless`` (``comments``); what an answer says can be varied as ``OpenAISpeech`` tells.
+    ``endless`` (``comments``); what an answer says can be varied as ``OpenAISpeech`` tells, and
+    that to ``POST /v1/responses`` as ``ResponsesSpeech`` does.
     """
 
     own = frozenset({"other_model", "usage_twice", "no_choices", "endless"})
@@ -47,7 +51,17 @@ class VendorSimulator(Simulator):
         api = request.path.removeprefix("/v1/")
         if api in APIS:
             return MediaSpeech(api, asked(request), options)
+        if request.path.endswith("/responses"):
+            return ResponsesSpeech(request.json, options)
         return TEXTS.get(api, OpenAISpeech)(request.json, options)
+
+    async def answer(
+        self, request: SeenRequest, peer: Peer, behaviour: str, options: dict[str, Any]
+    ) -> bool:
+        if request.path.endswith("/input_tokens") and behaviour == "answer":
+            counted = {"object": "response.input_tokens", "input_tokens": INPUT_TOKENS}
+            return await peer.body(200, "application/json", json.dumps(counted).encode())
+        return await super().answer(request, peer, behaviour, options)
 
     def list_models(self, shape: str, *models: str) -> Self:
         """Answer ``GET /models`` as such a server does (``tests.simulators.model_lists``)."""

@@ -16,6 +16,7 @@ CASES = [
     (307, None, FailureKind.MALFORMED),
     (400, None, FailureKind.REQUEST_FAULT),
     (400, "context_length_exceeded", FailureKind.CONTEXT_OVERFLOW),
+    (400, "invalid_encrypted_content", FailureKind.INCAPABLE),
     (400, "organization_restricted", FailureKind.VENDOR_BLOCKED),
     (401, "invalid_api_key", FailureKind.UNAUTHORIZED),
     (401, "account_deactivated", FailureKind.VENDOR_BLOCKED),
