@@ -10,6 +10,7 @@
     │   ├── BodyTooLarge             413
     │   ├── UnsupportedMedia         415  a form where JSON is wanted, or the other way round
     │   ├── ModelNotFound            404
+    │   ├── ResponseNotFound         404
     │   ├── RouteNotFound            404
     │   └── MethodNotAllowed         405
     ├── PolicyDenied                 451  policy leaves no target
@@ -116,6 +117,12 @@ class ModelNotFound(RequestError):
 
     status = 404
     code = "model_not_found"
+
+
+class ResponseNotFound(RequestError):
+    """No response of that id is kept for whoever asks."""
+
+    status = 404
 
 
 class RouteNotFound(RequestError):

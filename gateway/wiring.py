@@ -38,6 +38,7 @@ from gateway.http.state import (
 )
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
+from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.telemetry.logs import configure_logs
 from gateway.told import local_state, sovereign_state
 from gateway.translation import translated_channels
@@ -83,6 +84,7 @@ class Gateway:
         )
         self._announcement = Announcement(run)
         self._audit = JsonLinesSink(settings.state.dir / "audit")
+        self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
         self._guard = EgressGuard(
@@ -160,6 +162,7 @@ class Gateway:
         self._servers.change(version.inventory.sovereign, renewed)
         self._local.change(version.sockets, version.on_demand, version.at_once)
         self._guard.offline = version.settings.offline
+        self.responses.limits = _limits(version.settings)
         self._judge = self._judge_of(version)
         self._translate = self._translate.after(version.translated.values(), self._judge)
         # A channel that is gone stays with its last backend, for who began with it: it is refused.
@@ -192,6 +195,7 @@ class Gateway:
             asyncio.create_task(self._store.watch(lambda _: self._changed(), stop)),
             asyncio.create_task(self._configuration.watch(self._changed, stop)),
             asyncio.create_task(self._follow_dates()),
+            asyncio.create_task(self.responses.run()),
         ]
         self._discover(self._now)
         await self._local.start()
@@ -207,6 +211,7 @@ class Gateway:
             await self._pool.close()
             await self._translate.stop()
             await self._local.stop()
+            self.responses.close()
             self._audit.close()
             self._announcement.withdraw()
 
@@ -352,6 +357,11 @@ def policy_store(inventory: Inventory) -> PolicyStore:
     settings = inventory.settings
     load = inventory.policy_loader().load
     return PolicyStore(policy_sources(settings), settings.state.dir, load)
+
+
+def _limits(settings: Settings) -> Limits:
+    section = settings.responses
+    return Limits(section.keep, float(section.expire_after), int(section.max_mb * 1_000_000))
 
 
 def run_dir(settings: Settings) -> Path:

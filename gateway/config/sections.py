@@ -361,6 +361,16 @@ class UpstreamSection(ProxySection):
     health_interval: Seconds = 10
 
 
+class ResponsesSection(Closed):
+    """Whether answers of the Responses API are kept for those that follow them, for how many
+    seconds after the last of a conversation, and in how much of the disk.
+    """
+
+    keep: Flag = True
+    expire_after: Annotated[Number, Field(gt=0, le=3650 * 86400)] = 30 * 86400
+    max_mb: Annotated[Number, Field(ge=1, le=1_000_000)] = 1024
+
+
 class TranslateSection(Closed):
     """``python`` is the interpreter of the virtual environment that has litellm."""
 

@@ -32,6 +32,7 @@ from gateway.config.sections import (
     LocalSection,
     ModelSection,
     PolicySection,
+    ResponsesSection,
     ServerSection,
     StateSection,
     TranslateSection,
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     models: Mapping[str, ModelSection] = Field(default_factory=dict)
     local: LocalSection
     upstream: UpstreamSection = Field(default_factory=UpstreamSection)
+    responses: ResponsesSection = Field(default_factory=ResponsesSection)
     translate: TranslateSection
     state: StateSection
     policy: PolicySection

@@ -17,13 +17,14 @@ from starlette.types import Receive, Scope, Send
 from gateway import __version__
 from gateway.engine.loop import Engine
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, RouteNotFound
-from gateway.http import metrics, models, operators, probes
+from gateway.http import kept_responses, metrics, models, operators, probes
 from gateway.http.anthropic import AnthropicManners, CountTokens, Messages, speaks_anthropic
 from gateway.http.exchange import Manners, send_error
 from gateway.http.generate import Generate, Surface
+from gateway.http.kept_responses import KeptResponses
 from gateway.http.openai import ChatCompletions, OpenAIManners
 from gateway.http.passing import Passed
-from gateway.http.responses import Responses
+from gateway.http.responses import InputTokens, Responses
 from gateway.http.state import State
 from gateway.http.texts import Completions, Embeddings
 from gateway.wire.openai_passing import NEEDS
@@ -34,6 +35,9 @@ class Services(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+
+    @property
+    def responses(self) -> KeptResponses: ...
 
     @property
     def max_body(self) -> int:
@@ -84,7 +88,8 @@ def create_app(services: Services) -> GatewayApp:
         "/v1/chat/completions": ChatCompletions(),
         "/v1/completions": Completions(),
         "/v1/embeddings": Embeddings(),
-        "/v1/responses": Responses(),
+        "/v1/responses": Responses(services.responses),
+        "/v1/responses/input_tokens": InputTokens(services.responses),
         "/v1/messages": Messages(),
         "/v1/messages/count_tokens": CountTokens(),
         **{
@@ -102,6 +107,7 @@ def create_app(services: Services) -> GatewayApp:
     app.include_router(metrics.router(services.engine, services.state))
     app.include_router(operators.router(services.engine, services.state))
     app.include_router(models.router(services.engine))
+    app.include_router(kept_responses.router(services.responses))
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from starlette.types import Scope
 
-from gateway.domain.call import Api, Call
+from gateway.domain.call import Api, Call, Chat, Counting
 from gateway.domain.kept import KeptResponse
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import GatewayError
 from gateway.http.exchange import header
 from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
 from gateway.wire import openai_responses, openai_responses_errors
-from gateway.wire.openai_responses_answer import ResponsesWriter
+from gateway.wire.openai_responses_answer import InputTokensWriter, ResponsesWriter
 from gateway.wire.openai_responses_given import given
 from gateway.wire.openai_responses_output import Progress
 from gateway.wire.writer import Writer
@@ -30,6 +30,11 @@ class ResponseStore(Protocol):
     """Where answers are kept. ``owner`` is whose they are, as ``owner`` of this file says it: what
     one has kept, no other is told of.
     """
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept at all."""
+        ...
 
     async def history(self, owner: str, id: str) -> Sequence[bytes]:
         """The items of an answer and of all that it follows, oldest first, and of each its input
@@ -67,9 +72,9 @@ class ResponseCall(Call):
 
 
 class Responses(OpenAIManners, Surface):
-    """``POST /v1/responses``. Without a ``store`` nothing is kept."""
+    """``POST /v1/responses``."""
 
-    def __init__(self, store: ResponseStore | None = None) -> None:
+    def __init__(self, store: ResponseStore) -> None:
         self._store = store
 
     def envelope(self, error: GatewayError, request_id: str) -> bytes:
@@ -95,7 +100,7 @@ class Responses(OpenAIManners, Surface):
             needs=request.needs,
             session=request.session,
             owner=whose,
-            keep=request.store and self._store is not None,
+            keep=request.store and self._store.keeps,
             previous=request.previous,
             input=request.input,
             padded=request.padded,
@@ -104,15 +109,9 @@ class Responses(OpenAIManners, Surface):
     async def _history(self, whose: str, previous: str | None) -> Sequence[bytes]:
         if previous is None:
             return ()
-        if self._store is None:
-            raise InvalidRequest(
-                "Responses are not kept here: send the items of the conversation as 'input'.",
-                param="previous_response_id",
-                code="unsupported_parameter",
-            )
         return await self._store.history(whose, previous)
 
-    def writer(self, call: Call) -> ResponsesWriter:
+    def writer(self, call: Call) -> Writer:
         assert isinstance(call, ResponseCall)  # noqa: S101 - this surface's own
         return ResponsesWriter(
             Progress(f"resp_{call.id}", int(time.time())),
@@ -124,10 +123,29 @@ class Responses(OpenAIManners, Surface):
     async def settled(self, call: Call, writer: Writer) -> None:
         assert isinstance(call, ResponseCall)  # noqa: S101 - this surface's own
         assert isinstance(writer, ResponsesWriter)  # noqa: S101 - as above
-        if self._store is None or not call.keep:
+        if not call.keep:
             return
         progress = writer.progress
         await self._store.keep(
             call.owner,
             KeptResponse(progress.id, call.previous, progress.created, call.input, writer.response),
         )
+
+
+class InputTokens(Responses):
+    """``POST /v1/responses/input_tokens``."""
+
+    async def call(
+        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
+    ) -> ResponseCall:
+        call = await super().call(scope, body, id=id, received=received, deadline=deadline)
+        assert isinstance(call.task, Chat)  # noqa: S101 - what this API asks for
+        return replace(
+            call, api=Api.INPUT_TOKENS, stream=False, keep=False, task=Counting(call.task)
+        )
+
+    def writer(self, call: Call) -> Writer:
+        return InputTokensWriter()
+
+    async def settled(self, call: Call, writer: Writer) -> None:
+        """Nothing is kept of a count."""
