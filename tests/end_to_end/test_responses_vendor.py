@@ -17,7 +17,7 @@ from openai.types.responses import (
     ResponseReasoningItem,
 )
 
-from tests.end_to_end.running import POLICY, ROOT, RunningGateway, configuration
+from tests.end_to_end.running import ROOT, RunningGateway, configuration
 from tests.simulators.anthropic_api import KEY, AnthropicVendor
 from tests.simulators.vendor import VendorSimulator
 
