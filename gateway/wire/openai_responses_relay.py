@@ -27,14 +27,20 @@ _TROUBLE = frozenset(
 _CALLS = frozenset({"function_call", "custom_tool_call"})
 
 
-class _Details(msgspec.Struct):
+class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
 
 
 class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
-    input_tokens_details: _Details | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Part(msgspec.Struct):
@@ -318,9 +324,15 @@ def _reason(response: _Response) -> FinishReason:
 def _usage(usage: _Usage | None) -> Usage | None:
     if usage is None:
         return None
-    details = usage.input_tokens_details
-    cached = details.cached_tokens if details is not None else None
-    return Usage(usage.input_tokens or 0, usage.output_tokens or 0, cached or 0)
+    given = usage.input_tokens_details or _InputDetails()
+    told = usage.output_tokens_details or _OutputDetails()
+    return Usage(
+        prompt=usage.input_tokens or 0,
+        completion=usage.output_tokens or 0,
+        cached=given.cached_tokens or 0,
+        reasoning=told.reasoning_tokens or 0,
+        stored=given.cache_write_tokens or 0,
+    )
 
 
 def _is_time(value: object) -> bool:

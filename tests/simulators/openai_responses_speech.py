@@ -214,9 +214,9 @@ class ResponsesSpeech(Speech):
             "truncation": "disabled",
             "usage": {
                 "input_tokens": INPUT_TOKENS,
-                "input_tokens_details": {"cached_tokens": CACHED_TOKENS, "cache_write_tokens": 0},
+                "input_tokens_details": {"cached_tokens": CACHED_TOKENS, "cache_write_tokens": 1},
                 "output_tokens": OUTPUT_TOKENS,
-                "output_tokens_details": {"reasoning_tokens": 0},
+                "output_tokens_details": {"reasoning_tokens": 3},
                 "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
             },
         }

@@ -30,7 +30,7 @@ from gateway.wire.relay import AnswerFailed
 from tests.simulators.openai_responses_speech import ResponsesSpeech as Vendor
 
 SPEECH = ResponsesSpeech()
-USAGE = Usage(7, 4, 2)
+USAGE = Usage(7, 4, cached=2, reasoning=3, stored=1)
 
 
 def target(model: str = "gpt-4o") -> Target:
