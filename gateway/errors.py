@@ -8,7 +8,9 @@
     │   ├── CapabilityMissing        400  no target of this model can do what is asked
     │   ├── ContextOverflow          400  the prompt is longer than the model's context
     │   ├── BodyTooLarge             413
+    │   │   └── BodyUnread           413  and the rest of it is not waited for
     │   ├── UnsupportedMedia         415  a form where JSON is wanted, or the other way round
+    │   ├── UnsupportedEncoding      415  of the body, by Content-Encoding
     │   ├── ModelNotFound            404
     │   ├── ResponseNotFound         404
     │   ├── RouteNotFound            404
@@ -105,11 +107,22 @@ class BodyTooLarge(RequestError):
     code = "request_too_large"
 
 
+class BodyUnread(BodyTooLarge):
+    """As above, and the rest of the body is not read: the connection cannot go on."""
+
+
 class UnsupportedMedia(RequestError):
     """The body is of another content type than the API takes."""
 
     status = 415
     code = "unsupported_media_type"
+
+
+class UnsupportedEncoding(RequestError):
+    """The body is encoded in a way that is not read."""
+
+    status = 415
+    code = "unsupported_encoding"
 
 
 class ModelNotFound(RequestError):

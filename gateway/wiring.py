@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from gateway import __version__
 from gateway.audit.sink import JsonLinesSink
 from gateway.config.configuration import ConfigurationStore, Watched
@@ -30,7 +32,8 @@ from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.errors import StateError
-from gateway.http.app import GatewayApp, create_app
+from gateway.http.app import create_app
+from gateway.http.cors import CrossOrigin, Pages
 from gateway.http.state import (
     ConfigurationState,
     PolicyState,
@@ -112,6 +115,8 @@ class Gateway:
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)
+        cors = settings.server.cors
+        self.pages = None if cors is None else Pages(cors.origins, cors.headers, cors.max_age)
 
     def _told(self, target: Target) -> Collection[Capability] | None:
         """What the worker of a local model has said that it can do; ``None`` where there is none
@@ -302,10 +307,12 @@ class Gateway:
         return any(self._judge.anyone(target) for target in self._now.targets.get(channel, ()))
 
 
-def serving_app(options: ServeOptions) -> GatewayApp:
+def serving_app(options: ServeOptions) -> ASGIApp:
     """The ASGI app of one serving process; what uvicorn calls in each of them."""
     configure_logs()
-    return create_app(Gateway(options))
+    gateway = Gateway(options)
+    app = create_app(gateway)
+    return app if gateway.pages is None else CrossOrigin(app, gateway.pages)
 
 
 def configure(

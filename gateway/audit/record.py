@@ -134,10 +134,11 @@ class Record:
     """One request, filled while it is served and written once in the end.
 
     ``at`` is the instant that was decided for, ``policy`` the revision of the policy that decided
-    last; ``api`` the path that was asked, behind the version. ``outcome`` is ``served``,
-    ``cancelled``, ``broken`` (the stream ended in an error event) or the code of the error that
-    went back. ``served_by`` is the target that ended the answer; the attempts before it tell where
-    they broke off. ``sent_characters`` of the assistant's text had been sent.
+    last; ``api`` the path that was asked, behind the version; ``client_request_id`` what the app
+    calls the request. ``outcome`` is ``served``, ``cancelled``, ``broken`` (the stream ended in an
+    error event) or the code of the error that went back. ``served_by`` is the target that ended the
+    answer; the attempts before it tell where they broke off. ``sent_characters`` of the assistant's
+    text had been sent.
     """
 
     id: str
@@ -145,6 +146,7 @@ class Record:
     model: str
     stream: bool
     api: str = ""
+    client_request_id: str | None = None
     labels: Labels = field(default_factory=Labels)
     policy: str = ""
     targets: tuple[JudgedTarget, ...] = ()

@@ -39,6 +39,11 @@ from gateway.wiring import (
 READY_WITHIN = 120.0
 """Seconds after which the waiting for ``/readyz`` is given up (the gateway serves on)."""
 
+KEEP_ALIVE = 75
+"""Seconds for which a connection without a request is kept: longer than clients (httpx: 5) and
+load balancers (60) keep theirs, so that none sends a request on one that is being closed here.
+"""
+
 
 @click.command()
 @config_option
@@ -141,6 +146,7 @@ def _run(options: ServeOptions, settings: Settings, listening: socket.socket) ->
         access_log=False,
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=10,
     )
     if settings.server.workers == 1:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from gateway.config.settings import Settings
 
 FIXED: dict[str, tuple[str, ...]] = {
-    "server": ("host", "port", "workers", "max_body_mb", "deadline"),
+    "server": ("host", "port", "workers", "max_body_mb", "deadline", "cors"),
     "state": ("dir",),
     "policy": ("dir", "designations"),
     "translate": ("python",),

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from pydantic_core import PydanticCustomError
 
 from gateway.config.apis import RESPONSES, USUAL, Apis
+from gateway.config.cors import CorsSection
 from gateway.config.proxying import DIRECT, ProxySection
 from gateway.config.schema import Closed, Flag, Number, Text, Whole
 from gateway.config.secrets import Secret
@@ -73,13 +74,16 @@ Seconds = Annotated[Number, Field(gt=0, le=86400)]
 
 
 class ServerSection(Closed):
-    """Where to listen, and what one request may take. ``deadline`` is in seconds, end to end."""
+    """Where to listen, and what one request may take. ``deadline`` is in seconds, end to end.
+    Without ``cors`` no web page of another origin may call.
+    """
 
     host: Text = "127.0.0.1"
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
     workers: Annotated[Whole, Field(ge=1, le=256)] = 1
     max_body_mb: Annotated[Number, Field(gt=0, le=1024)] = 20
     deadline: Seconds = 600
+    cors: CorsSection | None = None
 
 
 class DeploymentSection(Closed):

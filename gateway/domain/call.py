@@ -241,14 +241,14 @@ class Passing:
 class Call:
     """A request as it goes through the house.
 
-    ``id`` is the request id; ``model`` the name that the app asked for; ``body`` the bytes that it
-    sent; ``functions`` says that it uses the API's older parameters for them, ``base64`` that it
-    wants vectors written so, ``discreet`` that thoughts are not to be told; ``betas`` names what it
-    wants of its API that is not yet for all; ``received`` a monotonic time in seconds and
-    ``deadline`` the monotonic time by which all must be done. ``session`` is what the app says
-    belongs together, where it says so. With ``begun`` the target goes on with an answer that the
-    app has the beginning of: the task holds it too, and the events say only what comes behind it,
-    never as ``Relayed``.
+    ``id`` is the request id, ``client_id`` what the app calls the request; ``model`` the name that
+    the app asked for; ``body`` the bytes that it sent; ``functions`` says that it uses the API's
+    older parameters for them, ``base64`` that it wants vectors written so, ``discreet`` that
+    thoughts are not to be told; ``betas`` names what it wants of its API that is not yet for all;
+    ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which all must
+    be done. ``session`` is what the app says belongs together, where it says so. With ``begun`` the
+    target goes on with an answer that the app has the beginning of: the task holds it too, and the
+    events say only what comes behind it, never as ``Relayed``.
     """
 
     id: str
@@ -267,6 +267,7 @@ class Call:
     needs: frozenset[Capability] = frozenset()
     labels: Labels = field(default_factory=Labels)
     session: str | None = None
+    client_id: str | None = None
     begun: Begun | None = None
 
 

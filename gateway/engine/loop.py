@@ -147,6 +147,7 @@ class Engine:
             model=call.model,
             stream=call.stream,
             api=call.api,
+            client_request_id=call.client_id,
             labels=call.labels,
         )
         try:

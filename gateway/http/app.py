@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
 from gateway.engine.loop import Engine
-from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, RouteNotFound
+from gateway.errors import (
+    GatewayError,
+    InternalFault,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+)
 from gateway.http import kept_responses, metrics, models, operators, probes
-from gateway.http.anthropic import AnthropicManners, CountTokens, Messages, speaks_anthropic
-from gateway.http.exchange import Manners, send_error
+from gateway.http.anthropic import CountTokens, Messages
+from gateway.http.exchange import Header, header, told_of
 from gateway.http.generate import Generate, Surface
+from gateway.http.ids import names, new_id, told
 from gateway.http.kept_responses import KeptResponses
-from gateway.http.openai import ChatCompletions, OpenAIManners
+from gateway.http.openai import ChatCompletions
+from gateway.http.other import ID, Answer, manners_of, tidied, unknown
 from gateway.http.passing import Passed
 from gateway.http.responses import InputTokens, Responses
 from gateway.http.state import State
@@ -62,17 +71,59 @@ class GatewayApp(FastAPI):
     data_plane: Mapping[str, Generate] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            route = self.data_plane.get(scope["path"])
-            if route is not None:
-                if scope["method"] == "POST":
-                    await route(scope, receive, send)
-                else:
-                    error = MethodNotAllowed(f"{scope['method']} is not allowed here: use POST.")
-                    id = uuid.uuid4().hex
-                    await send_error(send, route.surface, error, id, [(b"allow", b"POST")])
-                return
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        route = self.data_plane.get(scope["path"])
+        if route is not None and scope["method"] == "POST":
+            await route(scope, receive, send)
+            return
+        path = tidied(scope["path"])
+        if path != scope["path"]:
+            await self({**scope, "path": path, "raw_path": quote(path).encode()}, receive, send)
+            return
+        await self._other(scope, receive, send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """All that is no generation: what is asked seldom, or wrongly."""
+        scope = {**scope, ID: new_id()}
+        method = scope["method"]
+        allowed = self._methods(scope)
+        ids = told(manners_of(scope), scope[ID], names(scope))
+        answer = Answer(send, ids, body=method != "HEAD", last=header(scope, b"expect") is not None)
+        if method == "HEAD" and "GET" in allowed:
+            await super().__call__({**scope, "method": "GET"}, receive, answer)
+        elif method in allowed:
+            await super().__call__(scope, receive, answer)
+        elif not allowed:
+            await answer.error(scope, RouteNotFound(unknown(method, scope["path"])))
+        elif method == "OPTIONS":
+            await answer.nothing([_allow(allowed)])
+        else:
+            words = ", ".join(sorted(allowed))
+            error = MethodNotAllowed(f"{method[:32]} is not allowed here: use {words}.")
+            await answer.error(scope, error, [_allow(allowed)])
+
+    def _methods(self, scope: Scope) -> frozenset[str]:
+        """What a path can be asked with, as far as the one who asks may know."""
+        found = {"POST"} if scope["path"] in self.data_plane else set()
+        if not operators.hides(scope):
+            asked = {**scope, "app": self, "router": self.router}
+            found |= {
+                method
+                for method in _METHODS
+                for route in self.routes
+                if route.matches({**asked, "method": method})[0] is Match.FULL
+            }
+        return frozenset(found)
+
+
+_METHODS = ("DELETE", "GET", "POST")
+
+
+def _allow(methods: frozenset[str]) -> Header:
+    more = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+    return b"allow", ", ".join(sorted(methods | more)).encode()
 
 
 def create_app(services: Services) -> GatewayApp:
@@ -111,19 +162,17 @@ def create_app(services: Services) -> GatewayApp:
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(Exception, _on_fault)
     return app
 
 
 def _response(request: Request, error: GatewayError) -> Response:
-    """In the dialect of whoever asks: only SDKs of one of them send that header."""
-    manners: Manners = AnthropicManners() if speaks_anthropic(request.scope) else OpenAIManners()
-    id = uuid.uuid4().hex
-    headers = {name.decode(): value.decode() for name, value in manners.ids(id)}
-    headers["x-should-retry"] = "true" if error.again else "false"
+    """In the dialect of whoever asks; the ids are told by ``Answer``."""
+    manners = manners_of(request.scope)
     return Response(
-        manners.envelope(error, id),
+        manners.envelope(error, request.scope[ID]),
         status_code=manners.status(error),
-        headers=headers,
+        headers={name.decode(): value.decode() for name, value in told_of(error)},
         media_type="application/json",
     )
 
@@ -135,11 +184,8 @@ async def _on_gateway_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    if error.status_code == 405:
-        return _response(request, MethodNotAllowed(f"{request.method} is not allowed here."))
     if error.status_code == 404:
-        path = f"{request.method} {request.url.path}"
-        return _response(request, RouteNotFound(f"Unknown request URL: {path[:200]}."))
+        return _response(request, RouteNotFound(unknown(request.method, request.scope["path"])))
     return _response(request, InvalidRequest(str(error.detail)))
 
 
@@ -148,3 +194,8 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
     return _response(request, InvalidRequest(f"{name}: {first['msg']}.", param=name))
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    """It is raised again behind the answer, and logged by the server."""
+    return _response(request, InternalFault(f"Internal error; request id {request.scope[ID]}."))

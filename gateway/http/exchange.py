@@ -8,7 +8,8 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import BodyTooLarge, GatewayError, InvalidRequest
+from gateway.errors import BodyTooLarge, BodyUnread, GatewayError, UnsupportedEncoding
+from gateway.http.encodings import ACCEPTED, decoded, encoding
 
 Header = tuple[bytes, bytes]
 
@@ -40,24 +41,42 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. ``limit`` is in bytes. Raises ``BodyTooLarge``, keeping no more than that."""
-    encoding = header(scope, b"content-encoding")
-    if encoding not in (None, b"identity"):
-        raise InvalidRequest(
-            f"Content-Encoding {encoding.decode('latin-1')!r} is not accepted: send it plain.",
-            code="unsupported_encoding",
-        )
+    """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant.
+    Raises ``BodyTooLarge``, keeping no more than that, ``UnsupportedEncoding`` and
+    ``InvalidRequest``.
+    """
+    encodings: list[bytes] = []
+    for name, value in scope["headers"]:
+        if name == b"content-encoding":
+            encodings.append(value)
+        elif name == b"expect" and _length(scope) > limit:
+            # Whoever asks before sending is spared the sending.
+            raise BodyUnread(_too_large(limit))
     pieces: list[bytes] = []
     size = 0
     async for piece in _pieces(receive):
         size += len(piece)
         if size > limit * DISCARDED:
-            break
+            raise BodyUnread(_too_large(limit))
         if size <= limit:
             pieces.append(piece)
     if size > limit:
-        raise _too_large(limit)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raise BodyTooLarge(_too_large(limit))
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if not encodings:
+        return body
+    name = encoding(b",".join(encodings))
+    if name is None:
+        return body
+    body = await decoded(body, name, limit)
+    if len(body) > limit:
+        raise BodyTooLarge(_too_large(limit))
+    return body
+
+
+def _length(scope: Scope) -> int:
+    value = header(scope, b"content-length") or b"0"
+    return int(value) if value.isdigit() else 0
 
 
 async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
@@ -70,8 +89,8 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(
+def _too_large(limit: int) -> str:
+    return (
         f"The body is larger than {limit / 1_000_000:g} MB (server.max_body_mb). "
         "Send less, or ask the operator to raise the limit."
     )
@@ -107,19 +126,23 @@ class Manners(Protocol):
 
 
 async def send_error(
-    send: Send,
-    manners: Manners,
-    error: GatewayError,
-    request_id: str,
-    headers: Iterable[Header] = (),
+    send: Send, manners: Manners, error: GatewayError, request_id: str, ids: Iterable[Header]
 ) -> None:
-    """Send an error, with ``Retry-After`` where waiting helps, and what the official SDKs obey:
-    whether to send the request again, and after how many milliseconds.
-    """
-    extra = [JSON, *manners.ids(request_id), *headers]
-    if error.retry_after is not None:
-        extra.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
-        extra.append((b"retry-after-ms", b"%d" % math.ceil(error.retry_after * 1000)))
-    extra.append((b"x-should-retry", b"true" if error.again else b"false"))
+    """Send an error. ``ids`` are the headers that tell them."""
     body = manners.envelope(error, request_id)
-    await send_whole(send, manners.status(error), body, extra)
+    await send_whole(send, manners.status(error), body, [JSON, *ids, *told_of(error)])
+
+
+def told_of(error: GatewayError) -> list[Header]:
+    """The headers that belong to an error, in every dialect: ``Retry-After`` where waiting helps, and
+    what the official SDKs obey: whether to send the request again, and after how many milliseconds.
+    """
+    headers: list[Header] = [(b"x-should-retry", b"true" if error.again else b"false")]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
+        headers.append((b"retry-after-ms", b"%d" % math.ceil(error.retry_after * 1000)))
+    if isinstance(error, UnsupportedEncoding):
+        headers.append((b"accept-encoding", ACCEPTED.encode()))
+    if isinstance(error, BodyUnread):
+        headers.append((b"connection", b"close"))
+    return headers

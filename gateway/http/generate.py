@@ -5,10 +5,10 @@ request. What is peculiar to a dialect stands in its ``Surface``.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -40,6 +40,7 @@ from gateway.http.exchange import (
     send_error,
     send_whole,
 )
+from gateway.http.ids import Names, client_id, names, new_id, told
 from gateway.wire.writer import Writer
 
 
@@ -71,15 +72,17 @@ class Generate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = time.monotonic()
-        # An id, and no secret: the kernel need not be asked for it.
-        request_id = f"{random.getrandbits(128):032x}"
-        reply = _Reply(send, self.surface, request_id)
+        request_id = new_id()
+        given = names(scope)
+        reply = _Reply(send, self.surface, request_id, given)
         try:
             body = await read_body(scope, receive, self._max_body)
             deadline = received + self._deadline
             call = await self.surface.call(
                 scope, body, id=request_id, received=received, deadline=deadline
             )
+            if given:
+                call = replace(call, client_id=client_id(given))
             await self._serve(call, receive, reply)
         except ClientGone:
             return
@@ -140,10 +143,11 @@ class _HangUp:
 class _Reply:
     """Turns the engine's events into one HTTP answer."""
 
-    def __init__(self, send: Send, surface: Surface, request_id: str) -> None:
+    def __init__(self, send: Send, surface: Surface, request_id: str, given: Names) -> None:
         self._send = send
         self._surface = surface
         self._request_id = request_id
+        self._given = given
         self._streaming = False
         self._writer: Writer | None = None
         self._headers: list[Header] = []
@@ -202,11 +206,11 @@ class _Reply:
             last = b"" if self._writer is None else self._writer.broken(error)
             await self._end(last or self._surface.event(error, self._request_id))
         else:
-            await send_error(self._send, self._surface, error, self._request_id)
+            await send_error(self._send, self._surface, error, self._request_id, self._ids())
 
     def _told(self, serving: Serving) -> list[Header]:
         headers: list[Header] = [
-            *self._surface.ids(self._request_id),
+            *self._ids(),
             (b"x-gateway-served-by", serving.target.id.encode()),
             (b"x-gateway-locality", serving.target.locality.encode()),
             (b"x-gateway-policy", serving.revision.encode()),
@@ -217,6 +221,9 @@ class _Reply:
             text = serving.warning.encode("ascii", "replace").replace(b'"', b"'")
             headers.append((b"warning", b'299 sovereign-gateway "' + text + b'"'))
         return headers
+
+    def _ids(self) -> list[Header]:
+        return told(self._surface, self._request_id, self._given)
 
     def _type(self, usual: Header) -> Header:
         return usual if self._media is None else (usual[0], self._media)

@@ -18,7 +18,8 @@ class OpenAIManners:
     """Implements ``Manners``."""
 
     def ids(self, request_id: str) -> list[Header]:
-        return [(b"x-gateway-request-id", request_id.encode())]
+        id = request_id.encode()
+        return [(b"x-gateway-request-id", id), (b"x-request-id", id)]
 
     def status(self, error: GatewayError) -> int:
         return error.status

@@ -9,15 +9,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from starlette.types import Scope
 
 from gateway.domain.decision import Labels
 from gateway.engine.loop import Engine
 from gateway.http.state import State
 from gateway.policy.explain import Explanation, explain
 
+_PREFIX = "/admin"
+
 
 def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
-    routes = APIRouter(prefix="/admin", tags=["operators"], dependencies=[Depends(_local_only)])
+    routes = APIRouter(prefix=_PREFIX, tags=["operators"], dependencies=[Depends(_local_only)])
 
     @routes.get("/status")
     async def status() -> State:
@@ -32,12 +35,20 @@ def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
     return routes
 
 
-async def _local_only(request: Request) -> None:
-    peer = request.client.host if request.client else ""
+def hides(scope: Scope) -> bool:
+    """Whether a path is not there for the one who asks."""
+    return scope["path"].startswith(_PREFIX) and not _asked_here(scope)
+
+
+def _asked_here(scope: Scope) -> bool:
+    peer = scope["client"][0] if scope.get("client") else ""
     try:
-        local = ipaddress.ip_address(peer).is_loopback
+        return ipaddress.ip_address(peer).is_loopback
     except ValueError:
-        local = False
-    if not local:
+        return False
+
+
+async def _local_only(request: Request) -> None:
+    if not _asked_here(request.scope):
         # As for any path that is not there: who may not ask is not told what is.
         raise HTTPException(404)
