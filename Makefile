@@ -82,6 +82,11 @@ faults: setup $(STAMPS)/dev ## Each way in which vendors fail: what was attempte
 soak: setup $(STAMPS)/dev ## Half an hour of failing vendors, bans and reloads at 200 requests/s
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),1800)
 
+# EXAMPLES, SEED: how many requests are drawn for each operation, and by which seed
+.PHONY: test-openapi
+test-openapi: setup $(STAMPS)/dev ## schemathesis over /openapi.json, against the real local model
+	$(BIN)/python -m tests.openapi.run --examples $(or $(EXAMPLES),200) --seed $(or $(SEED),1)
+
 .PHONY: docs
 docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new

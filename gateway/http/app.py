@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -31,6 +31,7 @@ from gateway.http.generate import Generate, Surface
 from gateway.http.ids import names, new_id, told
 from gateway.http.kept_responses import KeptResponses
 from gateway.http.openai import ChatCompletions
+from gateway.http.openapi.document import document
 from gateway.http.other import ID, Answer, manners_of, tidied, unknown
 from gateway.http.passing import Passed
 from gateway.http.responses import InputTokens, Responses
@@ -69,6 +70,11 @@ class GatewayApp(FastAPI):
     """
 
     data_plane: Mapping[str, Generate] = {}
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = document(self)
+        return self.openapi_schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

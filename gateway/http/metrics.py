@@ -17,7 +17,12 @@ def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
     routes = APIRouter(tags=["probes"])
     kept = Metrics(lambda: _reading(engine, state()))
 
-    @routes.get("/metrics")
+    @routes.get(
+        "/metrics",
+        summary="What Prometheus is told",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def metrics() -> Response:
         return Response(kept.text(), media_type=MEDIA_TYPE)
 

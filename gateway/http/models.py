@@ -22,8 +22,10 @@ _LONGEST_PAGE = 1000
 
 
 def router(engine: Engine) -> APIRouter:
-    """Lists the configured names; patterns are not names and are left out."""
-    routes = APIRouter(prefix="/v1/models", tags=["models"])
+    """Lists the configured names; patterns are not names and are left out. Its two dialects are
+    documented in ``openapi/operations.py``.
+    """
+    routes = APIRouter(prefix="/v1/models", include_in_schema=False)
 
     @routes.get("")
     async def models(

@@ -20,13 +20,18 @@ _PREFIX = "/admin"
 
 
 def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
-    routes = APIRouter(prefix=_PREFIX, tags=["operators"], dependencies=[Depends(_local_only)])
+    routes = APIRouter(
+        prefix=_PREFIX,
+        tags=["operators"],
+        dependencies=[Depends(_local_only)],
+        responses={404: {"description": "Not there for callers of other machines."}},
+    )
 
-    @routes.get("/status")
+    @routes.get("/status", summary="What runs, and what is in force")
     async def status() -> State:
         return state()
 
-    @routes.get("/explain")
+    @routes.get("/explain", summary="What would happen to a request, and which rule says so")
     async def explained(model: str) -> Explanation:
         at = datetime.now(UTC)
         policy = engine.policy

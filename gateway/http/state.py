@@ -92,9 +92,9 @@ class SovereignState(BaseModel):
     seen: datetime | None
 
 
-class State(BaseModel):
-    """``degraded`` serves, but something an operator must look at is wrong. ``offline`` serves from
-    what is local or sovereign alone.
+class Readiness(BaseModel):
+    """What anybody may know. ``degraded`` serves, but something an operator must look at is wrong.
+    ``offline`` serves from what is local or sovereign alone.
     """
 
     status: Literal["ready", "degraded", "starting"]
@@ -103,6 +103,11 @@ class State(BaseModel):
     policy: PolicyState
     configuration: ConfigurationState
     local_models: list[LocalState]
-    sovereign: list[SovereignState]
     without_credentials: list[str]
     offline: bool
+
+
+class State(Readiness):
+    """With what servers of our own serve, which is the operators' to know."""
+
+    sovereign: list[SovereignState]

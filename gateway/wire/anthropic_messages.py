@@ -34,6 +34,7 @@ from gateway.wire.anthropic_content import (
     turns,
 )
 from gateway.wire.openai_parameters import EFFORTS
+from gateway.wire.whole import Whole
 
 _NULL = msgspec.Raw(b"null")
 _INDEX = re.compile(r"\[(\d+|\.\.\.)\]")
@@ -58,7 +59,7 @@ class _OutputConfig(msgspec.Struct):
 
 class _Thinking(msgspec.Struct):
     type: str
-    budget_tokens: int | None = None
+    budget_tokens: Whole | None = None
     display: str | None = None
 
 
@@ -98,12 +99,12 @@ class _Body(msgspec.Struct):
 
     model: str
     messages: list[WrittenMessage]
-    max_tokens: int | None = None
+    max_tokens: Whole | None = None
     system: str | list[WrittenBlock] | None = None
     stream: bool | None = None
     temperature: float | None = None
     top_p: float | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     stop_sequences: list[str] | None = None
     tools: list[_Tool] | None = None
     tool_choice: _ToolChoice | None = None
@@ -139,6 +140,9 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("top_p", 0.0, 1.0),
     ("top_k", 0, float("inf")),
 )
+BODY = _Body
+BOUNDS = _RANGES
+"""For whoever documents it, as is ``BODY``."""
 
 
 def parse(body: bytes, *, counting: bool = False) -> MessagesRequest:

@@ -17,6 +17,7 @@ from gateway.errors import InvalidRequest
 from gateway.wire.openai_messages import WrittenMessage, message_needs, typed_message
 from gateway.wire.openai_parameters import (
     ENDLESS,
+    RANGES,
     Parameters,
     check,
     includes_usage,
@@ -36,18 +37,19 @@ from gateway.wire.openai_tools import (
     tool_needs,
     typed_tools,
 )
+from gateway.wire.whole import Whole
 
 
 class _Body(Parameters, kw_only=True):
     messages: list[WrittenMessage]
-    max_completion_tokens: int | None = None
+    max_completion_tokens: Whole | None = None
     tools: list[WrittenTool] | None = None
     tool_choice: str | WrittenChoice | None = None
     parallel_tool_calls: bool | None = None
     functions: list[WrittenFunction] | None = None
     function_call: str | NamedFunction | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Whole | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
@@ -78,6 +80,9 @@ _RANGES = (
     ("max_completion_tokens", 1, ENDLESS),
     ("top_logprobs", 0, 20),
 )
+BODY = _Body
+BOUNDS = (*RANGES, *_RANGES)
+"""For whoever documents it, as is ``BODY``."""
 
 
 def parse(body: bytes) -> ChatRequest:

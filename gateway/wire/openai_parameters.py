@@ -16,6 +16,7 @@ import msgspec
 from gateway.domain.call import Prompt, Sampling, Shape, ShapeKind
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
+from gateway.wire.whole import Whole
 
 NULL = msgspec.Raw(b"null")
 MOST_STOPS = 4
@@ -60,17 +61,17 @@ class Parameters(msgspec.Struct, kw_only=True):
     model: str
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = None
+    max_tokens: Whole | None = None
     temperature: float | None = None
     top_p: float | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     min_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     stop: str | list[str] | None = None
-    n: int | None = None
+    n: Whole | None = None
     response_format: _ResponseFormat | None = None
     structured_outputs: _StructuredOutputs | None = None
     logit_bias: dict[str, float] | None = None
@@ -79,7 +80,7 @@ class Parameters(msgspec.Struct, kw_only=True):
     user: Any = None
 
 
-_RANGES: tuple[Range, ...] = (
+RANGES: tuple[Range, ...] = (
     ("temperature", 0.0, 2.0),
     ("top_p", 0.0, 1.0),
     ("presence_penalty", -2.0, 2.0),
@@ -122,7 +123,7 @@ def check(body: Parameters, further: Iterable[Range] = ()) -> None:
     own parameters.
     """
     check_model(body.model)
-    check_ranges(body, (*_RANGES, *further))
+    check_ranges(body, (*RANGES, *further))
     if isinstance(body.stop, list) and len(body.stop) > MOST_STOPS:
         raise InvalidRequest(f"'stop' holds more than {MOST_STOPS} sequences.", param="stop")
     if body.stream_options is not None and not body.stream:

@@ -101,7 +101,10 @@ async def test_garbage_is_an_error(name: str) -> None:
 
 async def test_a_window_larger_than_decoders_must_have_is_refused() -> None:
     """A frame that asks for 64 MB of memory does not get it."""
-    options = {zstd.CompressionParameter.window_log: 26, zstd.CompressionParameter.strategy: 9}
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 26,
+        zstd.CompressionParameter.strategy: 9,
+    }
     compressor = zstd.ZstdCompressor(options=options)
     frame = compressor.compress(text(1000)) + compressor.flush()
     with pytest.raises(InvalidRequest, match="memory"):

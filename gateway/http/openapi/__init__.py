@@ -1,0 +1,1 @@
+"""What ``GET /openapi.json`` says: every path that is there, in both dialects, and nothing else."""

@@ -1,0 +1,166 @@
+"""The document itself: the data plane's operations from their table, what operators and probes ask
+as FastAPI knows it, and what all answers have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway.http.openapi.answers import SCHEMAS
+from gateway.http.openapi.operations import (
+    ANTHROPIC,
+    EITHER,
+    EVENTS,
+    JSON,
+    OPENAI,
+    OPERATIONS,
+    Body,
+    Operation,
+)
+from gateway.http.openapi.schemas import STRING, Schema, limit, read_off, ref
+
+_ABOUT = """\
+An OpenAI-compatible gateway that routes by vendor policy and fails over to local models. Apps keep
+their SDK and change its base URL: the OpenAI dialect is under `/v1`, the Anthropic dialect's base
+URL has no `/v1`. What a key is makes no difference in this version.
+
+Bodies may be compressed (`Content-Encoding: gzip`, `deflate` or `zstd`). `HEAD` is answered where
+`GET` is, `OPTIONS` everywhere. An `x-request-id` or `x-client-request-id` of up to 128 letters,
+digits, `.`, `_` and `-` is told back and written into the audit record."""
+
+_WHY: Mapping[int, str] = {
+    400: "The request is at fault, or asks for what no target can do: the message says what.",
+    404: "The model, or the path, is not configured.",
+    413: "The body is over `server.max_body_mb`, as it is sent or as it is meant.",
+    415: "The body's `Content-Encoding` is not read; `Accept-Encoding` says which are.",
+    422: "A vendor's own verdict on the request.",
+    451: "Policy leaves no target: the message names vendor, rule, reason and reference.",
+    500: "A defect of the gateway. The message holds nothing but the request's id.",
+    503: "No healthy target is left, a queue is full, or the deadline has passed.",
+    529: "No healthy target is left, a queue is full, or the deadline has passed.",
+}
+_ERRORS: Mapping[str, Schema] = {
+    OPENAI: ref("OpenAIError"),
+    ANTHROPIC: ref("AnthropicError"),
+    EITHER: {"anyOf": [ref("OpenAIError"), ref("AnthropicError")]},
+}
+_HEADERS: Mapping[str, str] = {
+    "x-gateway-request-id": "The id of the audit record.",
+    "x-request-id": "The same in the OpenAI dialect, or what the app called the request.",
+    "request-id": "The same in the Anthropic dialect.",
+    "x-gateway-served-by": "The target that answered.",
+    "x-gateway-locality": "`local`, `sovereign` or `cloud`.",
+    "x-gateway-policy": "The revision of the policy that decided.",
+    "x-gateway-failover": "Why the first choice did not answer; absent where it did.",
+    "retry-after": "Seconds; absent where waiting does not help.",
+}
+_ON_ALL = ("x-gateway-request-id",)
+_OF_DIALECT = {OPENAI: ("x-request-id",), ANTHROPIC: ("request-id",), EITHER: ()}
+_OF_TARGET = ("x-gateway-served-by", "x-gateway-locality", "x-gateway-policy")
+_SOMETIMES = ("x-gateway-failover",)
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """An OpenAPI document of an app: of 3.2, the first version that can describe events."""
+    found = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.2.0",
+        description=_ABOUT,
+        routes=app.routes,
+    )
+    components = found.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    for item in found["paths"].values():
+        for operation in item.values():
+            _complete(operation)
+    for operation in OPERATIONS:
+        found["paths"].setdefault(operation.path, {})[operation.method] = _written(operation)
+        if operation.body is not None:
+            components.update(_body(operation.body))
+    components.update(SCHEMAS)
+    found["components"] |= {
+        "headers": {
+            name: {"description": text, "required": name in _ON_ALL, "schema": STRING}
+            for name, text in _HEADERS.items()
+        },
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        },
+    }
+    found["security"] = [{}, {"bearer": []}, {"key": []}]
+    return found
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """What FastAPI does not know: errors are in a dialect, and no answer is without its id."""
+    answers = operation["responses"]
+    if answers.pop("422", None) is not None:
+        answers["400"] = _error(400, EITHER)
+    if "404" in answers:
+        answers["404"] = _error(404, EITHER)
+    answers["500"] = _error(500, EITHER)
+    for answer in answers.values():
+        answer["headers"] = _headers(_ON_ALL)
+
+
+def _written(operation: Operation) -> dict[str, Any]:
+    always = (*_ON_ALL, *_OF_DIALECT[operation.dialect])
+    headers = _headers(always)
+    if operation.generates:
+        headers |= _headers((*_OF_TARGET, *_SOMETIMES))
+    content = {
+        kind: {"itemSchema" if kind == EVENTS else "schema": schema}
+        for kind, schema in operation.answers.items()
+    }
+    answers: dict[str, Any] = {
+        "200": {"description": "The answer.", "headers": headers, "content": content}
+    }
+    for status in operation.statuses:
+        answers[str(status)] = _error(status, operation.dialect)
+    written: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": ["models" if operation.dialect == EITHER else operation.dialect],
+        "responses": answers,
+    }
+    if operation.text:
+        written["description"] = operation.text
+    if operation.parameters:
+        written["parameters"] = [*operation.parameters]
+    if operation.body is not None:
+        body = operation.body
+        examples = {name: {"value": value} for name, value in body.examples.items()}
+        content = {JSON: {"schema": ref(body.name), "examples": examples}}
+        written["requestBody"] = {"required": True, "content": content}
+    return written
+
+
+def _error(status: int, dialect: str) -> dict[str, Any]:
+    names = [*_ON_ALL, *_OF_DIALECT[dialect]]
+    headers = _headers(names) | (_headers(("retry-after",)) if status in (503, 529) else {})
+    content = {JSON: {"schema": _ERRORS[dialect]}}
+    return {"description": _WHY[status], "headers": headers, "content": content}
+
+
+def _headers(names: Any) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _body(body: Body) -> Iterator[tuple[str, Schema]]:
+    """The schemas of a body: its own, and those within it."""
+    (_, schema), *others = read_off(body.struct, body.name).items()
+    for name, text in body.means.items():
+        schema["properties"][name] = {**schema["properties"][name], "description": text}
+    limit(schema, body.ranges)
+    for name, form in body.required.items():
+        schema["properties"][name] |= form
+    schema["required"] = sorted({*schema.get("required", ()), *body.required})
+    yield body.name, schema
+    yield from others

@@ -1,0 +1,70 @@
+"""What each parameter of a body means, in a sentence: ours to say, since vendors' documents are not
+ours to copy. A test fails where a body's struct and these differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_SAMPLING = {
+    "temperature": "How freely the next token is chosen: 0 takes the most likely one.",
+    "top_p": "Only the most likely tokens that have this share together are chosen from.",
+    "top_k": "Only so many of the most likely tokens are chosen from.",
+}
+
+_TEXT: Mapping[str, str] = {
+    "model": "A configured name: `GET /v1/models` lists them.",
+    "stream": "Whether the answer comes as events, while it is made.",
+    "stream_options": "`include_usage` puts a last chunk with the usage in front of the end.",
+    "max_tokens": "The most tokens that the answer may have.",
+    **_SAMPLING,
+    "min_p": "Leaves out tokens less likely than this share of the most likely one.",
+    "presence_penalty": "Makes tokens that have occurred less likely.",
+    "frequency_penalty": "Makes tokens less likely each time that they have occurred.",
+    "repetition_penalty": "Divides the score of tokens that have occurred; 1 changes nothing.",
+    "seed": "The same seed gives the same answer from a local model.",
+    "stop": "The answer ends before any of these texts; at most 4.",
+    "n": "How many answers are made of one prompt.",
+    "response_format": "`text`, `json_object`, or `json_schema` with a schema that always holds.",
+    "structured_outputs": "One of `json`, `regex`, `choice`, `grammar`, as vLLM has it.",
+    "logit_bias": "Adds to the scores of tokens, by their ids.",
+    "ignore_eos": "Goes on where the model would end, up to the most tokens.",
+    "prompt_cache_key": "Requests that begin alike: they are sent to the same of equal targets.",
+    "user": "As `prompt_cache_key`, where that is not said.",
+}
+
+CHAT: Mapping[str, str] = {
+    **_TEXT,
+    "messages": "The conversation so far.",
+    "max_completion_tokens": "The newer name of `max_tokens`; it counts where both are there.",
+    "tools": "Functions that the model may call.",
+    "tool_choice": "`auto`, `none`, `required`, or the function that must be called.",
+    "parallel_tool_calls": "Whether several functions may be called at once.",
+    "functions": "The older form of `tools`.",
+    "function_call": "The older form of `tool_choice`.",
+    "logprobs": "Whether the answer tells how likely its tokens were.",
+    "top_logprobs": "How many likely tokens are told for each place.",
+    "reasoning_effort": "How much the model should think first, where it can.",
+    "chat_template_kwargs": "Variables for a local model's chat template, as vLLM has them.",
+    "continue_final_message": "Whether the last message, the assistant's, is to be gone on with.",
+    "modalities": "What the answer is made of: a local model makes text.",
+    "web_search_options": "Asks for a search of the web: of targets that have one.",
+}
+
+MESSAGES: Mapping[str, str] = {
+    **_SAMPLING,
+    "model": _TEXT["model"],
+    "messages": "The conversation so far; a last turn of the assistant's is gone on with.",
+    "max_tokens": "The most tokens that the answer may have.",
+    "system": "What the model is told before the conversation.",
+    "stream": _TEXT["stream"],
+    "stop_sequences": "The answer ends before any of these texts.",
+    "tools": "Functions that the model may call, and tools that a vendor defines or runs.",
+    "tool_choice": "Of type `auto`, `any`, `tool` with a name, or `none`.",
+    "thinking": "`enabled` with a budget of at least 1024 tokens, `disabled` or `adaptive`.",
+    "output_config": "`effort`, and a `format` of type `json_schema`, which always holds.",
+    "output_format": "What `output_config.format` was called in its beta.",
+    "metadata": "`user_id` keeps the requests of one user on the same of equal targets.",
+    "container": "A container of the vendor's: of targets that have one.",
+    "mcp_servers": "Servers of tools that the vendor calls: of targets that do.",
+}

@@ -1,0 +1,74 @@
+"""schemathesis over ``/openapi.json`` of a running gateway with the real local model.
+
+``python -m tests.openapi.run --examples 200 --seed 1``: prints its report, and ends with 1 where
+something was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.end_to_end.running import ROOT, RunningGateway, configuration
+
+SERVER = "server: {deadline: 30, max_body_mb: 1}"
+UNTRUE = ("positive_data_acceptance",)
+"""A body that fits the schema may ask for what no target here can do: that is a 400, as it must."""
+
+
+def text() -> str:
+    """A configuration with a model that is quick: little context, and no vendor."""
+    return configuration(extra=SERVER).replace("context: 2048", "context: 256")
+
+
+def run(gateway: RunningGateway, *, examples: int, seed: int) -> subprocess.CompletedProcess[str]:
+    """All checks but ``UNTRUE`` on every operation; ``examples`` are those drawn for each, beside
+    the document's own and those at the borders of its schemas.
+    """
+    arguments = {
+        "--checks": "all",
+        "--exclude-checks": ",".join(UNTRUE),
+        "--phases": "examples,coverage,fuzzing",
+        "--max-examples": str(examples),
+        "--seed": str(seed),
+        "--request-timeout": "60",
+        "--generation-database": "none",
+        "--suppress-health-check": "all",
+    }
+    flags = ["--continue-on-failure", "--no-color"]
+    options = [word for pair in arguments.items() for word in pair]
+    location = f"{gateway.url}/openapi.json"
+    return subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "run", location, *options, *flags],
+        cwd=gateway.folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.openapi.hooks",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RunningGateway(Path(folder), text(), key=None) as gateway,
+    ):
+        done = run(gateway, examples=given.examples, seed=given.seed)
+    sys.stdout.write(done.stdout + done.stderr)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
