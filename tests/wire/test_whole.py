@@ -1,4 +1,4 @@
-"""Whole numbers that no process can pass on: schemathesis found that a seed of 81 bits was a 500."""
+"""Whole numbers that no process can pass on: to schemathesis, a seed of 81 bits was a 500."""
 
 from __future__ import annotations
 
