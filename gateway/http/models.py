@@ -22,10 +22,8 @@ _LONGEST_PAGE = 1000
 
 
 def router(engine: Engine) -> APIRouter:
-    """Lists the configured names; patterns are not names and are left out. Its two dialects are
-    documented in ``openapi/operations.py``.
-    """
-    routes = APIRouter(prefix="/v1/models", include_in_schema=False)
+    """Lists the configured names; patterns are not names and are left out."""
+    routes = APIRouter(prefix="/v1/models", tags=["models"])
 
     @routes.get("")
     async def models(

@@ -15,7 +15,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from gateway.http.app import GatewayApp, Services, create_app
-from gateway.http.openapi.operations import OPERATIONS, Body, Operation
+from gateway.http.openapi.operation import Body, Operation
+from gateway.http.openapi.operations import OPERATIONS
 from gateway.http.openapi.schemas import read_off, ref
 from gateway.wire.whole import Whole
 

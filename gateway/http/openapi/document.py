@@ -11,16 +11,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.http.openapi.answers import SCHEMAS
-from gateway.http.openapi.operations import (
+from gateway.http.openapi.operation import (
     ANTHROPIC,
     EITHER,
     EVENTS,
     JSON,
     OPENAI,
-    OPERATIONS,
     Body,
     Operation,
 )
+from gateway.http.openapi.operations import OPERATIONS
 from gateway.http.openapi.schemas import STRING, Schema, limit, read_off, ref
 
 _ABOUT = """\
@@ -113,7 +113,7 @@ def _complete(operation: dict[str, Any]) -> None:
 def _written(operation: Operation) -> dict[str, Any]:
     always = (*_ON_ALL, *_OF_DIALECT[operation.dialect])
     headers = _headers(always)
-    if operation.generates:
+    if operation.asks:
         headers |= _headers((*_OF_TARGET, *_SOMETIMES))
     content = {
         kind: {"itemSchema" if kind == EVENTS else "schema": schema}
@@ -134,10 +134,12 @@ def _written(operation: Operation) -> dict[str, Any]:
         written["description"] = operation.text
     if operation.parameters:
         written["parameters"] = [*operation.parameters]
+    content = {kind: {"schema": schema} for kind, schema in operation.content.items()}
     if operation.body is not None:
         body = operation.body
         examples = {name: {"value": value} for name, value in body.examples.items()}
-        content = {JSON: {"schema": ref(body.name), "examples": examples}}
+        content[JSON] = {"schema": ref(body.name), "examples": examples}
+    if content:
         written["requestBody"] = {"required": True, "content": content}
     return written
 
