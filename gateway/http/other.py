@@ -16,7 +16,7 @@ ID = "gateway.request_id"
 """Where the scope of a request holds its id."""
 
 _SLASHES = re.compile(r"//+")
-_VERSIONED = ("/v1/", "/admin/", "/console")
+_VERSIONED = ("/v1/", "/admin", "/console")
 
 
 def tidied(path: str) -> str:

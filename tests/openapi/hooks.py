@@ -8,8 +8,8 @@ from typing import Any
 
 import schemathesis
 
-MODEL = "gpt-4o"
-MOST = {"max_tokens": 4, "max_completion_tokens": 4, "n": 2}
+MODEL = "own"
+MOST = {"max_tokens": 4, "max_completion_tokens": 4, "n": 2, "best_of": 2}
 """Of what is within its bounds."""
 
 

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.end_to_end.running import ROOT, RunningGateway, configuration
+from tests.openapi.hooks import MODEL
 
 SERVER = "server: {deadline: 30, max_body_mb: 1}"
 UNTRUE = ("positive_data_acceptance",)
@@ -22,7 +23,8 @@ UNTRUE = ("positive_data_acceptance",)
 
 def text() -> str:
     """A configuration with a model that is quick: little context, and no vendor."""
-    return configuration(extra=SERVER).replace("context: 2048", "context: 256")
+    own = f"  {MODEL}: {{targets: [local/smollm2]}}"
+    return configuration(models=own, extra=SERVER).replace("context: 2048", "context: 256")
 
 
 def run(gateway: RunningGateway, *, examples: int, seed: int) -> subprocess.CompletedProcess[str]:

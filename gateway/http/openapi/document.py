@@ -36,7 +36,8 @@ _WHY: Mapping[int, str] = {
     400: "The request is at fault, or asks for what no target can do: the message says what.",
     404: "The model, or the path, is not configured.",
     413: "The body is over `server.max_body_mb`, as it is sent or as it is meant.",
-    415: "The body's `Content-Encoding` is not read; `Accept-Encoding` says which are.",
+    415: "The body's `Content-Encoding` is not read (`Accept-Encoding` says which are), or it is a "
+    "form where JSON is wanted, or the other way round.",
     422: "A vendor's own verdict on the request.",
     451: "Policy leaves no target: the message names vendor, rule, reason and reference.",
     500: "A defect of the gateway. The message holds nothing but the request's id.",

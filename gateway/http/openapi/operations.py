@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.http.openapi.chats import CHATS
 from gateway.http.openapi.listing import MODELS
+from gateway.http.openapi.media import MEDIA
 from gateway.http.openapi.operation import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*CHATS, *MODELS)
+OPERATIONS: tuple[Operation, ...] = (*CHATS, *MEDIA, *MODELS)
