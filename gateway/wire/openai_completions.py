@@ -15,6 +15,7 @@ from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 from gateway.wire.openai_parameters import (
     ENDLESS,
+    RANGES,
     Parameters,
     Prompts,
     check,
@@ -27,6 +28,7 @@ from gateway.wire.openai_parameters import (
     shape,
     stops,
 )
+from gateway.wire.whole import Whole
 
 MOST_TOKENS = 16
 """Of an answer, where the app does not say."""
@@ -36,9 +38,9 @@ MOST_ANSWERS = 2048
 
 class _Body(Parameters, kw_only=True):
     prompt: Prompts | None = None
-    best_of: int | None = None
+    best_of: Whole | None = None
     echo: bool | None = None
-    logprobs: int | None = None
+    logprobs: Whole | None = None
     suffix: str | None = None
 
 
@@ -61,6 +63,9 @@ _RANGES = (
     ("best_of", 0, 20),
     ("logprobs", 0, 5),
 )
+BODY = _Body
+BOUNDS = (*RANGES, *_RANGES)
+"""For whoever documents it, as is ``BODY``."""
 
 
 def parse(body: bytes) -> CompletionRequest:

@@ -18,6 +18,7 @@ from gateway.wire.openai_parameters import (
     prompts,
     read,
 )
+from gateway.wire.whole import Whole
 
 MOST_INPUTS = 2048
 NEEDS = frozenset({Capability.EMBEDDINGS})
@@ -29,7 +30,7 @@ class _Body(msgspec.Struct):
     model: str
     input: Prompts
     encoding_format: str | None = None
-    dimensions: int | None = None
+    dimensions: Whole | None = None
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True):
@@ -44,6 +45,9 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(_Body)
 _RANGES = (("dimensions", 1, ENDLESS),)
+BODY = _Body
+BOUNDS = _RANGES
+"""For whoever documents it, as is ``BODY``."""
 
 
 def parse(body: bytes) -> EmbeddingRequest:

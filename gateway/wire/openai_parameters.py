@@ -26,7 +26,7 @@ EFFORTS = {"xhigh": "high", "max": "high"}
 
 Range = tuple[str, float, float]
 """A parameter with its least and its most."""
-Prompts: TypeAlias = str | list[str | int | list[int]]
+Prompts: TypeAlias = str | list[str | Whole | list[Whole]]
 """A text, texts, the tokens of one, or those of several."""
 _FORMATS = {"json_object": Capability.JSON_OBJECT, "json_schema": Capability.JSON_SCHEMA}
 _B = TypeVar("_B")

@@ -8,9 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from gateway.errors import InvalidRequest
-from gateway.wire import anthropic_messages, openai_chat
+from gateway.wire import anthropic_messages, openai_chat, openai_completions, openai_embeddings
 
-BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
+BODY: dict[str, object] = {
+    "model": "m",
+    "messages": [{"role": "user", "content": "x"}],
+    "max_tokens": 4,
+}
+BODY |= {"prompt": "x", "input": "x"}
 OPENAI = ("max_tokens", "max_completion_tokens", "top_k", "seed", "n", "top_logprobs")
 
 
@@ -18,6 +23,8 @@ OPENAI = ("max_tokens", "max_completion_tokens", "top_k", "seed", "n", "top_logp
 @pytest.mark.parametrize(
     ("parse", "name"),
     [(openai_chat.parse, name) for name in OPENAI]
+    + [(openai_completions.parse, name) for name in ("best_of", "logprobs")]
+    + [(openai_embeddings.parse, "dimensions")]
     + [(anthropic_messages.parse, name) for name in ("max_tokens", "top_k")],
 )
 def test_more_than_64_bits_are_refused_by_name(

@@ -115,6 +115,41 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         optional=("system_fingerprint", "usage"),
     ),
+    "Completion": record(
+        {
+            **_HEAD,
+            "object": word("text_completion"),
+            "choices": listed(
+                record(
+                    {
+                        "index": COUNT,
+                        "text": STRING,
+                        "logprobs": ANYTHING,
+                        "finish_reason": maybe(_FINISH),
+                    },
+                    optional=("logprobs",),
+                )
+            ),
+            "usage": maybe(ref("CompletionUsage")),
+        },
+        optional=("system_fingerprint", "usage"),
+    ),
+    "EmbeddingList": record(
+        {
+            "object": word("list"),
+            "data": listed(
+                record(
+                    {
+                        "object": word("embedding"),
+                        "index": COUNT,
+                        "embedding": {"anyOf": [listed(NUMBER), STRING]},
+                    }
+                )
+            ),
+            "model": STRING,
+            "usage": record({"prompt_tokens": COUNT, "total_tokens": COUNT}),
+        }
+    ),
     "Model": record(
         {"id": STRING, "object": word("model"), "created": INTEGER, **_STANDING},
     ),

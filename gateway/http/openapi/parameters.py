@@ -51,6 +51,22 @@ CHAT: Mapping[str, str] = {
     "web_search_options": "Asks for a search of the web: of targets that have one.",
 }
 
+COMPLETIONS: Mapping[str, str] = {
+    **_TEXT,
+    "prompt": "What is gone on with: a text, texts, the tokens of one, or those of several.",
+    "best_of": "How many answers are made, of which the best `n` are told.",
+    "echo": "Whether the answer begins with the prompt.",
+    "logprobs": "How many likely tokens are told for each place; at most 5.",
+    "suffix": "The text behind the one that is to be filled in.",
+}
+
+EMBEDDINGS: Mapping[str, str] = {
+    "model": _TEXT["model"],
+    "input": "A text, texts, the tokens of one, or those of several.",
+    "encoding_format": "`float`, or `base64` of 32-bit floats, which is shorter.",
+    "dimensions": "How many numbers a vector has, where the model has a choice.",
+}
+
 MESSAGES: Mapping[str, str] = {
     **_SAMPLING,
     "model": _TEXT["model"],
