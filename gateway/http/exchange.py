@@ -126,16 +126,22 @@ class Manners(Protocol):
 
 
 async def send_error(
-    send: Send, manners: Manners, error: GatewayError, request_id: str, ids: Iterable[Header]
+    send: Send,
+    manners: Manners,
+    error: GatewayError,
+    request_id: str,
+    ids: Iterable[Header] | None = None,
 ) -> None:
-    """Send an error. ``ids`` are the headers that tell them."""
+    """Send an error. ``ids`` are the headers that tell them, where the app has its own."""
     body = manners.envelope(error, request_id)
+    ids = manners.ids(request_id) if ids is None else ids
     await send_whole(send, manners.status(error), body, [JSON, *ids, *told_of(error)])
 
 
 def told_of(error: GatewayError) -> list[Header]:
-    """The headers that belong to an error, in every dialect: ``Retry-After`` where waiting helps, and
-    what the official SDKs obey: whether to send the request again, and after how many milliseconds.
+    """The headers that belong to an error, in every dialect: ``Retry-After`` where waiting helps,
+    and what the official SDKs obey: whether to send the request again, and after how many
+    milliseconds.
     """
     headers: list[Header] = [(b"x-should-retry", b"true" if error.again else b"false")]
     if error.retry_after is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import (
     BodyTooLarge,
+    BodyUnread,
     CapabilityMissing,
     ContextOverflow,
     GatewayError,
@@ -16,6 +17,7 @@ from gateway.errors import (
     PolicyDenied,
     RouteNotFound,
     Unavailable,
+    UnsupportedEncoding,
     UnsupportedMedia,
     VendorFault,
 )
@@ -46,8 +48,20 @@ CAUSES = (
     Cause("the prompt is too long", ContextOverflow("x"), "BadRequestError", "BadRequestError"),
     Cause("the body is too large", BodyTooLarge("x"), "APIStatusError", "ContentTooLargeError"),
     Cause(
-        "the body is of another media type or coding",
+        "the body is far too large, and is not read to its end",
+        BodyUnread("x"),
+        "APIStatusError",
+        "ContentTooLargeError",
+    ),
+    Cause(
+        "the body is of another media type",
         UnsupportedMedia("x"),
+        "APIStatusError",
+        "APIStatusError",
+    ),
+    Cause(
+        "the body is encoded in another way",
+        UnsupportedEncoding("x"),
         "APIStatusError",
         "APIStatusError",
     ),

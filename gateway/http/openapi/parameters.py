@@ -45,6 +45,8 @@ CHAT: Mapping[str, str] = {
     "logprobs": "Whether the answer tells how likely its tokens were.",
     "top_logprobs": "How many likely tokens are told for each place.",
     "reasoning_effort": "How much the model should think first, where it can.",
+    "verbosity": "How long the answer should be: a hint, for targets that know it.",
+    "moderation": "Has the vendor judge the texts: of targets that do.",
     "chat_template_kwargs": "Variables for a local model's chat template, as vLLM has them.",
     "continue_final_message": "Whether the last message, the assistant's, is to be gone on with.",
     "modalities": "What the answer is made of: a local model makes text.",
@@ -81,6 +83,11 @@ MESSAGES: Mapping[str, str] = {
     "output_config": "`effort`, and a `format` of type `json_schema`, which always holds.",
     "output_format": "What `output_config.format` was called in its beta.",
     "metadata": "`user_id` keeps the requests of one user on the same of equal targets.",
+    "inference_geo": "Where it must be computed: of targets that let one say so.",
+    "context_management": "Takes out what is in the way; edits that do more are for targets that "
+    "make them.",
+    "compaction": "Has the vendor shorten the conversation: of targets that do.",
+    "thread": "A conversation that the vendor keeps: of targets that do.",
     "container": "A container of the vendor's: of targets that have one.",
     "mcp_servers": "Servers of tools that the vendor calls: of targets that do.",
 }
