@@ -26,6 +26,7 @@ from gateway.wire.openai_parameters import (
     thinking,
 )
 from gateway.wire.openai_responses_items import WrittenItem, item_needs, missing, turns
+from gateway.wire.whole import Whole
 
 SCORES = "message.output_text.logprobs"
 """What is to be included so that an answer's tokens are scored."""
@@ -53,6 +54,8 @@ _RANGES = (
     ("max_output_tokens", 1, ENDLESS),
     ("max_tool_calls", 1, ENDLESS),
 )
+BOUNDS = _RANGES
+"""For whoever documents ``Body``."""
 _REFUSED = {
     "background": "an answer is always waited for here: send the request without it",
     "background_options": "an answer is always waited for here: send the request without it",
@@ -133,13 +136,13 @@ class Body(msgspec.Struct, kw_only=True):
     tools: list[_Tool] | None = None
     tool_choice: Literal["none", "auto", "required"] | _ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_tool_calls: int | None = None
-    max_output_tokens: int | None = None
+    max_tool_calls: Whole | None = None
+    max_output_tokens: Whole | None = None
     temperature: float | None = None
     top_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Whole | None = None
     include: list[str] | None = None
     text: _Text | None = None
     reasoning: _Reasoning | None = None

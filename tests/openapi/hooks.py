@@ -9,7 +9,7 @@ from typing import Any
 import schemathesis
 
 MODEL = "own"
-MOST = {"max_tokens": 4, "max_completion_tokens": 4, "n": 2, "best_of": 2}
+MOST = {"max_tokens": 4, "max_completion_tokens": 4, "max_output_tokens": 4, "n": 2, "best_of": 2}
 """Of what is within its bounds."""
 
 
@@ -24,8 +24,9 @@ def bent(body: dict[str, Any]) -> dict[str, Any]:
     changed = dict(body)
     if isinstance(body.get("model"), str) and body["model"]:
         changed["model"] = MODEL
-    if "messages" in body:
-        changed.setdefault("max_tokens", MOST["max_tokens"])
+    for name, longest in (("messages", "max_tokens"), ("input", "max_output_tokens")):
+        if name in body:
+            changed.setdefault(longest, MOST[longest])
     for name, most in MOST.items():
         value = body.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and most < value <= 128:

@@ -8,7 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from gateway.errors import InvalidRequest
-from gateway.wire import anthropic_messages, openai_chat, openai_completions, openai_embeddings
+from gateway.wire import (
+    anthropic_messages,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+)
 
 BODY: dict[str, object] = {
     "model": "m",
@@ -24,6 +30,7 @@ OPENAI = ("max_tokens", "max_completion_tokens", "top_k", "seed", "n", "top_logp
     ("parse", "name"),
     [(openai_chat.parse, name) for name in OPENAI]
     + [(openai_completions.parse, name) for name in ("best_of", "logprobs")]
+    + [(openai_responses.parse, name) for name in ("max_output_tokens", "max_tool_calls")]
     + [(openai_embeddings.parse, "dimensions")]
     + [(anthropic_messages.parse, name) for name in ("max_tokens", "top_k")],
 )

@@ -150,6 +150,21 @@ SCHEMAS: Mapping[str, Schema] = {
             "usage": record({"prompt_tokens": COUNT, "total_tokens": COUNT}),
         }
     ),
+    "Response": record(
+        {
+            "id": STRING,
+            "object": word("response"),
+            "created_at": NUMBER,
+            "status": STRING,
+            "model": STRING,
+            "output": listed(record({"type": STRING})),
+            "usage": ANYTHING,
+            "error": ANYTHING,
+            "incomplete_details": ANYTHING,
+        },
+        optional=("status", "usage", "error", "incomplete_details"),
+    ),
+    "ResponseEvent": record({"type": STRING, "sequence_number": COUNT}),
     "Model": record(
         {"id": STRING, "object": word("model"), "created": INTEGER, **_STANDING},
     ),

@@ -62,6 +62,47 @@ COMPLETIONS: Mapping[str, str] = {
     "suffix": "The text behind the one that is to be filled in.",
 }
 
+_REFUSED = "Refused by name, unless it says nothing: what to do instead is in the message."
+
+RESPONSES: Mapping[str, str] = {
+    "model": _TEXT["model"],
+    "input": "A text, or the items of the conversation.",
+    "instructions": "What the model is told before the conversation.",
+    "previous_response_id": "The answer that this one follows.",
+    "store": "Whether the answer is kept, so that others can follow it.",
+    "stream": _TEXT["stream"],
+    "stream_options": "`include_obfuscation` pads events, so that their sizes tell nothing.",
+    "tools": "Functions that the model may call, and tools that a vendor runs.",
+    "tool_choice": "`auto`, `none`, `required`, or what must be called.",
+    "parallel_tool_calls": "Whether several functions may be called at once.",
+    "max_tool_calls": "How often tools that a vendor runs may be called.",
+    "max_output_tokens": "The most tokens that the answer may have, its thoughts among them.",
+    "temperature": _TEXT["temperature"],
+    "top_p": _TEXT["top_p"],
+    "presence_penalty": _TEXT["presence_penalty"],
+    "frequency_penalty": _TEXT["frequency_penalty"],
+    "top_logprobs": "How many likely tokens are told for each place.",
+    "include": "What the answer holds beside its usual items.",
+    "text": "The form of the answer's text, and how long it should be.",
+    "reasoning": "How much the model should think first, and what of it is told.",
+    "truncation": "`auto` leaves out the oldest turns where there is no room for all.",
+    "metadata": "Up to 16 words of the app's own, told back.",
+    "user": "As `prompt_cache_key`, where that is not said.",
+    "safety_identifier": "The vendor's word for whoever asks; it is passed on.",
+    "prompt_cache_key": _TEXT["prompt_cache_key"],
+    "prompt_cache_retention": "How long a vendor keeps the beginning of a prompt.",
+    "prompt_cache_options": "How a vendor keeps the beginning of a prompt.",
+    "service_tier": "How soon a vendor answers, and at what price.",
+    "image": "How a vendor treats pictures.",
+    "background": _REFUSED,
+    "background_options": _REFUSED,
+    "conversation": _REFUSED,
+    "prompt": _REFUSED,
+    "context_management": _REFUSED,
+    "moderation": _REFUSED,
+    "access_programs": _REFUSED,
+}
+
 EMBEDDINGS: Mapping[str, str] = {
     "model": _TEXT["model"],
     "input": "A text, texts, the tokens of one, or those of several.",
