@@ -20,7 +20,9 @@ from gateway.http.openapi.operations import OPERATIONS
 from gateway.http.openapi.schemas import read_off, ref
 from gateway.wire.whole import Whole
 
-NOTHING = SimpleNamespace(engine=None, max_body=0, deadline=0, state=None, lifespan=None)
+NOTHING = SimpleNamespace(
+    engine=None, responses=None, max_body=0, deadline=0, state=None, lifespan=None
+)
 """Of which nothing is asked before a request comes."""
 BODIES = [operation.body for operation in OPERATIONS if operation.body is not None]
 

@@ -164,6 +164,16 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         optional=("status", "usage", "error", "incomplete_details"),
     ),
+    "ItemList": record(
+        {
+            "object": word("list"),
+            "data": listed(record({"type": STRING})),
+            "first_id": TEXT_OR_NULL,
+            "last_id": TEXT_OR_NULL,
+            "has_more": BOOLEAN,
+        }
+    ),
+    "InputTokens": record({"object": word("response.input_tokens"), "input_tokens": COUNT}),
     "ResponseEvent": record({"type": STRING, "sequence_number": COUNT}),
     "Model": record(
         {"id": STRING, "object": word("model"), "created": INTEGER, **_STANDING},

@@ -120,9 +120,9 @@ def _written(operation: Operation) -> dict[str, Any]:
         kind: {"itemSchema" if kind == EVENTS else "schema": schema}
         for kind, schema in operation.answers.items()
     }
-    answers: dict[str, Any] = {
-        "200": {"description": "The answer.", "headers": headers, "content": content}
-    }
+    answers: dict[str, Any] = {}
+    if content:
+        answers["200"] = {"description": "The answer.", "headers": headers, "content": content}
     for status in operation.statuses:
         answers[str(status)] = _error(status, operation.dialect)
     written: dict[str, Any] = {
