@@ -112,7 +112,9 @@ class GatewayApp(FastAPI):
 
     def _methods(self, scope: Scope) -> frozenset[str]:
         """What a path can be asked with, as far as the one who asks may know."""
-        found = {"POST"} if scope["path"] in self.data_plane else set()
+        if scope["path"] in self.data_plane:
+            return frozenset({"POST"})
+        found: set[str] = set()
         if not operators.hides(scope):
             asked = {**scope, "app": self, "router": self.router}
             found |= {

@@ -39,7 +39,7 @@ def router(store: KeptResponses) -> APIRouter:
     """What has been kept can be seen, listed and deleted; nothing runs in the background."""
     routes = APIRouter(prefix="/v1/responses", tags=["responses"])
 
-    @routes.post("/compact")
+    @routes.post("/compact", include_in_schema=False)
     async def compact() -> None:
         raise RouteNotFound(
             "POST /v1/responses/compact is not there: only the vendor could read what it gives. "

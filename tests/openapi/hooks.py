@@ -11,6 +11,7 @@ import schemathesis
 MODEL = "own"
 MOST = {"max_tokens": 4, "max_completion_tokens": 4, "max_output_tokens": 4, "n": 2, "best_of": 2}
 """Of what is within its bounds."""
+LARGEST = {"n": 128, "best_of": 20}
 
 
 @schemathesis.hook
@@ -29,6 +30,10 @@ def bent(body: dict[str, Any]) -> dict[str, Any]:
             changed.setdefault(longest, MOST[longest])
     for name, most in MOST.items():
         value = body.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and most < value <= 128:
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and most < value <= LARGEST.get(name, 2**63 - 1)
+        ):
             changed[name] = most
     return changed

@@ -98,17 +98,6 @@ RESPONSES: tuple[Operation, ...] = (
         statuses=OF_OPENAI,
         body=_COUNTED,
     ),
-    Operation(
-        method="post",
-        path="/v1/responses/compact",
-        id="compactResponse",
-        summary="Not there: only the vendor could read what it gives",
-        text="",
-        answers={},
-        dialect=OPENAI,
-        statuses=(404, 500),
-        asks=False,
-    ),
     _kept(
         "get",
         "",
