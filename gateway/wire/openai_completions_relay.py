@@ -12,7 +12,15 @@ from gateway.domain.call import Call, Completion
 from gateway.domain.events import Delta
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
-from gateway.wire.openai_told import WrittenUsage, event, reason_of, usage_of, vendor_error
+from gateway.wire.openai_told import (
+    ChunkReader,
+    WrittenChunk,
+    event,
+    reason_of,
+    text_only,
+    usage_of,
+    vendor_error,
+)
 from gateway.wire.relay import Answer, Chunk, VendorError
 
 
@@ -24,16 +32,10 @@ class _Choice(msgspec.Struct):
     """The stop string, as vLLM's server tells it."""
 
 
-class _Body(msgspec.Struct):
+class _Body(WrittenChunk, kw_only=True):
     """An answer, or a chunk of one: in this API they have one shape."""
 
     choices: list[_Choice] | None = None
-    model: str | None = None
-    usage: WrittenUsage | None = None
-    error: Any = None
-    provider: Any = None
-    id: Any = None
-    created: Any = None
 
 
 _bodies = msgspec.json.Decoder(_Body)
@@ -62,12 +64,12 @@ class CompletionSpeech:
         return Answer(
             data=data,
             model=answer.model,
-            provider=_text_only(answer.provider),
+            provider=text_only(answer.provider),
             usage=usage_of(answer.usage),
             reasons=tuple(reason_of(choice.finish_reason) for choice in answer.choices),
             text="".join(texts),
             pieces=tuple(Delta(text, number) for number, text in said if text),
-            stop=_text_only(answer.choices[0].stop_reason),
+            stop=text_only(answer.choices[0].stop_reason),
         )
 
     def error(self, body: bytes) -> VendorError:
@@ -87,36 +89,19 @@ def _going_on(body: bytes, rest: Completion) -> bytes:
     return msgspec.json.encode(members)
 
 
-class CompletionReader:
-    """Reads the events of a stream for an app that asked for ``asked``."""
+class CompletionReader(ChunkReader[_Body]):
+    """For plain completions."""
 
-    terminator = b"data: [DONE]\n\n"
+    _chunks = _bodies
 
-    def __init__(self, asked: str, *, typed: bool) -> None:
-        self._asked = asked
-        self._typed = typed
-
-    def read(self, payload: bytes) -> Chunk:
-        if payload.strip() == b"[DONE]":
-            return Chunk(self.terminator, closing=True, done=True)
-        try:
-            chunk = _bodies.decode(payload)
-            if chunk.error is not None:
-                return Chunk(error=True)
-            if chunk.choices is None:
-                return Chunk(malformed=True)
-            data = with_model(payload, chunk.model, self._asked)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return Chunk(malformed=True)
-        return self._told(chunk, chunk.choices, data)
-
-    def _told(self, chunk: _Body, choices: list[_Choice], data: bytes) -> Chunk:
+    def _told(self, chunk: _Body, data: bytes) -> Chunk:
+        choices = chunk.choices or []
         text, reason, stop = "", None, None
         for choice in choices:
             text += choice.text or ""
             if choice.finish_reason is not None:
                 reason = (choice.index, reason_of(choice.finish_reason))
-                stop = _text_only(choice.stop_reason)
+                stop = text_only(choice.stop_reason)
         said = choices if self._typed else ()
         return Chunk(
             data=event(data),
@@ -130,11 +115,7 @@ class CompletionReader:
             reason=reason,
             stop=stop,
             model=chunk.model,
-            provider=_text_only(chunk.provider),
-            id=_text_only(chunk.id),
+            provider=text_only(chunk.provider),
+            id=text_only(chunk.id),
             created=chunk.created if isinstance(chunk.created, int) else None,
         )
-
-
-def _text_only(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -15,7 +15,16 @@ from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
 from gateway.wire.openai_request import PREFIXED, written
-from gateway.wire.openai_told import WrittenUsage, event, reason_of, usage_of, vendor_error
+from gateway.wire.openai_told import (
+    ChunkReader,
+    WrittenChunk,
+    WrittenUsage,
+    event,
+    reason_of,
+    text_only,
+    usage_of,
+    vendor_error,
+)
 from gateway.wire.relay import Answer, Chunk, VendorError
 
 _NULL = msgspec.Raw(b"null")
@@ -91,14 +100,8 @@ class _StreamChoice(msgspec.Struct):
     stop_reason: Any = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(WrittenChunk, kw_only=True):
     choices: list[_StreamChoice] | None = None
-    model: str | None = None
-    usage: WrittenUsage | None = None
-    error: Any = None
-    provider: Any = None
-    id: Any = None
-    created: Any = None
 
 
 _answers = msgspec.json.Decoder(_Answer)
@@ -127,8 +130,8 @@ class OpenAISpeech:
     def error(self, body: bytes) -> VendorError:
         return vendor_error(body)
 
-    def reader(self, asked: str, *, typed: bool) -> ChunkReader:
-        return ChunkReader(asked, typed=typed)
+    def reader(self, asked: str, *, typed: bool) -> ChatReader:
+        return ChatReader(asked, typed=typed)
 
 
 def _going_on(body: bytes, chat: Chat, begun: Begun, target: Target) -> bytes:
@@ -179,32 +182,14 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         reasons=tuple(reason_of(choice.finish_reason) for choice in answer.choices),
         text="".join(choice.message.content or "" for choice in answer.choices),
         pieces=pieces,
-        stop=_text_only(answer.choices[0].stop_reason),
+        stop=text_only(answer.choices[0].stop_reason),
     )
 
 
-class ChunkReader:
-    """Reads the events of a stream for an app that asked for ``asked``."""
+class ChatReader(ChunkReader[_Chunk]):
+    """For chat completions."""
 
-    terminator = b"data: [DONE]\n\n"
-
-    def __init__(self, asked: str, *, typed: bool) -> None:
-        self._asked = asked
-        self._typed = typed
-
-    def read(self, payload: bytes) -> Chunk:
-        if payload.strip() == b"[DONE]":
-            return Chunk(self.terminator, closing=True, done=True)
-        try:
-            chunk = _chunks.decode(payload)
-            if chunk.error is not None:
-                return Chunk(error=True)
-            if chunk.choices is None:
-                return Chunk(malformed=True)
-            data = with_model(payload, chunk.model, self._asked)
-            return self._told(chunk, data)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return Chunk(malformed=True)
+    _chunks = _chunks
 
     def _told(self, chunk: _Chunk, data: bytes) -> Chunk:
         choices = chunk.choices or ()
@@ -223,7 +208,7 @@ class ChunkReader:
                     pieces += tuple(_pieces(choice.index, delta, choice.logprobs))
             if choice.finish_reason is not None:
                 reason = (choice.index, reason_of(choice.finish_reason))
-                stop = _text_only(choice.stop_reason)
+                stop = text_only(choice.stop_reason)
         return Chunk(
             data=event(data),
             text=text,
@@ -238,7 +223,7 @@ class ChunkReader:
             stop=stop,
             model=chunk.model,
             provider=provider,
-            id=chunk.id if isinstance(chunk.id, str) else None,
+            id=text_only(chunk.id),
             created=chunk.created if isinstance(chunk.created, int) else None,
         )
 
@@ -290,7 +275,3 @@ def _provider(top: object, content: _Content | None = None) -> str | None:
             return None
         found = found.get(name)
     return found if isinstance(found, str) else None
-
-
-def _text_only(value: object) -> str | None:
-    return value if isinstance(value, str) else None

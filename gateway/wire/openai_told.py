@@ -1,15 +1,16 @@
 """What the answers of the OpenAI dialect's APIs tell alike: what was used, why text ended, what
-went wrong, and how an event of a stream is written.
+went wrong, and how the events of a stream are read and written.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from gateway.domain.events import FinishReason, Usage
-from gateway.wire.relay import VendorError
+from gateway.wire.model_name import with_model
+from gateway.wire.relay import Chunk, VendorError
 
 _REASONS = {reason.value: reason for reason in FinishReason} | {
     "function_call": FinishReason.TOOL_CALLS
@@ -30,6 +31,18 @@ class WrittenUsage(msgspec.Struct):
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+
+
+class WrittenChunk(msgspec.Struct, kw_only=True):
+    """A chunk of a stream, but for what makes its choices."""
+
+    choices: list[Any] | None = None
+    model: str | None = None
+    usage: WrittenUsage | None = None
+    error: Any = None
+    provider: Any = None
+    id: Any = None
+    created: Any = None
 
 
 class _ErrorBody(msgspec.Struct):
@@ -88,6 +101,43 @@ def event(data: bytes) -> bytes:
         # Within valid JSON a line's end can only stand between tokens.
         data = data.replace(b"\n", b" ").replace(b"\r", b" ")
     return b"data: %b\n\n" % data
+
+
+_C = TypeVar("_C", bound=WrittenChunk)
+
+
+class ChunkReader(Generic[_C]):
+    """Reads the events of a stream for an app that asked for ``asked``."""
+
+    terminator = b"data: [DONE]\n\n"
+    _chunks: msgspec.json.Decoder[_C]
+
+    def __init__(self, asked: str, *, typed: bool) -> None:
+        self._asked = asked
+        self._typed = typed
+
+    def read(self, payload: bytes) -> Chunk:
+        if payload.strip() == b"[DONE]":
+            return Chunk(self.terminator, closing=True, done=True)
+        try:
+            chunk = self._chunks.decode(payload)
+            if chunk.error is not None:
+                return Chunk(error=True)
+            if chunk.choices is None:
+                return Chunk(malformed=True)
+            return self._told(chunk, with_model(payload, chunk.model, self._asked))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return Chunk(malformed=True)
+
+    def _told(self, chunk: _C, data: bytes) -> Chunk:
+        """``data`` is the chunk as the app gets it. Raises msgspec.ValidationError where what it
+        says is not of the API's shape.
+        """
+        raise NotImplementedError
+
+
+def text_only(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _text(value: object) -> str | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.events import FinishReason, Usage
 from gateway.wire.model_name import with_model as rewrite
-from gateway.wire.openai_relay import ChunkReader, OpenAISpeech
+from gateway.wire.openai_relay import ChatReader, OpenAISpeech
 from gateway.wire.relay import Answer, VendorError
 
 
@@ -143,7 +143,7 @@ def test_what_is_no_answer(body: bytes) -> None:
 
 def test_events_of_a_stream() -> None:
     """Each kind of event is told apart."""
-    reader = ChunkReader("m", typed=False)
+    reader = ChatReader("m", typed=False)
     text = reader.read(b'{"model":"v",\n"choices":[{"delta":{"content":"ab"}}]}')
     assert text.data == b'data: {"model":"m", "choices":[{"delta":{"content":"ab"}}]}\n\n'
     assert (text.text, text.content, text.model) == ("ab", True, "v")

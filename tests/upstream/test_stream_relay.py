@@ -6,7 +6,7 @@ import json
 
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started
 from gateway.upstream.stream import StreamRelay
-from gateway.wire.openai_relay import ChunkReader
+from gateway.wire.openai_relay import ChatReader
 
 DONE = b"data: [DONE]\n\n"
 
@@ -22,7 +22,7 @@ def relay(seen: list[str] | None = None) -> StreamRelay:
             seen.append(model)
         return "denied" if model == "evil" else None
 
-    return StreamRelay(ChunkReader("m", typed=False), judge, lambda _: None)
+    return StreamRelay(ChatReader("m", typed=False), judge, lambda _: None)
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:
