@@ -17,8 +17,13 @@ class ProtocolError(Exception):
 
 
 def frame(message: msgspec.Struct) -> bytes:
-    """One whole frame. Raises ProtocolError where it would be over ``MAX_FRAME`` bytes."""
-    body = msgspec.msgpack.encode(message)
+    """One whole frame. Raises ProtocolError where it would be over ``MAX_FRAME`` bytes, or has a
+    whole number of more than 64 bits, which Python and JSON have and msgpack does not.
+    """
+    try:
+        body = msgspec.msgpack.encode(message)
+    except OverflowError:
+        raise ProtocolError("a number of more than 64 bits cannot be passed on") from None
     if len(body) > MAX_FRAME:
         raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {MAX_FRAME}")
     return len(body).to_bytes(LENGTH_BYTES, "big") + body

@@ -116,3 +116,10 @@ def test_other_messages_are_refused(body: bytes) -> None:
     """No msgpack, no tag, or the other side's message: an error of the protocol."""
     with pytest.raises(ProtocolError, match="not a message"):
         list(request_decoder().feed(len(body).to_bytes(4, "big") + body))
+
+
+def test_a_number_that_the_protocol_does_not_have() -> None:
+    """Whoever asked with it is told, and nothing was sent."""
+    sampling = Sampling(top_k=1 << 64)
+    with pytest.raises(ProtocolError, match="64 bits"):
+        encode(Generate(1, Chat(messages=(), sampling=sampling)))
