@@ -8,12 +8,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.stamps
 TRANSLATE := .venv-translate
+CLIENTS := .venv-clients
+LLAMAINDEX := .venv-llamaindex
+NODE := tests/clients/node
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(STAMPS)/gateway ## Make .venv with all that serving needs (the first time builds llama.cpp)
@@ -32,6 +35,13 @@ test: setup $(STAMPS)/dev translate ## Run the whole test suite, with the real m
 .PHONY: coverage
 coverage: setup $(STAMPS)/dev translate ## The test suite with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+.PHONY: clients
+clients: $(CLIENTS)/.stamp $(LLAMAINDEX)/.stamp $(NODE)/node_modules/.stamp ## Install the clients that test-conformance runs
+
+.PHONY: test-conformance
+test-conformance: setup $(STAMPS)/dev clients ## SDKs, frameworks and llm-comply in front of a gateway
+	$(BIN)/python -m pytest -rs tests/clients
 
 .PHONY: check
 check: setup $(STAMPS)/dev ## Format, lint, types, layers
@@ -91,6 +101,8 @@ test-openapi: setup $(STAMPS)/dev ## schemathesis over /openapi.json, against th
 docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.vendors.price_map > docs/vendor-resolver.md.new
 	mv docs/vendor-resolver.md.new docs/vendor-resolver.md
+	$(BIN)/python -m tests.clients.page > docs/clients.md.new
+	mv docs/clients.md.new docs/clients.md
 
 .PHONY: format
 format: $(STAMPS)/dev ## Format the code and mend what the linter can
@@ -104,7 +116,7 @@ engine: ## Install the local engine anew, for instance with other CMAKE_ARGS
 
 .PHONY: clean
 clean: ## Remove the virtual environments and what was built (the wheel cache stays)
-	rm -rf $(VENV) $(TRANSLATE) build dist
+	rm -rf $(VENV) $(TRANSLATE) $(CLIENTS) $(LLAMAINDEX) $(NODE)/node_modules build dist
 
 $(STAMPS)/venv:
 	@command -v $(PYTHON) >/dev/null || \
@@ -148,6 +160,31 @@ $(TRANSLATE)/.stamp: requirements/translate.txt $(STAMPS)/venv
 		--require-hashes --only-binary :all: -r requirements/translate.txt
 	@touch $@
 
+# What apps talk to the gateway with. Each client is installed as its users install it, and runs apart
+# from the gateway.
+$(CLIENTS)/.stamp: requirements/clients.txt $(STAMPS)/venv
+	@echo "installing clients into $(CLIENTS) (480 MB)"
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install \
+		--require-hashes --only-binary :all: -r requirements/clients.txt
+	@touch $@
+
+$(LLAMAINDEX)/.stamp: requirements/llamaindex.txt $(STAMPS)/venv
+	@echo "installing LlamaIndex into $(LLAMAINDEX) (390 MB)"
+	@$(PYTHON) -m venv --clear $(LLAMAINDEX)
+	@$(LLAMAINDEX)/bin/python -m pip --disable-pip-version-check --quiet install \
+		--require-hashes --only-binary :all: -r requirements/llamaindex.txt
+	@touch $@
+
+# Node itself is one of the packages, where there is one for this machine: npm runs on an older one.
+$(NODE)/node_modules/.stamp: $(NODE)/package.json $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "installing the Node clients (280 MB)"; \
+		npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel error && touch $@; \
+	else \
+		echo "npm is not there (Debian: apt install npm): the Node clients are left out"; \
+	fi
+
 # litellm is there for the map of model ids that it carries; nothing imports it, and none of its
 # dependencies are installed.
 $(STAMPS)/dev: requirements/dev.txt requirements/prices.txt $(STAMPS)/gateway
@@ -172,3 +209,12 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 	$(COMPILE) requirements/model.in --no-deps -o requirements/model.txt
 	$(COMPILE) requirements/prices.in --no-deps -o requirements/prices.txt
 	$(COMPILE) requirements/translate.in -c requirements/serve.txt -o requirements/translate.txt
+	$(COMPILE) requirements/clients.in -o requirements/clients.txt
+	$(COMPILE) requirements/llamaindex.in -o requirements/llamaindex.txt
+
+# The lock names no addresses: neither where packages come from, nor whom to fund.
+.PHONY: node-lock
+node-lock: ## Pin what the package.json of the Node clients names (needs npm)
+	npm install --prefix $(NODE) --package-lock-only --omit-lockfile-registry-resolved \
+		--ignore-scripts --no-audit --no-fund --loglevel error
+	$(PYTHON) -m tests.clients.lock $(NODE)/package-lock.json

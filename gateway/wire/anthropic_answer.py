@@ -36,6 +36,13 @@ _REASONS: Mapping[FinishReason, str] = {
     FinishReason.CONTENT_FILTER: "refusal",
 }
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+_NOTHING_TO_SAY: Mapping[str, None] = {
+    "cache_creation": None,
+    "inference_geo": None,
+    "server_tool_use": None,
+    "service_tier": None,
+}
+"""What the published document of the API requires of a message's usage."""
 _SIGNATURE = {"type": "signature_delta", "signature": ""}
 
 
@@ -179,7 +186,9 @@ class MessageWriter(Writer):
             "role": "assistant",
             "model": self._model,
             "content": content,
-            "usage": _usage(self._usage),
+            "usage": {**_usage(self._usage), **_NOTHING_TO_SAY},
+            "stop_details": None,
+            "container": None,
         }
 
     def _ending(self, finished: Finished) -> dict[str, Any]:
@@ -200,7 +209,8 @@ class CountWriter(MessageWriter):
 
 
 def _call(call: Called | None) -> dict[str, Any]:
-    return {"type": "tool_use", "id": call and call.id, "name": call and call.name}
+    told = {"id": call and call.id, "name": call and call.name}
+    return {"type": "tool_use", **told, "caller": {"type": "direct"}}
 
 
 def _input(arguments: str) -> msgspec.Raw:

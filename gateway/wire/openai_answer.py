@@ -58,7 +58,7 @@ class ChatWriter(Writer):
         functions: bool = False,
         scores: bool = False,
     ) -> None:
-        self._head = {"id": id, "created": created, "model": model, "system_fingerprint": None}
+        self._head = {"id": id, "created": created, "model": model}
         self._include_usage = include_usage
         self._functions = functions
         self._scores = scores
@@ -141,6 +141,7 @@ class ChatWriter(Writer):
             **_ROLE,
             "content": None if kept.calls and not text else text,
             "refusal": None,
+            "annotations": [],
         }
         if kept.reasoning:
             message["reasoning_content"] = "".join(kept.reasoning)

@@ -106,10 +106,11 @@ class AnthropicSpeech(Speech):
         if thinking := self.options.get("thinking"):
             blocks.append({"type": "thinking", "thinking": thinking, "signature": "c2lnbmVk"})
         if words := self.options.get("words", WORDS):
-            blocks.append({"type": "text", "text": "".join(words)})
+            blocks.append({"type": "text", "text": "".join(words), "citations": None})
         if tool := self.options.get("tool"):
             name, given = tool
-            blocks.append({"type": "tool_use", "id": "toolu_sim", "name": name, "input": given})
+            called = {"id": "toolu_sim", "name": name, "input": given}
+            blocks.append({"type": "tool_use", **called, "caller": {"type": "direct"}})
         return blocks
 
     def _block_events(self) -> Iterator[dict[str, Any]]:
@@ -148,10 +149,17 @@ class AnthropicSpeech(Speech):
             "content": content,
             "stop_reason": None,
             "stop_sequence": None,
+            "stop_details": None,
+            "container": None,
         }
 
-    def _usage(self, output: int) -> dict[str, int]:
+    def _usage(self, output: int) -> dict[str, Any]:
         return {
+            "cache_creation": None,
+            "inference_geo": None,
+            "output_tokens_details": None,
+            "server_tool_use": None,
+            "service_tier": "standard",
             "input_tokens": INPUT_TOKENS,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": CACHED_TOKENS,

@@ -7,6 +7,7 @@ OpenRouter, vLLM and Azure send.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -62,9 +63,9 @@ ERRORS: dict[str, dict[str, Any]] = {
 
 
 class OpenAISpeech(Speech):
-    """Options: ``words`` (each a piece of the text), ``content`` (more fields of message and
-    delta), ``provider`` (what a router says), ``called`` (what the vendor calls its model),
-    ``shape`` (one of ``ERRORS``).
+    """Options: ``words`` (each a piece of the text), ``tool`` (name and arguments of a call that
+    comes last), ``content`` (more fields of message and delta), ``provider`` (what a router says),
+    ``called`` (what the vendor calls its model), ``shape`` (one of ``ERRORS``).
     """
 
     def __init__(self, request: dict[str, Any], options: dict[str, Any]) -> None:
@@ -145,23 +146,52 @@ class OpenAISpeech(Speech):
         words = self.options.get("words", WORDS)
         message = {"role": "assistant", "content": "".join(words), "refusal": None}
         message |= self.options.get("content", {})
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        if calls := self._calls():
+            message["tool_calls"] = calls
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": self._reason,
+        }
         about = self._about("chat.completion")
         return _encode({**about, "choices": [choice], "usage": USAGE})
 
     def _events(self) -> Answer:
         more = self.options.get("content", {})
         words = self.options.get("words", WORDS)
-        closing = [self._delta({}, "stop")]
+        pieces = [{"content": word} for word in words]
+        pieces += [{"tool_calls": [piece]} for piece in self._call_pieces()]
+        closing = [self._delta({}, self._reason)]
         if self._usage:
             closing.append(self._chunk([], USAGE))
         return Answer(
             opening=(self._delta({"role": "assistant", "content": "", **more}),),
-            content=tuple(self._delta({"content": word}) for word in words),
+            content=tuple(self._delta(piece) for piece in pieces),
             closing=tuple(closing),
             terminator=(_event(b"[DONE]"),),
             streamed=True,
         )
+
+    @property
+    def _reason(self) -> str:
+        return "tool_calls" if self.options.get("tool") else "stop"
+
+    def _calls(self) -> list[dict[str, Any]]:
+        if (tool := self.options.get("tool")) is None:
+            return []
+        name, given = tool
+        function = {"name": name, "arguments": json.dumps(given)}
+        return [{"id": "call_sim", "type": "function", "function": function}]
+
+    def _call_pieces(self) -> Iterator[dict[str, Any]]:
+        """A call as it begins, and what is added to its arguments."""
+        for index, call in enumerate(self._calls()):
+            text = call["function"]["arguments"]
+            begun = {**call["function"], "arguments": ""}
+            yield {"index": index, **call, "function": begun}
+            for half in (text[: len(text) // 2], text[len(text) // 2 :]):
+                yield {"index": index, "function": {"arguments": half}}
 
     def _delta(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}

@@ -49,11 +49,12 @@ PIECES: tuple[Piece, ...] = (
     Called(0, "1}"),
     Called(1, "{}", id="call_2", name="g"),
 )
+DIRECT = {"caller": {"type": "direct"}}
 CONTENT: list[dict[str, Any]] = [
     {"type": "thinking", "thinking": "hm, well", "signature": ""},
     {"type": "text", "text": "I look.", "citations": None},
-    {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}},
-    {"type": "tool_use", "id": "call_2", "name": "g", "input": {}},
+    {"type": "tool_use", "id": "call_1", "name": "f", "input": {"a": 1}, **DIRECT},
+    {"type": "tool_use", "id": "call_2", "name": "g", "input": {}, **DIRECT},
 ]
 
 
@@ -156,6 +157,24 @@ def test_a_whole_message() -> None:
     assert (message.id, message.model, message.role) == ("msg_1", "claude", "assistant")
     assert (message.stop_reason, message.stop_sequence) == ("tool_use", None)
     assert (message.usage.input_tokens, message.usage.output_tokens) == (6, 2)
+
+
+def test_what_is_required_of_every_message() -> None:
+    """By the published document, in which hardly anything may be left out; the SDK's types allow
+    more.
+    """
+    message = whole(writer(), PIECES, CALLS)
+    (started, *_) = events(streamed(writer(), PIECES, CALLS))
+    assert started.type == "message_start"
+    for told in (message, started.message):
+        assert {
+            "container",
+            "stop_details",
+            "stop_reason",
+            "stop_sequence",
+        } <= told.model_fields_set
+        usage = {"cache_creation", "inference_geo", "server_tool_use", "service_tier"}
+        assert usage <= told.usage.model_fields_set
 
 
 REASONS = [

@@ -82,6 +82,8 @@ def test_a_whole_answer() -> None:
     read = whole(written, FinishReason.STOP)
     assert read.choices[0].message.content == "Paris"
     assert read.choices[0].message.tool_calls is None
+    assert read.choices[0].message.annotations == []
+    assert "system_fingerprint" not in read.model_fields_set
     assert read.usage is not None
     assert read.usage.prompt_tokens == 10
 
