@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if config.stash[ROWS]:
+    rows: list[Row] = config.stash[ROWS]
+    if rows:
         terminalreporter.section("clients")
-        terminalreporter.write(table(config.stash[ROWS]))
+        terminalreporter.write(table(rows))

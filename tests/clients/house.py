@@ -15,7 +15,7 @@ from tests.end_to_end.running import ROOT, RunningGateway
 POLICY = """\
 version: 1
 default: deny
-vendors: {openai: allow, anthropic: allow}
+vendors: {openai: allow, anthropic: allow, groq: allow, meta: allow}
 rules:
   - id: directive-12
     match: {vendor: [mistral]}
@@ -28,11 +28,14 @@ channels:
   claude: {{vendor: anthropic, kind: anthropic, base_url: "{claude}", api_key: "${{VENDOR_KEY}}"}}
   down: {{vendor: openai, kind: openai, base_url: "{down}", api_key: "${{VENDOR_KEY}}"}}
   breaks: {{vendor: openai, kind: openai, base_url: "{breaks}", api_key: "${{VENDOR_KEY}}"}}
+  chats: {{vendor: groq, kind: openai, base_url: "{chats}", api_key: "${{VENDOR_KEY}}"}}
   banned: {{vendor: mistral, kind: openai, base_url: "{openai}", api_key: "${{VENDOR_KEY}}"}}
 models:
   smollm2: {{targets: [local/smollm2]}}
   gpt-5: {{targets: [local/smollm2]}}
   gpt-4o: {{targets: [openai/gpt-4o]}}
+  llama-3.3-70b: {{targets: [chats/llama-3.3-70b-versatile]}}
+  text-embedding-3-small: {{targets: [openai/text-embedding-3-small]}}
   claude-sonnet-5: {{targets: [claude/claude-sonnet-5]}}
   banned-first: {{targets: [banned/mistral-large-latest, local/smollm2]}}
   down-first: {{targets: [down/gpt-4o, local/smollm2]}}
@@ -60,6 +63,7 @@ def running(folder: Path) -> Iterator[RunningGateway]:
         ObligingAnthropic() as claude,
         ObligingOpenAI() as down,
         ObligingOpenAI() as breaks,
+        ObligingOpenAI() as chats,
     ):
         down.behave(500)
         breaks.behave("break_off", words=("The city", " of", " Paris"), after=2)
@@ -68,6 +72,7 @@ def running(folder: Path) -> Iterator[RunningGateway]:
             claude=claude.url,
             down=down.url,
             breaks=breaks.url,
+            chats=chats.url,
             models=ROOT / "models",
         )
         with RunningGateway(folder, config, policy=POLICY) as gateway:

@@ -7,46 +7,70 @@ from typing import Any
 
 from tests.simulators.anthropic_speech import AnthropicSpeech
 from tests.simulators.anthropic_vendor import AnthropicSimulator
-from tests.simulators.openai_speech import OpenAISpeech
 from tests.simulators.seen import SeenRequest
+from tests.simulators.speech import Speech
 from tests.simulators.vendor import VendorSimulator
 
 
 class ObligingOpenAI(VendorSimulator):
     """Calls a tool where one is offered and no result is there yet."""
 
-    def speech(self, request: SeenRequest, options: dict[str, Any]) -> OpenAISpeech:
+    def speech(self, request: SeenRequest, options: dict[str, Any]) -> Speech:
         asked = request.json
-        wanted: dict[str, Any] = {}
-        offered = [tool["function"] for tool in asked.get("tools", []) if "function" in tool]
-        choice = asked.get("tool_choice", "auto")
-        answered = asked["messages"][-1]["role"] == "tool"
-        if offered and choice != "none" and not answered:
-            named = choice["function"]["name"] if isinstance(choice, dict) else offered[0]["name"]
-            called = next(tool for tool in offered if tool["name"] == named)
-            wanted = {"words": (), "tool": (named, example(called.get("parameters", {})))}
-        elif (form := asked.get("response_format", {})).get("type") == "json_schema":
-            wanted = {"words": _parts(example(form["json_schema"]["schema"]))}
-        return OpenAISpeech(asked, wanted | options)
+        if request.path.endswith("/chat/completions"):
+            return super().speech(request, _wanted_of_chat(asked) | options)
+        if request.path.endswith("/responses"):
+            return super().speech(request, _wanted_of_response(asked) | options)
+        return super().speech(request, options)
+
+
+def _wanted_of_chat(asked: dict[str, Any]) -> dict[str, Any]:
+    offered = [tool["function"] for tool in asked.get("tools", []) if "function" in tool]
+    choice = asked.get("tool_choice", "auto")
+    if offered and choice != "none" and asked["messages"][-1]["role"] != "tool":
+        named = choice["function"]["name"] if isinstance(choice, dict) else offered[0]["name"]
+        return _call(offered, named, "parameters")
+    form = asked.get("response_format") or {}
+    return _by_schema(form["json_schema"]["schema"]) if form.get("type") == "json_schema" else {}
+
+
+def _wanted_of_response(asked: dict[str, Any]) -> dict[str, Any]:
+    offered = [tool for tool in asked.get("tools") or [] if tool["type"] == "function"]
+    choice = asked.get("tool_choice") or "auto"
+    given = asked["input"] if isinstance(asked["input"], list) else [{}]
+    if offered and choice != "none" and given[-1].get("type") != "function_call_output":
+        named = choice["name"] if isinstance(choice, dict) else offered[0]["name"]
+        return _call(offered, named, "parameters")
+    form = (asked.get("text") or {}).get("format") or {}
+    return _by_schema(form["schema"]) if form.get("type") == "json_schema" else {}
 
 
 class ObligingAnthropic(AnthropicSimulator):
     """Calls a tool where one is offered and no result is there yet."""
 
     def speech(self, request: SeenRequest, options: dict[str, Any]) -> AnthropicSpeech:
-        asked = request.json
-        wanted: dict[str, Any] = {}
-        offered = asked.get("tools", [])
-        choice = asked.get("tool_choice", {})
-        last = asked["messages"][-1]["content"]
-        answered = any(part["type"] == "tool_result" for part in last if isinstance(part, dict))
-        if offered and choice.get("type") != "none" and not answered:
-            named = choice.get("name", offered[0]["name"])
-            called = next(tool for tool in offered if tool["name"] == named)
-            wanted = {"words": (), "tool": (named, example(called["input_schema"]))}
-        elif form := asked.get("output_config", {}).get("format") or asked.get("output_format"):
-            wanted = {"words": _parts(example(form["schema"]))}
-        return AnthropicSpeech(asked, wanted | options)
+        return super().speech(request, _wanted_of_message(request.json) | options)
+
+
+def _wanted_of_message(asked: dict[str, Any]) -> dict[str, Any]:
+    offered = asked.get("tools", [])
+    choice = asked.get("tool_choice", {})
+    last = asked["messages"][-1]["content"]
+    answered = any(part["type"] == "tool_result" for part in last if isinstance(part, dict))
+    if offered and choice.get("type") != "none" and not answered:
+        return _call(offered, choice.get("name", offered[0]["name"]), "input_schema")
+    form = asked.get("output_config", {}).get("format") or asked.get("output_format")
+    return _by_schema(form["schema"]) if form else {}
+
+
+def _call(offered: list[dict[str, Any]], named: str, schema: str) -> dict[str, Any]:
+    called = next(tool for tool in offered if tool["name"] == named)
+    return {"words": (), "tool": (named, example(called.get(schema, {})))}
+
+
+def _by_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(example(schema))
+    return {"words": (text[:5], text[5:])}
 
 
 def example(schema: dict[str, Any]) -> Any:
@@ -74,7 +98,3 @@ def _example(schema: dict[str, Any], named: dict[str, Any]) -> Any:
         case _:
             return "Paris"
 
-
-def _parts(value: Any) -> tuple[str, str]:
-    text = json.dumps(value)
-    return text[:5], text[5:]

@@ -160,7 +160,7 @@ class OpenAISpeech(Speech):
     def _events(self) -> Answer:
         more = self.options.get("content", {})
         words = self.options.get("words", WORDS)
-        pieces = [{"content": word} for word in words]
+        pieces: list[dict[str, Any]] = [{"content": word} for word in words]
         pieces += [{"tool_calls": [piece]} for piece in self._call_pieces()]
         closing = [self._delta({}, self._reason)]
         if self._usage:

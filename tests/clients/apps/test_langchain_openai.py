@@ -10,10 +10,12 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
 from tests.clients.apps.setting import (
+    CHATS,
+    EMBEDS,
     KEY,
     LOCAL,
     ONLY_BANNED,
@@ -43,6 +45,16 @@ def chat(model: str, **fields: Any) -> ChatOpenAI:
     llm = ChatOpenAI(base_url=f"{URL}/v1", api_key=KEY, model=model)
     # docs: end
     return llm.model_copy(update={"temperature": 0, **fields})
+
+
+def responses(model: str, **fields: Any) -> ChatOpenAI:
+    # docs: responses
+    llm = ChatOpenAI(base_url=f"{URL}/v1", api_key=KEY, model=model, use_responses_api=True)
+    # docs: end
+    return llm.model_copy(update={"temperature": 0, "max_tokens": 16, **fields})
+
+
+RESPOND = pytest.mark.parametrize("model", [LOCAL, VENDOR, CHATS])
 
 
 @pytest.mark.parametrize("model", [LOCAL, VENDOR])
@@ -121,6 +133,53 @@ def test_failover_goes_unnoticed(model: str) -> None:
     llm = chat(model, max_tokens=16)
     assert llm.invoke(QUESTION).text
     assert "".join(part.text for part in llm.stream(QUESTION))
+
+
+@RESPOND
+def test_responses(model: str) -> None:
+    """Plain and streamed; what follows is told by the id of what came before."""
+    llm = responses(model)
+    message = llm.invoke(QUESTION)
+    assert message.text
+    assert message.usage_metadata["output_tokens"] > 0
+    assert "".join(part.text for part in llm.stream(QUESTION))
+    before = message.response_metadata["id"]
+    assert llm.invoke("Say it again.", previous_response_id=before).text
+
+
+@RESPOND
+def test_responses_with_a_tool(model: str) -> None:
+    llm = responses(model, max_tokens=100)
+    said = llm.bind_tools([get_weather], tool_choice="get_weather").invoke(QUESTION)
+    (call,) = said.tool_calls
+    assert (call["name"], set(call["args"])) == ("get_weather", {"city"})
+    result = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
+    assert llm.invoke([HumanMessage(QUESTION), said, result]).text
+
+
+@RESPOND
+def test_responses_by_a_class(model: str) -> None:
+    structured = responses(model, max_tokens=100).with_structured_output(Place)
+    assert isinstance(structured.invoke(QUESTION), Place)
+
+
+@pytest.mark.parametrize("model", UNNOTICED)
+def test_failover_of_responses_goes_unnoticed(model: str) -> None:
+    llm = responses(model)
+    assert llm.invoke(QUESTION).text
+    assert "".join(part.text for part in llm.stream(QUESTION))
+
+
+@pytest.mark.parametrize("model", [LOCAL, EMBEDS])
+def test_embeddings(model: str) -> None:
+    # docs: embeddings
+    embeddings = OpenAIEmbeddings(
+        base_url=f"{URL}/v1", api_key=KEY, model=model, check_embedding_ctx_length=False
+    )
+    # docs: end
+    first, second = embeddings.embed_documents(["Paris", "London"])
+    assert first != second
+    assert embeddings.embed_query("Paris") == pytest.approx(first, rel=1e-2, abs=1e-3)
 
 
 def test_errors() -> None:

@@ -11,8 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from tests.clients.apps.setting import (
+    CHATS,
     CITY,
     CLAUDE,
+    EMBEDS,
     KEY,
     LOCAL,
     ONLY_BANNED,
@@ -116,6 +118,46 @@ def test_failover_goes_unnoticed(ask: Any, model: str) -> None:
     assert ask(model, max_tokens=16).choices[0].message.content
     whole = litellm.stream_chunk_builder(list(ask(model, max_tokens=16, stream=True)))
     assert whole.choices[0].message.content
+
+
+@pytest.mark.parametrize("model", [LOCAL, VENDOR, CHATS])
+def test_responses(model: str) -> None:
+    asked: dict[str, Any] = {
+        "model": f"openai/{model}",
+        "api_base": f"{URL}/v1",
+        "api_key": KEY,
+        "input": QUESTION,
+        "max_output_tokens": 16,
+    }
+    assert litellm.responses(**asked).output_text
+    kinds = [event.type for event in litellm.responses(**asked, stream=True)]
+    assert kinds[0] == "response.created"
+    assert kinds[-1] in ("response.completed", "response.incomplete")
+
+
+@pytest.mark.parametrize("model", [LOCAL, EMBEDS])
+def test_embeddings(model: str) -> None:
+    # docs: embeddings
+    answer = litellm.embedding(
+        model=f"openai/{model}", api_base=f"{URL}/v1", api_key=KEY, input=["Paris", "London"]
+    )
+    # docs: end
+    first, second = (row["embedding"] for row in answer.data)
+    assert first != second
+
+
+@pytest.mark.parametrize("model", [LOCAL, VENDOR])
+def test_completions(model: str) -> None:
+    asked: dict[str, Any] = {
+        "model": f"text-completion-openai/{model}",
+        "api_base": f"{URL}/v1",
+        "api_key": KEY,
+        "prompt": "Paris is",
+        "max_tokens": 8,
+    }
+    assert litellm.text_completion(**asked).choices[0].text
+    stream = litellm.text_completion(**asked, stream=True)
+    assert "".join(chunk.choices[0].text or "" for chunk in stream)
 
 
 @pytest.mark.parametrize("ask", [openai, anthropic])

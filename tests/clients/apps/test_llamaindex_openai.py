@@ -8,10 +8,13 @@ import pytest
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
-from llama_index.llms.openai_like import OpenAILike
+from llama_index.embeddings.openai_like import OpenAILikeEmbedding
+from llama_index.llms.openai_like import OpenAILike, OpenAILikeResponses
 from pydantic import BaseModel
 
 from tests.clients.apps.setting import (
+    CHATS,
+    EMBEDS,
     KEY,
     LOCAL,
     ONLY_BANNED,
@@ -125,6 +128,40 @@ def test_failover_goes_unnoticed(model: str) -> None:
     assert chat(model, max_tokens=16).chat(ASKED).message.content
     *_, last = chat(model, max_tokens=16).stream_chat(ASKED)
     assert last.message.content
+
+
+@pytest.mark.parametrize("model", [LOCAL, VENDOR, CHATS])
+def test_responses(model: str) -> None:
+    """Plain and streamed, and with a tool."""
+    # docs: responses
+    llm = OpenAILikeResponses(
+        api_base=f"{URL}/v1", api_key=KEY, model=model, is_function_calling_model=True
+    )
+    # docs: end
+    llm = llm.model_copy(update={"max_output_tokens": 60, "temperature": 0})
+    assert llm.chat(ASKED).message.content
+    assert "".join(part.delta or "" for part in llm.stream_chat(ASKED))
+    said = llm.chat_with_tools([WEATHER], user_msg=QUESTION, tool_choice="required")
+    (call,) = llm.get_tool_calls_from_response(said)
+    assert (call.tool_name, set(call.tool_kwargs)) == ("get_weather", {"city"})
+
+
+@pytest.mark.parametrize("model", [LOCAL, VENDOR])
+def test_completions(model: str) -> None:
+    llm = OpenAILike(api_base=f"{URL}/v1", api_key=KEY, model=model, max_tokens=8)
+    assert llm.complete("Paris is").text
+    *_, last = llm.stream_complete("Paris is")
+    assert last.text
+
+
+@pytest.mark.parametrize("model", [LOCAL, EMBEDS])
+def test_embeddings(model: str) -> None:
+    # docs: embeddings
+    embedding = OpenAILikeEmbedding(api_base=f"{URL}/v1", api_key=KEY, model_name=model)
+    # docs: end
+    first, second = embedding.get_text_embedding_batch(["Paris", "London"])
+    assert first != second
+    assert embedding.get_query_embedding("Paris") == pytest.approx(first, rel=1e-2, abs=1e-3)
 
 
 def test_errors() -> None:

@@ -13,8 +13,10 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from pydantic import BaseModel, Field
 
 from tests.clients.apps.setting import (
+    CHATS,
     CITY,
     CLAUDE,
+    EMBEDS,
     KEY,
     LOCAL,
     ONLY_BANNED,
@@ -175,6 +177,94 @@ def test_errors() -> None:
     with pytest.raises(openai.BadRequestError) as bad:
         client.chat.completions.create(model=LOCAL, messages=ASKED, temperature=9)
     assert bad.value.param == "temperature"
+
+
+RESPOND = pytest.mark.parametrize("model", [LOCAL, VENDOR, CHATS])
+FUNCTION: Any = {"type": "function", "name": "get_weather", "strict": True, "parameters": CITY}
+
+
+@RESPOND
+def test_responses(model: str) -> None:
+    """The next one knows the one before, until that is deleted."""
+    first = client.responses.create(model=model, input=QUESTION, max_output_tokens=16)
+    assert first.output_text
+    assert first.usage is not None
+    assert first.usage.output_tokens > 0
+    after = client.responses.create(
+        model=model, input="Say it again.", previous_response_id=first.id, max_output_tokens=16
+    )
+    assert after.output_text
+    assert client.responses.retrieve(first.id).output_text == first.output_text
+    (item,) = client.responses.input_items.list(first.id)
+    assert item.type == "message"
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+
+
+@RESPOND
+def test_responses_streamed(model: str) -> None:
+    with client.responses.stream(model=model, input=QUESTION, temperature=0) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
+    assert "response.output_text.delta" in kinds
+    assert final.output_text
+
+
+@RESPOND
+def test_responses_by_a_class(model: str) -> None:
+    parsed = client.responses.parse(model=model, input=QUESTION, text_format=Place)
+    assert isinstance(parsed.output_parsed, Place)
+
+
+@RESPOND
+def test_responses_with_a_tool(model: str) -> None:
+    """Its result is given to a response that follows."""
+    called = client.responses.create(
+        model=model,
+        input=QUESTION,
+        tools=[FUNCTION],
+        tool_choice={"type": "function", "name": "get_weather"},
+        max_output_tokens=60,
+        temperature=0,
+    )
+    (call,) = [item for item in called.output if item.type == "function_call"]
+    assert set(json.loads(call.arguments)) == {"city"}
+    after = client.responses.create(
+        model=model,
+        previous_response_id=called.id,
+        input=[{"type": "function_call_output", "call_id": call.call_id, "output": "18 degrees"}],
+        max_output_tokens=16,
+    )
+    assert after.output_text
+
+
+@pytest.mark.parametrize("model", UNNOTICED)
+def test_failover_of_responses_goes_unnoticed(model: str) -> None:
+    answer = client.responses.create(model=model, input=QUESTION, max_output_tokens=16)
+    assert answer.output_text
+    with client.responses.stream(model=model, input=QUESTION, temperature=0) as stream:
+        assert stream.get_final_response().output_text
+
+
+@pytest.mark.parametrize("model", [LOCAL, EMBEDS])
+def test_embeddings(model: str) -> None:
+    """One text or several, and the same as bytes (which is how the package asks) and as numbers."""
+    answer = client.embeddings.create(model=model, input=["Paris", "London"])
+    first, second = (row.embedding for row in answer.data)
+    assert first != second
+    as_numbers = client.embeddings.create(model=model, input="Paris", encoding_format="float")
+    assert as_numbers.data[0].embedding == pytest.approx(first, rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("model", [LOCAL, VENDOR])
+def test_completions(model: str) -> None:
+    asked: dict[str, Any] = {"model": model, "prompt": "Paris is", "max_tokens": 8}
+    assert client.completions.create(**asked).choices[0].text
+    stream = client.completions.create(**asked, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in stream if chunk.choices)
 
 
 def test_models() -> None:

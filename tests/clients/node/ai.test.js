@@ -6,11 +6,12 @@ import { test } from "node:test";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateText, Output, stepCountIs, streamText, tool } from "ai";
+import { APICallError, embedMany, generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
 import {
   CLAUDE,
+  EMBEDS,
   KEY,
   LOCAL,
   ONLY_BANNED,
@@ -36,7 +37,7 @@ const openai = createOpenAI({ baseURL: `${URL}/v1`, apiKey: KEY });
 // docs: anthropic
 const anthropic = createAnthropic({ baseURL: `${URL}/v1`, apiKey: KEY });
 // docs: end
-const providers = { compatible, chat: (id) => openai.chat(id), anthropic };
+const providers = { compatible, chat: (id) => openai.chat(id), responses: openai, anthropic };
 const Place = z.object({ kind: z.enum(["city", "country"]), size: z.enum(["small", "large"]) });
 const City = z.object({ city: z.enum(["Paris", "Rome"]) });
 const get_weather = tool({
@@ -100,7 +101,8 @@ for (const [name, provider] of Object.entries(providers)) {
     assert.ok(text);
   });
 
-  test(`a stop, ${name}`, async () => {
+  // The Responses API has no stop.
+  test(`a stop, ${name}`, { skip: name === "responses" }, async () => {
     const { text, finishReason } = await generateText(
       asked(LOCAL, { stopSequences: ["a"], temperature: 0 }),
     );
@@ -127,5 +129,23 @@ for (const [name, provider] of Object.entries(providers)) {
     await told(UNKNOWN, 404, /no-such-model/);
     await told(ONLY_BANNED, 451, /directive 12/);
     await told(LOCAL, 400, /top_p/, { topP: 9 });
+  });
+}
+
+for (const id of [LOCAL, EMBEDS]) {
+  for (const provider of [compatible.embeddingModel, openai.embeddingModel]) {
+    test(`embedMany, ${id}`, async () => {
+      const { embeddings } = await embedMany({ model: provider(id), values: ["Paris", "London"] });
+      assert.notDeepEqual(embeddings[0], embeddings[1]);
+    });
+  }
+}
+
+for (const id of [LOCAL, VENDOR]) {
+  test(`completions, ${id}`, async () => {
+    const model = compatible.completionModel(id);
+    const asked = { model, prompt: "Paris is", maxOutputTokens: 8, maxRetries: 0 };
+    assert.ok((await generateText(asked)).text);
+    assert.ok(await streamText(asked).text);
   });
 }

@@ -4,10 +4,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import OpenAI from "openai";
-import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat, zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
-import { KEY, LOCAL, ONLY_BANNED, QUESTION, UNKNOWN, UNNOTICED, URL, VENDOR } from "./setting.js";
+import {
+  CHATS,
+  EMBEDS,
+  KEY,
+  LOCAL,
+  ONLY_BANNED,
+  QUESTION,
+  UNKNOWN,
+  UNNOTICED,
+  URL,
+  VENDOR,
+} from "./setting.js";
 
 // docs: client
 const client = new OpenAI({ baseURL: `${URL}/v1`, apiKey: KEY });
@@ -107,6 +118,72 @@ for (const model of UNNOTICED) {
     assert.ok(answer.choices[0].message.content);
     const stream = client.chat.completions.stream({ model, messages, max_tokens: 100 });
     assert.ok(await stream.finalContent());
+  });
+}
+
+for (const model of [LOCAL, VENDOR, CHATS]) {
+  test(`responses, ${model}`, async () => {
+    const first = await client.responses.create({
+      model,
+      input: QUESTION,
+      max_output_tokens: 16,
+    });
+    assert.ok(first.output_text);
+    const after = await client.responses.create({
+      model,
+      input: "Say it again.",
+      previous_response_id: first.id,
+      max_output_tokens: 16,
+    });
+    assert.ok(after.output_text);
+    assert.equal((await client.responses.retrieve(first.id)).output_text, first.output_text);
+  });
+
+  test(`responses streamed, ${model}`, async () => {
+    const kinds = [];
+    const stream = client.responses
+      .stream({ model, input: QUESTION, temperature: 0 })
+      .on("event", (event) => kinds.push(event.type));
+    assert.ok((await stream.finalResponse()).output_text);
+    assert.equal(kinds[0], "response.created");
+    assert.equal(kinds.at(-1), "response.completed");
+  });
+
+  test(`responses by zod, ${model}`, async () => {
+    const parsed = await client.responses.parse({
+      model,
+      input: QUESTION,
+      text: { format: zodTextFormat(Place, "place") },
+    });
+    assert.ok(Place.parse(parsed.output_parsed));
+    const called = await client.responses.parse({
+      model,
+      input: QUESTION,
+      tools: [zodResponsesFunction({ name: "get_weather", parameters: City })],
+      tool_choice: { type: "function", name: "get_weather" },
+    });
+    const call = called.output.find((item) => item.type === "function_call");
+    assert.ok(City.parse(call.parsed_arguments));
+  });
+}
+
+for (const model of [LOCAL, EMBEDS]) {
+  test(`embeddings, ${model}`, async () => {
+    const answer = await client.embeddings.create({ model, input: ["Paris", "London"] });
+    const [first, second] = answer.data.map((row) => row.embedding);
+    assert.notDeepEqual(first, second);
+  });
+}
+
+for (const model of [LOCAL, VENDOR]) {
+  test(`completions, ${model}`, async () => {
+    const asked = { model, prompt: "Paris is", max_tokens: 8 };
+    assert.ok((await client.completions.create(asked)).choices[0].text);
+    const parts = [];
+    for await (const chunk of await client.completions.create({ ...asked, stream: true })) {
+      parts.push(chunk.choices[0]?.text ?? "");
+    }
+    assert.ok(parts.join(""));
   });
 }
 

@@ -8,6 +8,10 @@ export const KEY = process.env.GATEWAY_KEY;
 export const LOCAL = "smollm2";
 // A simulated vendor of the OpenAI dialect, which calls tools and answers by schemas.
 export const VENDOR = "gpt-4o";
+// One of the OpenAI dialect that has no Responses API.
+export const CHATS = "llama-3.3-70b";
+// A model of the simulated vendor for embeddings.
+export const EMBEDS = "text-embedding-3-small";
 // One of the Anthropic dialect.
 export const CLAUDE = "claude-sonnet-5";
 // The first choice is banned, is down, breaks off in mid-stream; the real model is the second.
