@@ -97,4 +97,3 @@ def _example(schema: dict[str, Any], named: dict[str, Any]) -> Any:
             return True
         case _:
             return "Paris"
-

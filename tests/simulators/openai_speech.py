@@ -144,7 +144,11 @@ class OpenAISpeech(Speech):
 
     def _completion(self) -> bytes:
         words = self.options.get("words", WORDS)
-        message = {"role": "assistant", "content": "".join(words), "refusal": None}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": "".join(words),
+            "refusal": None,
+        }
         message |= self.options.get("content", {})
         if calls := self._calls():
             message["tool_calls"] = calls
