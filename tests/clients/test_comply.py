@@ -20,6 +20,7 @@ COMPLY = Suite("llm-comply", ROOT, ("llm-comply",), CLIENTS)
 FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "openai-chat": (),
+        "open-responses": (),
         "anthropic": (
             *("--auth-header", "x-api-key", "--no-bearer"),
             *("-H", "anthropic-version:2023-06-01"),
@@ -50,6 +51,9 @@ class Case:
 CASES = (
     Case("openai-chat", "gpt-5", "SmolLM2", ("chat-image-input",)),
     Case("openai-chat", "gpt-4o", "a vendor of that API"),
+    Case("open-responses", "gpt-5", "SmolLM2", ("image-input",)),
+    Case("open-responses", "gpt-4o", "a vendor of that API"),
+    Case("open-responses", "llama-3.3-70b", "a vendor of chat completions"),
     Case("anthropic", "claude-haiku-4-5", "SmolLM2", ("anth-image-input",)),
     Case("anthropic", "claude-sonnet-5", "a vendor of that API"),
     Case("anthropic", "gpt-4o", "a vendor of OpenAI's API"),
