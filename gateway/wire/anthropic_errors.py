@@ -7,9 +7,11 @@ what we are short of; its SDKs try again after that, and after 5xx and 429, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
+from gateway.domain.target import Capability
 from gateway.errors import GatewayError, Unavailable
 
 OVERLOADED = 529
@@ -25,6 +27,9 @@ _TYPES: Mapping[int, str] = {
     OVERLOADED: "overloaded_error",
 }
 
+_NO_THREAD = {"error_code": "thread_not_found"}
+"""By which that vendor's SDKs send the whole conversation again, and their users notice nothing."""
+
 
 def status(error: GatewayError) -> int:
     """The HTTP status of an error in this dialect."""
@@ -35,13 +40,10 @@ def envelope(error: GatewayError, request_id: str) -> bytes:
     """The JSON body that the official SDKs turn into their exception for ``status(error)``."""
     code = status(error)
     kind = _TYPES.get(code, "invalid_request_error" if code < 500 else "api_error")
-    return msgspec.json.encode(
-        {
-            "type": "error",
-            "error": {"type": kind, "message": error.message},
-            "request_id": request_id,
-        }
-    )
+    told: dict[str, Any] = {"type": kind, "message": error.message}
+    if error.param == Capability.THREADS:
+        told["details"] = _NO_THREAD
+    return msgspec.json.encode({"type": "error", "error": told, "request_id": request_id})
 
 
 def event(error: GatewayError, request_id: str) -> bytes:

@@ -94,6 +94,10 @@ class _ContextManagement(msgspec.Struct):
     edits: list[_Edit] = []
 
 
+class _Thread(msgspec.Struct):
+    type: str
+
+
 class _Body(msgspec.Struct):
     """What the gateway must know of a request. Other parameters pass through untouched."""
 
@@ -117,7 +121,7 @@ class _Body(msgspec.Struct):
     inference_geo: str | None = None
     context_management: _ContextManagement | None = None
     compaction: Any = None
-    thread: Any = None
+    thread: _Thread | None = None
 
 
 class MessagesRequest(msgspec.Struct, frozen=True):
@@ -220,7 +224,9 @@ def _needs(body: _Body) -> Iterator[Capability]:
         yield Capability.CONTEXT_MANAGEMENT
     if body.compaction is not None:
         yield Capability.COMPACTION
-    if body.thread is not None:
+    # One that begins has all its messages here; SDKs that are told that there is none to go on with
+    # begin another.
+    if body.thread is not None and body.thread.type != "create":
         yield Capability.THREADS
     for message in body.messages:
         if isinstance(message.content, list):

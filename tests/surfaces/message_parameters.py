@@ -239,7 +239,13 @@ ROWS: tuple[Row, ...] = (
     hint("thinking", {"type": "adaptive", "display": "omitted"}, "adaptive"),
     hint("thinking", {"type": "disabled"}, "disabled"),
     hint("thinking", {"type": "between_tools"}, "between_tools"),
-    refused("thread", {"type": "create"}, Capability.THREADS),
+    hint("thread", {"type": "create"}, "create"),
+    refused(
+        "thread",
+        {"type": "continue", "previous_message_id": "msg_1"},
+        Capability.THREADS,
+        "continue",
+    ),
     honoured("tools", {"tools": TOOLS}, longer, "custom"),
     refused(
         "tools",

@@ -22,6 +22,7 @@ from gateway.domain.events import (
     Reasoned,
     Usage,
 )
+from gateway.domain.target import Capability
 from gateway.errors import (
     BodyTooLarge,
     CapabilityMissing,
@@ -285,6 +286,13 @@ def test_errors(error: GatewayError, status: int, kind: str) -> None:
     event = anthropic_errors.event(error, "r").decode()
     assert event.startswith("event: error\ndata: {")
     assert event.endswith("}\n\n")
+
+
+def test_a_thread_that_is_not_here() -> None:
+    """The SDKs' tool runners send all of it again."""
+    error = CapabilityMissing("no", param=Capability.THREADS.value)
+    told = json.loads(anthropic_errors.envelope(error, "r"))["error"]
+    assert told["details"] == {"error_code": "thread_not_found"}
 
 
 def test_thoughts_that_are_not_to_be_told() -> None:
