@@ -6,18 +6,23 @@ from gateway.domain.events import Failed, FailureKind
 
 
 class AttemptFault(Exception):
-    """One attempt cannot go on. The message holds no address, key or prompt."""
+    """One attempt cannot go on. The message holds no address, key or prompt; ``param`` is what of
+    the request it is about.
+    """
 
     kind = FailureKind.REFUSED
 
-    def __init__(self, message: str, kind: FailureKind | None = None) -> None:
+    def __init__(
+        self, message: str, kind: FailureKind | None = None, *, param: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.param = param
         if kind is not None:
             self.kind = kind
 
     def failed(self) -> Failed:
-        return Failed(self.kind, self.message)
+        return Failed(self.kind, self.message, param=self.param)
 
 
 class StaleConnection(AttemptFault):

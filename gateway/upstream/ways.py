@@ -54,6 +54,7 @@ def way(channel: Channel, target: Target, call: Call) -> Way:
     try:
         body = speech.request(call, target)
     except CapabilityMissing as missing:
-        raise AttemptFault(missing.message, FailureKind.INCAPABLE) from None
+        kind = FailureKind.INCAPABLE
+        raise AttemptFault(missing.message, kind, param=missing.param) from None
     typed = api is not call.api or call.begun is not None
     return Way(speech, channel.heads_for(call, api), body, typed)

@@ -319,3 +319,30 @@ def test_an_app_of_the_other_dialect_is_told(bench: Bench) -> None:
     assert bench.gateway.last_record()["served_by"] == "local/smollm2"
     status, answer, _ = bench.gateway.ask("cloud")
     assert (status, answer["error"]["code"]) == (400, "unsupported_parameter")
+
+
+@pytest.mark.parametrize("model", ["crossed", "other"])
+def test_a_thread_that_another_vendor_does_not_have(bench: Bench, model: str) -> None:
+    """Told so that the SDK's own threads and tool runners send the whole conversation again, also
+    where the vendor that has it is banned.
+    """
+    going_on = COLD | {"thread": {"type": "continue", "previous_message_id": "msg_1"}}
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        ask(bench, model, extra_body=going_on)
+    body: Any = caught.value.body
+    assert body["error"]["details"] == {"error_code": "thread_not_found"}
+    thread = bench.client.beta.messages.thread(model=model, max_tokens=24, messages=[*QUESTION])
+    assert thread.send().content
+    assert thread.send({"role": "user", "content": "Say it again."}).content
+    assert len(thread.messages) == 4
+
+
+def test_a_thread_outlives_its_vendor(bench: Bench) -> None:
+    """It goes on with whoever is next."""
+    thread = bench.client.beta.messages.thread(model="claude", max_tokens=24, messages=[*QUESTION])
+    assert thread.send().content
+    assert bench.anthropic.requests[-1].json["thread"] == {"type": "create"}
+    ban(bench, "anthropic")
+    before = len(bench.anthropic.requests)
+    assert thread.send({"role": "user", "content": "Say it again."}).content
+    assert len(bench.anthropic.requests) == before

@@ -186,7 +186,10 @@ class TranslateBackend:
         try:
             body = self._speech(call).request(call, target)
             asked = link.ask(target.model, body, embeds=_embeds(call))
-        except (ProtocolError, CapabilityMissing) as error:
+        except CapabilityMissing as missing:
+            kind = FailureKind.INCAPABLE
+            raise AttemptFault(missing.message, kind, param=missing.param) from None
+        except ProtocolError as error:
             raise AttemptFault(str(error), FailureKind.INCAPABLE) from None
         if asked is None:
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)

@@ -117,5 +117,7 @@ class Untranslatable(AttemptFault):
     kind = FailureKind.INCAPABLE
 
     def __init__(self, param: str) -> None:
-        self.param = param[:MOST_NAME]
-        super().__init__(f"'{self.param}' cannot be translated to what this channel's API takes")
+        param = param[:MOST_NAME]
+        super().__init__(
+            f"'{param}' cannot be translated to what this channel's API takes", param=param
+        )
