@@ -194,6 +194,15 @@ class ResponsesSpeech(Speech):
             "id": ID,
             "object": "response",
             "created_at": CREATED,
+            "completed_at": CREATED + 1 if status == "completed" else None,
+            "background": False,
+            "frequency_penalty": 0.0,
+            "max_tool_calls": asked.get("max_tool_calls"),
+            "presence_penalty": 0.0,
+            "prompt_cache_key": asked.get("prompt_cache_key"),
+            "safety_identifier": asked.get("safety_identifier"),
+            "service_tier": "default",
+            "top_logprobs": 0,
             "status": status,
             "error": None,
             "incomplete_details": None,
@@ -209,7 +218,7 @@ class ResponsesSpeech(Speech):
             "temperature": 1.0,
             "text": {"format": {"type": "text"}},
             "tool_choice": "auto",
-            "tools": asked.get("tools") or [],
+            "tools": [_WHOLE | tool for tool in asked.get("tools") or []],
             "top_p": 1.0,
             "truncation": "disabled",
             "usage": {
@@ -222,6 +231,8 @@ class ResponsesSpeech(Speech):
         }
 
 
+_WHOLE: dict[str, Any] = {"description": None, "parameters": None, "strict": True}
+"""What an answer says of a function where the request did not."""
 _EMPTY: dict[str, dict[str, Any]] = {
     "message": {"content": []},
     "reasoning": {"summary": []},
