@@ -39,9 +39,10 @@ coverage: setup $(STAMPS)/dev translate ## The test suite with branch coverage
 .PHONY: clients
 clients: $(CLIENTS)/.stamp $(LLAMAINDEX)/.stamp $(NODE)/node_modules/.stamp ## Install the clients that test-conformance runs
 
+# SHORT=1: of each check only the first case
 .PHONY: test-conformance
 test-conformance: setup $(STAMPS)/dev clients ## SDKs, frameworks and llm-comply in front of a gateway
-	$(BIN)/python -m pytest -rs tests/clients
+	SHORT=$(SHORT) $(BIN)/python -m pytest -rs tests/clients
 
 .PHONY: check
 check: setup $(STAMPS)/dev ## Format, lint, types, layers

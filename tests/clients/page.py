@@ -2,8 +2,8 @@
 
 python -m tests.clients.page > docs/clients.md
 
-``page.md`` has the words, and ``{{FILE REGION}}`` where the lines of a region stand, which are
-those between ``# docs: REGION`` and ``# docs: end`` (``//`` in JavaScript).
+``page.md`` has the words, and ``{{FILE REGION MODEL}}`` where the lines of a region stand, which
+are those between ``# docs: REGION`` and ``# docs: end`` (``//`` in JavaScript), for that model.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ SAID = (
     (": URL", f': "{ADDRESS}"'),
     ("{url}", ADDRESS),
     ("KEY", '"unused"'),
-    ('f"openai/{model}"', '"openai/gpt-4o"'),
-    ('f"anthropic/{model}"', '"anthropic/claude-sonnet-5"'),
-    ("model=model", 'model="gpt-4o"'),
-    ("model_name=model", 'model_name="gpt-4o"'),
-    ("{model}", "gpt-4o"),
+    ('f"openai/{model}"', '"openai/MODEL"'),
+    ('f"anthropic/{model}"', '"anthropic/MODEL"'),
+    ("model=model", 'model="MODEL"'),
+    ("model_name=model", 'model_name="MODEL"'),
+    ("{model}", "MODEL"),
+    ("return ", "answer = "),
     ("messages=ASKED, **fields", "messages=messages"),
 )
 """What an app is given from outside, and what a reader is shown in its place."""
@@ -35,7 +36,7 @@ LANGUAGES = {".py": "python", ".js": "js"}
 def report() -> str:
     """The page."""
     template = (HERE / "page.md").read_text()
-    page = re.sub(r"^\{\{(\S+) (\S+)\}\}$", _shown, template, flags=re.MULTILINE)
+    page = re.sub(r"^\{\{(\S+) (\S+) (\S+)\}\}$", _shown, template, flags=re.MULTILINE)
     return page.replace("{{clients}}", _clients())
 
 
@@ -55,6 +56,7 @@ def _shown(found: re.Match[str]) -> str:
     text = textwrap.dedent(regions[0])
     for word, said in SAID:
         text = text.replace(word, said)
+    text = text.replace("MODEL", found[3])
     language = LANGUAGES[file.suffix]
     if written := re.fullmatch(r'\w+ = """\\\n(.*)"""\n', text, re.DOTALL):
         language, text = "yaml", written[1]

@@ -123,7 +123,8 @@ class Ran:
 
 def run(suite: Suite, url: str) -> Ran:
     """Run a client's suite against the gateway at ``url``."""
-    environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    kept = ("PATH", "HOME", "LANG", "SHORT")
+    environ = {name: os.environ[name] for name in kept if name in os.environ}
     environ |= {**QUIET, "GATEWAY_URL": url, "GATEWAY_KEY": KEY}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"

@@ -13,6 +13,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 from anthropic.types import Message, MessageParam
+from anthropic.types.beta import BetaMessageParam
 
 from tests.end_to_end.running import KEY, POLICY, RunningGateway, configuration
 from tests.simulators.anthropic_vendor import AnthropicSimulator
@@ -32,6 +33,9 @@ CHANNEL = """\
     api_key: ${ANTHROPIC_API_KEY}
 """
 QUESTION: list[MessageParam] = [
+    {"role": "user", "content": "In which country is the city of Paris?"}
+]
+TOLD: list[BetaMessageParam] = [
     {"role": "user", "content": "In which country is the city of Paris?"}
 ]
 COLD = {"temperature": 0}
@@ -331,7 +335,7 @@ def test_a_thread_that_another_vendor_does_not_have(bench: Bench, model: str) ->
         ask(bench, model, extra_body=going_on)
     body: Any = caught.value.body
     assert body["error"]["details"] == {"error_code": "thread_not_found"}
-    thread = bench.client.beta.messages.thread(model=model, max_tokens=24, messages=[*QUESTION])
+    thread = bench.client.beta.messages.thread(model=model, max_tokens=24, messages=TOLD)
     assert thread.send().content
     assert thread.send({"role": "user", "content": "Say it again."}).content
     assert len(thread.messages) == 4
@@ -339,7 +343,7 @@ def test_a_thread_that_another_vendor_does_not_have(bench: Bench, model: str) ->
 
 def test_a_thread_outlives_its_vendor(bench: Bench) -> None:
     """It goes on with whoever is next."""
-    thread = bench.client.beta.messages.thread(model="claude", max_tokens=24, messages=[*QUESTION])
+    thread = bench.client.beta.messages.thread(model="claude", max_tokens=24, messages=TOLD)
     assert thread.send().content
     assert bench.anthropic.requests[-1].json["thread"] == {"type": "create"}
     ban(bench, "anthropic")

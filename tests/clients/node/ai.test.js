@@ -20,6 +20,7 @@ import {
   UNNOTICED,
   URL,
   VENDOR,
+  cases,
 } from "./setting.js";
 
 // docs: compatible
@@ -56,7 +57,7 @@ for (const [name, provider] of Object.entries(providers)) {
     ...fields,
   });
 
-  for (const id of [LOCAL, vendor]) {
+  for (const id of cases([LOCAL, vendor])) {
     test(`generateText, ${name}, ${id}`, async () => {
       const { text, finishReason, usage } = await generateText(asked(id));
       assert.ok(text);
@@ -110,7 +111,7 @@ for (const [name, provider] of Object.entries(providers)) {
     assert.equal(finishReason, "stop");
   });
 
-  for (const id of UNNOTICED) {
+  for (const id of cases(UNNOTICED)) {
     test(`failover goes unnoticed, ${name}, ${id}`, async () => {
       assert.ok((await generateText(asked(id))).text);
       const result = streamText(asked(id));
@@ -132,8 +133,8 @@ for (const [name, provider] of Object.entries(providers)) {
   });
 }
 
-for (const id of [LOCAL, EMBEDS]) {
-  for (const provider of [compatible.embeddingModel, openai.embeddingModel]) {
+for (const id of cases([LOCAL, EMBEDS])) {
+  for (const provider of cases([compatible.embeddingModel, openai.embeddingModel])) {
     test(`embedMany, ${id}`, async () => {
       const { embeddings } = await embedMany({ model: provider(id), values: ["Paris", "London"] });
       assert.notDeepEqual(embeddings[0], embeddings[1]);
@@ -141,7 +142,7 @@ for (const id of [LOCAL, EMBEDS]) {
   }
 }
 
-for (const id of [LOCAL, VENDOR]) {
+for (const id of cases([LOCAL, VENDOR])) {
   test(`completions, ${id}`, async () => {
     const model = compatible.completionModel(id);
     const asked = { model, prompt: "Paris is", maxOutputTokens: 8, maxRetries: 0 };

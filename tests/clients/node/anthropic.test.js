@@ -18,6 +18,7 @@ import {
   UNNOTICED,
   URL,
   VENDOR,
+  cases,
 } from "./setting.js";
 
 // docs: client
@@ -40,7 +41,7 @@ const run = betaZodTool({
   run: ({ city }) => `18 degrees in ${city}`,
 });
 
-for (const model of [LOCAL, CLAUDE, VENDOR]) {
+for (const model of cases([LOCAL, CLAUDE, VENDOR])) {
   test(`plain, ${model}`, async () => {
     const message = await client.messages.create({
       model,
@@ -100,7 +101,7 @@ for (const model of [LOCAL, CLAUDE, VENDOR]) {
   });
 }
 
-for (const model of [CLAUDE, VENDOR]) {
+for (const model of cases([CLAUDE, VENDOR])) {
   test(`tools are run, ${model}`, async () => {
     const reasons = [];
     const runner = client.beta.messages.toolRunner({
@@ -115,12 +116,12 @@ for (const model of [CLAUDE, VENDOR]) {
 }
 
 test("tokens are counted", async () => {
-  for (const model of [LOCAL, CLAUDE]) {
+  for (const model of cases([LOCAL, CLAUDE])) {
     assert.ok((await client.messages.countTokens({ model, messages })).input_tokens > 5);
   }
 });
 
-for (const model of UNNOTICED) {
+for (const model of cases(UNNOTICED)) {
   test(`failover goes unnoticed, ${model}`, async () => {
     const message = await client.messages.create({ model, max_tokens: 16, messages });
     assert.ok(message.content[0].text);

@@ -18,6 +18,7 @@ import {
   UNNOTICED,
   URL,
   VENDOR,
+  cases,
 } from "./setting.js";
 
 // docs: client
@@ -32,7 +33,7 @@ const weather = zodFunction({
   function: ({ city }) => `18 degrees in ${city}`,
 });
 
-for (const model of [LOCAL, VENDOR]) {
+for (const model of cases([LOCAL, VENDOR])) {
   test(`plain, ${model}`, async () => {
     const answer = await client.chat.completions.create({ model, messages, max_tokens: 16 });
     assert.ok(answer.choices[0].message.content);
@@ -97,7 +98,7 @@ for (const model of [LOCAL, VENDOR]) {
   });
 }
 
-for (const stream of [false, true]) {
+for (const stream of cases([false, true])) {
   test(`tools are run, ${stream ? "streamed" : "plain"}`, async () => {
     const runner = client.chat.completions.runTools({
       model: VENDOR,
@@ -112,7 +113,7 @@ for (const stream of [false, true]) {
   });
 }
 
-for (const model of UNNOTICED) {
+for (const model of cases(UNNOTICED)) {
   test(`failover goes unnoticed, ${model}`, async () => {
     const answer = await client.chat.completions.create({ model, messages, max_tokens: 16 });
     assert.ok(answer.choices[0].message.content);
@@ -121,7 +122,7 @@ for (const model of UNNOTICED) {
   });
 }
 
-for (const model of [LOCAL, VENDOR, CHATS]) {
+for (const model of cases([LOCAL, VENDOR, CHATS])) {
   test(`responses, ${model}`, async () => {
     const first = await client.responses.create({
       model,
@@ -167,7 +168,7 @@ for (const model of [LOCAL, VENDOR, CHATS]) {
   });
 }
 
-for (const model of [LOCAL, EMBEDS]) {
+for (const model of cases([LOCAL, EMBEDS])) {
   test(`embeddings, ${model}`, async () => {
     const answer = await client.embeddings.create({ model, input: ["Paris", "London"] });
     const [first, second] = answer.data.map((row) => row.embedding);
@@ -175,7 +176,7 @@ for (const model of [LOCAL, EMBEDS]) {
   });
 }
 
-for (const model of [LOCAL, VENDOR]) {
+for (const model of cases([LOCAL, VENDOR])) {
   test(`completions, ${model}`, async () => {
     const asked = { model, prompt: "Paris is", max_tokens: 8 };
     assert.ok((await client.completions.create(asked)).choices[0].text);
