@@ -87,7 +87,6 @@ RANGES: tuple[Range, ...] = (
     ("frequency_penalty", -2.0, 2.0),
     ("n", 1, 128),
     ("top_k", -1, ENDLESS),
-    ("seed", -(2**63), 2**63 - 1),
     ("min_p", 0.0, 1.0),
     ("repetition_penalty", 0.01, 100.0),
 )
