@@ -17,6 +17,7 @@
     │   └── MethodNotAllowed         405
     ├── PolicyDenied                 451  policy leaves no target
     ├── Unavailable                  503  nothing healthy is left; carries ``retry_after``
+    │   └── DeadlinePassed           503  ``server.deadline`` is over
     ├── VendorFault                  ···  the vendor's own 4xx, handed back to the caller
     ├── InternalFault                500
     └── StartupError                 ···  the process cannot start or a command cannot go on
@@ -167,6 +168,15 @@ class Unavailable(GatewayError):
     type = "service_unavailable"
     code = "no_healthy_target"
     passes = True
+
+
+class DeadlinePassed(Unavailable):
+    """No answer within ``seconds``, with whatever was tried."""
+
+    code = "deadline"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"No answer within {seconds:g} s (server.deadline).")
 
 
 class VendorFault(GatewayError):

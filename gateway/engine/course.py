@@ -21,12 +21,16 @@ from gateway.domain.plan import LeftOut, Omission, Plan, Step
 from gateway.domain.target import Target
 from gateway.engine.attempt import Attempt, Keeper, Told
 from gateway.engine.sent import Sent
+from gateway.errors import DeadlinePassed
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate
 from gateway.routing.failover import TABLE, Move, Progress, Reaction
 from gateway.routing.health import Health
 from gateway.routing.outcome import after_failures, nothing_planned
 from gateway.routing.retries import MOST_ATTEMPTS, MOST_ON_ONE, RetryBudget, pause
+
+SLACK = 0.01
+"""Seconds before a deadline with which nothing can be begun any more."""
 
 
 class House(Keeper, Protocol):
@@ -116,6 +120,8 @@ class Course:
         if self._broke is not None:
             self._record.outcome = "broken"
             return self._broke
+        if self._overdue:
+            raise DeadlinePassed(round(self._call.deadline - self._call.received, 3))
         wait = self._house.shortest_wait(self._plan)
         if not self._failures:
             left = replace(self._plan, steps=(), omitted=tuple(self._omitted))
@@ -147,7 +153,14 @@ class Course:
     def _more(self) -> bool:
         """Whether there is room for another attempt."""
         made = sum(self._tries.values())
-        return made < MOST_ATTEMPTS and time.monotonic() < self._call.deadline
+        return made < MOST_ATTEMPTS and not self._overdue
+
+    @property
+    def _overdue(self) -> bool:
+        """Whether the deadline has passed: what an attempt was cut off for as well, by a clock that
+        need not agree with this one to the millisecond.
+        """
+        return time.monotonic() >= self._call.deadline - SLACK
 
     def _kept_for_local(self, number: int) -> bool:
         """Whether the last attempt is kept for a local target behind this one: however many others

@@ -29,7 +29,7 @@ from gateway.domain.events import (
 )
 from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
-from gateway.errors import GatewayError, InternalFault, Unavailable
+from gateway.errors import DeadlinePassed, GatewayError, InternalFault, Unavailable
 from gateway.http.exchange import (
     EVENT_STREAM,
     JSON,
@@ -89,10 +89,7 @@ class Generate:
         except GatewayError as error:
             await reply.fail(error)
         except TimeoutError:
-            seconds = f"{self._deadline:g}"
-            await reply.fail(
-                Unavailable(f"No answer within {seconds} s (server.deadline).", code="deadline")
-            )
+            await reply.fail(DeadlinePassed(self._deadline))
         except Exception:  # noqa: BLE001 - the engine's edge: one request fails, not the process
             self._log.exception("request_failed", request_id=request_id)
             await reply.fail(InternalFault(f"Internal error; request id {request_id}."))

@@ -4,6 +4,7 @@ how often they have asked. They may ask again twice, as they do by default.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from tests.end_to_end.running import RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
 
 RETRIES = 2
+ENDLESS: Any = {"ignore_eos": True}
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 ONCE, THRICE = 1, 1 + RETRIES
 DEADLINE = 4.0
@@ -43,12 +45,18 @@ vendors: {openai: allow, mistral: deny, deepseek: allow}
 
 
 class Sdks:
-    """Both SDKs at one gateway; ``sent`` counts the requests that went out."""
+    """Both SDKs at one gateway; ``sent`` counts the requests that went out, and ``refused`` is set
+    once one of them got a 503.
+    """
 
     def __init__(self, url: str) -> None:
         self.sent = 0
+        self.refused = threading.Event()
         made: dict[str, Any] = {"api_key": "k", "max_retries": RETRIES, "timeout": 60}
-        hooks: dict[str, list[Callable[..., Any]]] = {"request": [self._count]}
+        hooks: dict[str, list[Callable[..., Any]]] = {
+            "request": [self._count],
+            "response": [self._look],
+        }
         self.openai = openai.OpenAI(
             base_url=f"{url}/v1", http_client=httpx2.Client(event_hooks=hooks), **made
         )
@@ -58,6 +66,10 @@ class Sdks:
 
     def _count(self, request: Any) -> None:
         self.sent += 1
+
+    def _look(self, response: Any) -> None:
+        if response.status_code == 503:
+            self.refused.set()
 
     def chat(self, model: str, **fields: Any) -> Any:
         asked: dict[str, Any] = {"messages": HELLO, "max_tokens": 8} | fields
@@ -252,13 +264,16 @@ def test_the_deadline(sdks: Sdks, vendor: VendorSimulator) -> None:
 
 def test_the_local_queue_is_full(sdks: Sdks, gateway: RunningGateway) -> None:
     """Whoever comes while the only slot is taken is told for how long, waits, and is answered."""
-    with ThreadPoolExecutor(1) as pool:
-        taken = pool.submit(gateway.ask, "mine", max_tokens=120, ignore_eos=True, temperature=0.5)
-        time.sleep(0.3)
-        answer = sdks.chat("mine")
-        assert answer.choices[0].message.role == "assistant"
+    with ThreadPoolExecutor(1) as pool, Sdks(gateway.url).openai as other:
+        taken = other.chat.completions.create(
+            model="mine", messages=HELLO, stream=True, max_tokens=400, extra_body=ENDLESS
+        )
+        next(iter(taken))
+        waiting = pool.submit(sdks.chat, "mine")
+        assert sdks.refused.wait(30)
+        taken.close()
+        assert waiting.result().choices[0].message.role == "assistant"
         assert 1 < sdks.sent <= THRICE
-        assert taken.result()[0] == 200
 
 
 @pytest.mark.parametrize("behaviour", ["error_event", "break_off"])

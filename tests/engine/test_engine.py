@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping
 from types import MappingProxyType
@@ -29,6 +30,7 @@ from gateway.engine.loop import Engine
 from gateway.engine.routes import Route, Routes
 from gateway.errors import (
     CapabilityMissing,
+    DeadlinePassed,
     GatewayError,
     ModelNotFound,
     PolicyDenied,
@@ -194,6 +196,24 @@ async def test_policy_is_asked_again_before_each_attempt() -> None:
     with pytest.raises(Unavailable):
         await house.ask()
     assert house.backend.asked == ["openai", "openai"]
+
+
+async def test_the_deadline_is_told_as_such_whoever_notices_it() -> None:
+    """An attempt's own clock may, a little earlier: nobody else is asked, and no wait is told."""
+
+    class Slow(Scripted):
+        async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+            self.asked.append(target.channel)
+            await asyncio.sleep(call.deadline - time.monotonic() - 0.003)
+            yield Failed(FailureKind.FIRST_TOKEN_TIMEOUT, "the answer did not begin in time")
+
+    house = House(Slow())
+    now = time.monotonic()
+    with pytest.raises(DeadlinePassed, match=r"within 0\.1 s") as passed:
+        await house.ask(received=now, deadline=now + 0.1)
+    assert house.backend.asked == ["openai"]
+    assert (passed.value.retry_after, passed.value.again) == (None, False)
+    assert house.audit.records[0].outcome == "deadline"
 
 
 async def test_a_denied_target_is_never_asked() -> None:

@@ -9,6 +9,7 @@ from gateway.errors import (
     BodyUnread,
     CapabilityMissing,
     ContextOverflow,
+    DeadlinePassed,
     GatewayError,
     InternalFault,
     InvalidRequest,
@@ -99,7 +100,7 @@ CAUSES = (
     ),
     Cause(
         "the deadline has passed",
-        Unavailable("x", code="deadline"),
+        DeadlinePassed(600),
         "InternalServerError",
         "OverloadedError",
     ),
