@@ -18,7 +18,7 @@ from gateway.config.signing import PublicKey
 from gateway.config.sources import Sources
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.local_model import LocalModel, Manifest
-from gateway.domain.providers import PROVIDERS, TRANSLATED
+from gateway.domain.providers import can
 from gateway.domain.target import Capability, Target
 from gateway.engine.routes import Route, Routes
 from gateway.errors import ModelFileError
@@ -106,8 +106,7 @@ class Inventory:
             return None
         if section.kind != "litellm":
             return capabilities(section.has)
-        provider = PROVIDERS.get(section.provider or "")
-        return TRANSLATED if provider is None else provider.capabilities
+        return can(section.provider or "")
 
     def check_weights(self, model: LocalModel, path: Path, metadata: Mapping[str, object]) -> None:
         """Raises ModelFileError where the GGUF file at ``path`` names a maker that its manifest

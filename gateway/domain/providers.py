@@ -76,3 +76,11 @@ PROVIDERS: Mapping[str, Provider] = {
         told=True,
     ),
 }
+
+
+def can(provider: str) -> frozenset[Capability]:
+    """What can be asked for in a provider's API, by litellm's word for it; of one that is not known
+    here, what can be in all.
+    """
+    known = PROVIDERS.get(provider)
+    return TRANSLATED if known is None else known.capabilities

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from gateway.domain.call import Api, Backend, Call, Counting, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
-from gateway.domain.providers import PROVIDERS, TRANSLATED
-from gateway.domain.target import APIS, Capability, Target
+from gateway.domain.providers import can
+from gateway.domain.target import APIS, Target
 from gateway.errors import CapabilityMissing
 from gateway.processes.frames import ProtocolError
 from gateway.upstream.classify import classify
@@ -37,6 +37,8 @@ NOT_UP = "the channel's translator is not up"
 ABSENT = f"litellm is not installed: {ADVICE}"
 LOOK_EVERY = 0.1
 """Seconds between two looks whether a process has nothing to do any more."""
+_CHATS = OpenAISpeech()
+_EMBEDDINGS = EmbeddingSpeech()
 SHORTEST_SECRET = 4
 """Characters: what is shorter is no secret to look for in a vendor's words."""
 
@@ -62,7 +64,6 @@ class TranslateBackend:
         self._usable = usable
         self._judge = judge
         self._python = python
-        self._speeches: Mapping[bool, Speech] = {False: OpenAISpeech(), True: EmbeddingSpeech()}
         self._tasks: dict[Link, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -149,7 +150,7 @@ class TranslateBackend:
             return [_failed(channel, last)]
         typed = _typed(call)
         try:
-            answer = self._speech(call).answer(first.data, call.model, typed=typed)
+            answer = _speech(call).answer(first.data, call.model, typed=typed)
         except ValueError as error:
             raise AttemptFault(str(error), FailureKind.MALFORMED) from None
         why = answer.model and self._judge.model(target, answer.model, call.labels)
@@ -162,7 +163,7 @@ class TranslateBackend:
     def _stream_of(self, target: Target, call: Call) -> StreamRelay:
         typed = _typed(call)
         return StreamRelay(
-            self._speech(call).reader(call.model, typed=typed),
+            _speech(call).reader(call.model, typed=typed),
             partial(self._judge.model, target, labels=call.labels),
             partial(self._judge.provider, target, labels=call.labels),
             typed=typed,
@@ -177,14 +178,14 @@ class TranslateBackend:
             raise AttemptFault(
                 "tokens cannot be counted where the API is translated", FailureKind.INCAPABLE
             )
-        lacking = sorted(call.needs - APIS - _capabilities(link.channel))
+        lacking = sorted(call.needs - APIS - can(link.channel.begin.provider))
         if lacking:
             # A channel of Anthropic's dialect has more to offer to callers of that dialect.
             raise Untranslatable(lacking[0])
         if not await link.wait(clock.patience):
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         try:
-            body = self._speech(call).request(call, target)
+            body = _speech(call).request(call, target)
             asked = link.ask(target.model, body, embeds=_embeds(call))
         except CapabilityMissing as missing:
             kind = FailureKind.INCAPABLE
@@ -195,10 +196,6 @@ class TranslateBackend:
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         clock.sent()
         return asked
-
-    def _speech(self, call: Call) -> Speech:
-        """The API of the OpenAI dialect in which a translator is asked."""
-        return self._speeches[_embeds(call)]
 
     def _permitted(self, channel: Translated) -> bool:
         try:
@@ -233,11 +230,6 @@ class ByDialect:
         return (self._relay if native else self._translate).attempt(target, call)
 
 
-def _capabilities(channel: Translated) -> frozenset[Capability]:
-    provider = PROVIDERS.get(channel.begin.provider)
-    return TRANSLATED if provider is None else provider.capabilities
-
-
 def _typed(call: Call) -> bool:
     """Whether the answer's bytes, which are a chat completion's, are not for the app."""
     return call.begun is not None or call.api not in (Api.CHAT, Api.EMBEDDINGS)
@@ -245,6 +237,11 @@ def _typed(call: Call) -> bool:
 
 def _embeds(call: Call) -> bool:
     return call.api is Api.EMBEDDINGS
+
+
+def _speech(call: Call) -> Speech:
+    """The API of the OpenAI dialect in which a translator is asked."""
+    return _EMBEDDINGS if _embeds(call) else _CHATS
 
 
 async def _more(link: Link, clock: Clock, asked: Asked, stream: StreamRelay) -> list[Event]:
