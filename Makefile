@@ -153,29 +153,26 @@ $(STAMPS)/gateway: pyproject.toml $(STAMPS)/local $(STAMPS)/model
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-# Of its own: what it holds runs in processes that have no network, and never in one that serves.
-$(TRANSLATE)/.stamp: requirements/translate.txt $(STAMPS)/venv
-	@echo "installing litellm into $(TRANSLATE) (400 MB)"
-	@$(PYTHON) -m venv --clear $(TRANSLATE)
-	@$(TRANSLATE)/bin/python -m pip --disable-pip-version-check --quiet install \
-		--require-hashes --only-binary :all: -r requirements/translate.txt
+# $(call apart,FOLDER,WHAT): a virtual environment of its own with what the first prerequisite pins.
+define apart
+	@echo "installing $(2) into $(1)"
+	@$(PYTHON) -m venv --clear $(1)
+	@$(1)/bin/python -m pip --disable-pip-version-check --quiet install \
+		--require-hashes --only-binary :all: -r $<
 	@touch $@
+endef
+
+# What it holds runs in processes that have no network, and never in one that serves.
+$(TRANSLATE)/.stamp: requirements/translate.txt $(STAMPS)/venv
+	$(call apart,$(TRANSLATE),litellm (400 MB))
 
 # What apps talk to the gateway with. Each client is installed as its users install it, and runs apart
 # from the gateway.
 $(CLIENTS)/.stamp: requirements/clients.txt $(STAMPS)/venv
-	@echo "installing clients into $(CLIENTS) (480 MB)"
-	@$(PYTHON) -m venv --clear $(CLIENTS)
-	@$(CLIENTS)/bin/python -m pip --disable-pip-version-check --quiet install \
-		--require-hashes --only-binary :all: -r requirements/clients.txt
-	@touch $@
+	$(call apart,$(CLIENTS),clients (480 MB))
 
 $(LLAMAINDEX)/.stamp: requirements/llamaindex.txt $(STAMPS)/venv
-	@echo "installing LlamaIndex into $(LLAMAINDEX) (390 MB)"
-	@$(PYTHON) -m venv --clear $(LLAMAINDEX)
-	@$(LLAMAINDEX)/bin/python -m pip --disable-pip-version-check --quiet install \
-		--require-hashes --only-binary :all: -r requirements/llamaindex.txt
-	@touch $@
+	$(call apart,$(LLAMAINDEX),LlamaIndex (390 MB))
 
 # Node itself is one of the packages, where there is one for this machine: npm runs on an older one.
 $(NODE)/node_modules/.stamp: $(NODE)/package.json $(NODE)/package-lock.json

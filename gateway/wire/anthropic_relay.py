@@ -17,6 +17,7 @@ import msgspec
 from gateway.domain.call import Begun, Call, Chat
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.target import Target
+from gateway.wire import sse
 from gateway.wire.model_name import with_model
 from gateway.wire.relay import Answer, Chunk, VendorError
 
@@ -315,14 +316,7 @@ class MessageReader:
             yield Called(self._calls[index], delta.partial_json)
 
     def _chunk(self, event: _Event, payload: bytes, **told: Any) -> Chunk:
-        if b"\n" in payload or b"\r" in payload:
-            # Within valid JSON a line's end can only stand between tokens.
-            payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
-        name = event.type.encode()
-        if b"\n" in name or b"\r" in name:
-            return Chunk(malformed=True)
-        data = b"event: %b\ndata: %b\n\n" % (name, payload)
-        return Chunk(data=data, block=self._block, **told)
+        return Chunk(data=sse.event(payload, event.type), block=self._block, **told)
 
     def _count(self, usage: _Usage | None) -> None:
         """Counts are totals, and those that are left out stay what they were."""

@@ -15,13 +15,13 @@ from gateway.wire.model_name import with_model
 from gateway.wire.openai_told import (
     ChunkReader,
     WrittenChunk,
-    event,
     reason_of,
     text_only,
     usage_of,
     vendor_error,
 )
 from gateway.wire.relay import Answer, Chunk, VendorError
+from gateway.wire.sse import event
 
 
 class _Choice(msgspec.Struct):

@@ -9,7 +9,7 @@ import msgspec
 from gateway.domain.call import Call
 from gateway.domain.target import Target
 from gateway.wire.model_name import with_model
-from gateway.wire.openai_told import WrittenUsage, usage_of, vendor_error
+from gateway.wire.openai_told import WrittenUsage, text_only, usage_of, vendor_error
 from gateway.wire.relay import Answer, StreamReader, VendorError
 
 
@@ -44,7 +44,7 @@ class EmbeddingSpeech:
         return Answer(
             data=data,
             model=answer.model,
-            provider=answer.provider if isinstance(answer.provider, str) else None,
+            provider=text_only(answer.provider),
             usage=usage_of(answer.usage),
             reasons=(),
             text="",

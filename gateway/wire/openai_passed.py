@@ -14,8 +14,9 @@ import msgspec
 from gateway.domain.call import Api, Call, Passing
 from gateway.domain.events import FinishReason, Usage
 from gateway.domain.target import Target
+from gateway.wire import sse
 from gateway.wire.model_name import with_model
-from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.openai_told import text_only, vendor_error
 from gateway.wire.relay import Answer, Chunk, VendorError
 
 _LAST = (".done", ".completed")
@@ -50,7 +51,6 @@ class _Event(msgspec.Struct):
     provider: Any = None
 
 
-_CHATS = OpenAISpeech()
 _answers = msgspec.json.Decoder(_Answer)
 _events = msgspec.json.Decoder(_Event)
 
@@ -74,21 +74,21 @@ class PassingSpeech:
             answer = _answers.decode(body)
             if not self._whole(answer):
                 raise ValueError(f"the answer is none of /{self._api}")
-            model = _text(answer.model)
+            model = text_only(answer.model)
             data = body if model is None else with_model(body, model, asked)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise ValueError(f"the answer is none of /{self._api}") from None
         return Answer(
             data=data,
             model=model,
-            provider=_text(answer.provider),
+            provider=text_only(answer.provider),
             usage=_usage(answer.usage),
             reasons=(FinishReason.STOP,),
             text="",
         )
 
     def error(self, body: bytes) -> VendorError:
-        return _CHATS.error(body)
+        return vendor_error(body)
 
     def reader(self, asked: str, *, typed: bool) -> PassingReader:
         return PassingReader(asked)
@@ -123,21 +123,18 @@ class PassingReader:
             return Chunk(b"data: [DONE]\n\n", closing=True, done=True)
         try:
             event = _events.decode(payload)
-            kind, model = event.type or "", _text(event.model)
+            kind, model = event.type or "", text_only(event.model)
             if event.error is not None or kind == "error":
                 return Chunk(error=True)
             if model is not None:
                 payload = with_model(payload, model, self._asked)
+            data = sse.event(payload, kind)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return Chunk(malformed=True)
-        if "\n" in kind or "\r" in kind:
-            return Chunk(malformed=True)
-        # Within valid JSON a line's end can only stand between tokens.
-        payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
         last, choice = kind.endswith(_LAST), self._complete
         self._complete += last
         return Chunk(
-            data=(b"event: %b\n" % kind.encode() if kind else b"") + b"data: %b\n\n" % payload,
+            data=data,
             choices=(choice,),
             content=True,
             binding=True,
@@ -146,7 +143,7 @@ class PassingReader:
             usage=_usage(event.usage),
             reason=(choice, FinishReason.STOP) if last else None,
             model=model,
-            provider=_text(event.provider),
+            provider=text_only(event.provider),
         )
 
 
@@ -173,7 +170,3 @@ def _usage(given: object) -> Usage | None:
     if prompt is None:
         return None
     return Usage(prompt, usage.output_tokens or usage.completion_tokens or 0)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

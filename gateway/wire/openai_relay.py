@@ -19,13 +19,13 @@ from gateway.wire.openai_told import (
     ChunkReader,
     WrittenChunk,
     WrittenUsage,
-    event,
     reason_of,
     text_only,
     usage_of,
     vendor_error,
 )
 from gateway.wire.relay import Answer, Chunk, VendorError
+from gateway.wire.sse import event
 
 _NULL = msgspec.Raw(b"null")
 

@@ -15,9 +15,10 @@ import msgspec
 from gateway.domain.call import Call
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.target import Target
+from gateway.wire import sse
 from gateway.wire.model_name import with_model
-from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.openai_responses_asked import asked_of, counted_by
+from gateway.wire.openai_told import vendor_error
 from gateway.wire.relay import Answer, AnswerFailed, Chunk, VendorError
 
 _TROUBLE = frozenset(
@@ -137,7 +138,7 @@ class ResponsesSpeech:
 
     def error(self, body: bytes) -> VendorError:
         """The envelope is that of the vendor's other APIs."""
-        return OpenAISpeech().error(body)
+        return vendor_error(body)
 
     def reader(self, asked: str, *, typed: bool) -> ResponseReader:
         return ResponseReader(asked, typed=typed)
@@ -265,13 +266,7 @@ _OF_AN_ITEM = frozenset(
 
 
 def _chunk(event: _Event, payload: bytes, **told: Any) -> Chunk:
-    if b"\n" in payload or b"\r" in payload:
-        # Within valid JSON a line's end can only stand between tokens.
-        payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
-    name = event.type.encode()
-    if b"\n" in name or b"\r" in name:
-        return Chunk(malformed=True)
-    return Chunk(data=b"event: %b\ndata: %b\n\n" % (name, payload), **told)
+    return Chunk(data=sse.event(payload, event.type), **told)
 
 
 def _with_response(payload: bytes, model: str | None, asked: str) -> bytes:

@@ -1,5 +1,5 @@
 """What the answers of the OpenAI dialect's APIs tell alike: what was used, why text ended, what
-went wrong, and how the events of a stream are read and written.
+went wrong, and how the events of a stream are read.
 """
 
 from __future__ import annotations
@@ -93,14 +93,6 @@ def vendor_error(body: bytes) -> VendorError:
         code=_text(error.code),
         param=_text(error.param),
     )
-
-
-def event(data: bytes) -> bytes:
-    """The event that carries a JSON text."""
-    if b"\n" in data or b"\r" in data:
-        # Within valid JSON a line's end can only stand between tokens.
-        data = data.replace(b"\n", b" ").replace(b"\r", b" ")
-    return b"data: %b\n\n" % data
 
 
 _C = TypeVar("_C", bound=WrittenChunk)

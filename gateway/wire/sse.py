@@ -1,4 +1,4 @@
-"""Server-sent events, split from bytes as they come.
+"""Server-sent events, split from bytes as they come, and written.
 
 Source: the WHATWG HTML standard, "Server-sent events", interpreting an event stream.
 """
@@ -10,6 +10,18 @@ import re
 MOST_EVENT = 4 * 1024 * 1024
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
+
+
+def event(data: bytes, name: str = "") -> bytes:
+    """The event that carries a JSON text. Raises ``ValueError`` where the name is none."""
+    if b"\n" in data or b"\r" in data:
+        # Within valid JSON a line's end can only stand between tokens.
+        data = data.replace(b"\n", b" ").replace(b"\r", b" ")
+    if not name:
+        return b"data: %b\n\n" % data
+    if "\n" in name or "\r" in name:
+        raise ValueError("the name of an event is one line")
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
 class EventSplitter:
