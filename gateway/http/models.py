@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from gateway.engine.loop import Engine
 from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.http.anthropic import speaks_anthropic
+from gateway.wire import paging
 
 _CREATED = 0
 """The OpenAI API demands a time of creation; a configured name has none."""
@@ -60,12 +61,8 @@ def _page(
     for param, cursor in (("after_id", after), ("before_id", before)):
         if cursor is not None and cursor not in names:
             raise InvalidRequest(f"{param}: {cursor[:200]!r} is not configured.", param=param)
-    start = names.index(after) + 1 if after is not None else 0
-    end = names.index(before) if before is not None else len(names)
-    found = list(names[start:end])
-    if before is not None and after is None:
-        return found[-limit:], len(found) > limit
-    return found[:limit], len(found) > limit
+    place, more = paging.page(names, limit, after, before)
+    return list(names[place]), more
 
 
 def _row(engine: Engine, model: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.domain.kept import KeptResponse
 from gateway.errors import InvalidRequest
+from gateway.wire import paging
 
 Listed: TypeAlias = dict[str, Any]
 
@@ -63,16 +64,14 @@ def page(
     for param, id in (("after", after), ("before", before)):
         if id is not None and id not in ids:
             raise InvalidRequest(f"{param}: no item {id[:200]!r} is there.", param=param)
-    start = ids.index(after) + 1 if after is not None else 0
-    end = ids.index(before) if before is not None else len(ids)
-    found = ordered[start:end]
-    shown = found[-limit:] if before is not None and after is None else found[:limit]
+    place, more = paging.page(ids, limit, after, before)
+    shown = ordered[place]
     return {
         "object": "list",
         "data": shown,
         "first_id": shown[0]["id"] if shown else None,
         "last_id": shown[-1]["id"] if shown else None,
-        "has_more": len(found) > limit,
+        "has_more": more,
     }
 
 
