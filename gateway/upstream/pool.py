@@ -78,7 +78,9 @@ class Pool:
         """
         self._epochs[channel] += 1
         for timer in self._making[channel]:
-            timer.reschedule(0)
+            # One that has run out already, and was not heard of yet, takes no other time.
+            if not timer.expired():
+                timer.reschedule(0)
         for connection in self._idle.pop(channel, ()):
             connection.abort()
 
