@@ -15,6 +15,8 @@
     │   ├── ResponseNotFound         404
     │   ├── RouteNotFound            404
     │   └── MethodNotAllowed         405
+    ├── Unauthenticated              401  no key, or none that opens anything
+    ├── Forbidden                    403  the key is not for this
     ├── PolicyDenied                 451  policy leaves no target
     ├── Unavailable                  503  nothing healthy is left; carries ``retry_after``
     │   └── DeadlinePassed           503  ``server.deadline`` is over
@@ -151,6 +153,22 @@ class MethodNotAllowed(RequestError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class Unauthenticated(GatewayError):
+    """The request shows no key, or none that opens anything."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(GatewayError):
+    """The key is good, and not for this."""
+
+    status = 403
+    type = "permission_error"
+    code = "not_permitted"
 
 
 class PolicyDenied(GatewayError):

@@ -8,6 +8,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.doctor import doctor
+from gateway.cli.keys import keys
 from gateway.cli.models import models
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
@@ -27,7 +28,7 @@ def root() -> None:
     """
 
 
-for command in (serve, ban, unban, status, doctor, policy, vendors, models):
+for command in (serve, ban, unban, status, doctor, policy, vendors, models, keys):
     root.add_command(command)
 
 

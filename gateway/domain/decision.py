@@ -32,13 +32,16 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Who asks, as far as rules can tell callers apart."""
+    """Who asks, as far as rules can tell callers apart. ``claimed`` is the same with what a request
+    says of itself: policy decides for both, and the stricter decision counts.
+    """
 
     team: str | None = None
     app: str | None = None
     environment: str | None = None
     data_class: str | None = None
     tags: frozenset[str] = frozenset()
+    claimed: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from gateway.policy.program import SEVERITY, Brief, Clause
 from gateway.policy.rules import Rule, Waiver
 
 DEFAULT = "default"
+_HANDLINGS = (Handling.WARN, Handling.DRAIN, Handling.AVOID)
+"""Milder ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,24 @@ class _Judged:
 def evaluate(
     policy: Policy, target: str, identity: Identity, labels: Labels, now: datetime
 ) -> Decision:
-    """Decide about ``target``, which resolves to ``identity``. ``now`` must have a zone."""
+    """Decide about ``target``, which resolves to ``identity``. ``now`` must have a zone. Of what
+    the labels are and what they claim to be, the stricter decision.
+    """
+    decision = _evaluate(policy, target, identity, labels, now)
+    if labels.claimed is None:
+        return decision
+    claimed = _evaluate(policy, target, identity, labels.claimed, now)
+    return max(decision, claimed, key=_strictness)
+
+
+def _strictness(decision: Decision) -> tuple[int, int]:
+    handling = decision.handling
+    return SEVERITY[decision.verdict], 0 if handling is None else _HANDLINGS.index(handling)
+
+
+def _evaluate(
+    policy: Policy, target: str, identity: Identity, labels: Labels, now: datetime
+) -> Decision:
     matched: set[str] = set()
     shadowed: set[str] = set()
     judged = []

@@ -1,0 +1,1 @@
+"""Who asks: keys, what they may do, and what they have used."""
