@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.audit.record import Record
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings
 from gateway.dialled import with_credentials
@@ -72,7 +71,7 @@ def offline_engine(settings: Settings, model: str) -> Engine:
         routes = replace(
             routes, exact={**routes.exact, model: Route(in_order(inventory.target(model)))}
         )
-    return Engine(routes=routes, policy=lambda: policy, backends=_Unasked(), audit=_Unwritten())
+    return Engine(routes=routes, policy=lambda: policy, backends=_Unasked())
 
 
 class _Unasked(dict[str, Backend]):
@@ -88,8 +87,3 @@ class _UnaskedBackend:
 
     def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
         raise InternalFault("an engine that only plans was asked to serve")
-
-
-class _Unwritten:
-    def write(self, record: Record) -> None:
-        raise InternalFault("an engine that only plans has nothing to record")

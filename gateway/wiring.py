@@ -14,6 +14,12 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from gateway import __version__
+from gateway.access.callers import Access
+from gateway.access.following import Following
+from gateway.access.keyring import Keyring
+from gateway.access.repository import FILE as KEYS
+from gateway.access.repository import SqliteKeys
+from gateway.audit.journal import Journal
 from gateway.audit.sink import JsonLinesSink
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.fixed import with_fixed
@@ -87,6 +93,12 @@ class Gateway:
         )
         self._announcement = Announcement(run)
         self._audit = JsonLinesSink(settings.state.dir / "audit")
+        self.journal = Journal(self._audit)
+        self._keys = Following(
+            SqliteKeys(settings.state.dir / KEYS), keyring := Keyring(), lambda: None
+        )
+        self._keys.read()
+        self.access = Access(keyring)
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
@@ -109,7 +121,6 @@ class Gateway:
             routes=first.routes,
             policy=lambda: self._store.current,
             backends=self._backends,
-            audit=self._audit,
             listed=self._servers.lists,
             told=self._told,
         )
@@ -201,6 +212,7 @@ class Gateway:
             asyncio.create_task(self._configuration.watch(self._changed, stop)),
             asyncio.create_task(self._follow_dates()),
             asyncio.create_task(self.responses.run()),
+            asyncio.create_task(self._keys.run()),
         ]
         self._discover(self._now)
         await self._local.start()

@@ -10,6 +10,7 @@ import msgspec
 from gateway.domain.decision import Decision, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.domain.target import Target
+from gateway.errors import GatewayError
 
 
 class JudgedParty(msgspec.Struct, frozen=True, array_like=True):
@@ -111,7 +112,8 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt. Times in seconds; ``first_content`` is ``None`` where none came.
+    """One attempt. Times in microseconds; ``first_content_us`` is ``None`` where none came. The
+    tokens are those that its target told of, ``None`` where it told none.
 
     ``outcome`` is ``served``, ``cancelled`` or the kind of the failure. ``model`` is what the
     answer called its model, ``provider`` to whom a router said that it sent the request. ``seam``
@@ -120,42 +122,58 @@ class AttemptRecord:
 
     target: str
     outcome: str
-    seconds: float
+    duration_us: int
     revision: str
-    first_content: float | None = None
+    first_content_us: int | None = None
     status: int | None = None
     model: str | None = None
     provider: str | None = None
     seam: Seam | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(slots=True)
 class Record:
-    """One request, filled while it is served and written once in the end.
+    """One request, filled while it is served and written once in the end. Without any fraction, so
+    that there is one way to write it.
 
     ``at`` is the instant that was decided for, ``policy`` the revision of the policy that decided
     last; ``api`` the path that was asked, behind the version; ``client_request_id`` what the app
-    calls the request. ``outcome`` is ``served``, ``cancelled``, ``broken`` (the stream ended in an
-    error event) or the code of the error that went back. ``served_by`` is the target that ended the
-    answer; the attempts before it tell where they broke off. ``sent_characters`` of the assistant's
-    text had been sent.
+    calls the request, ``traceparent`` what its tracing does (W3C); ``key`` the id of the key that
+    it showed. ``status`` is the HTTP status that it got, ``cost`` in millionths of the currency of
+    the prices, ``None`` where that is not known. ``outcome`` is ``served``, ``cancelled``,
+    ``broken`` (the stream ended in an error event) or the code of the error that went back.
+    ``served_by`` is the target that ended the answer; the attempts before it tell where they broke
+    off. ``sent_characters`` of the assistant's text had been sent.
     """
 
     id: str
     at: datetime
-    model: str
-    stream: bool
-    api: str = ""
+    api: str
+    model: str = ""
+    stream: bool = False
     client_request_id: str | None = None
+    traceparent: str | None = None
+    key: str | None = None
     labels: Labels = field(default_factory=Labels)
     policy: str = ""
     targets: tuple[JudgedTarget, ...] = ()
     attempts: list[AttemptRecord] = field(default_factory=list)
     outcome: str = "cancelled"
+    status: int | None = None
     served_by: str | None = None
     locality: str | None = None
     failover: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: int | None = None
     sent_characters: int = 0
-    seconds: float = 0.0
+    duration_us: int = 0
+
+    def failed(self, error: GatewayError) -> None:
+        """It ended in an error that went back."""
+        self.outcome = error.code or error.type

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from gateway.audit.happening import Happening
 from gateway.audit.record import Record
 from gateway.errors import StateError
 
@@ -20,9 +21,9 @@ BATCH_SECONDS = 0.1
 
 
 class AuditSink(Protocol):
-    """Takes one finished record. Must neither block nor raise."""
+    """Takes what is to be written down. Must neither block nor raise."""
 
-    def write(self, record: Record) -> None: ...
+    def write(self, entry: Record | Happening) -> None: ...
 
 
 class JsonLinesSink:
@@ -42,13 +43,13 @@ class JsonLinesSink:
                 f"the audit log in {folder} cannot be written ({error.strerror}): "
                 "make the folder writable or set state.dir"
             ) from error
-        self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Record | Happening | None] = queue.SimpleQueue()
         self._log = structlog.get_logger("gateway.audit")
         self._thread = threading.Thread(target=self._drain, name="audit", daemon=True)
         self._thread.start()
 
-    def write(self, record: Record) -> None:
-        self._queue.put(record)
+    def write(self, entry: Record | Happening) -> None:
+        self._queue.put(entry)
 
     def close(self) -> None:
         """Write what waits and close the file."""
@@ -64,16 +65,16 @@ class JsonLinesSink:
         while open_:
             taken = self._take()
             open_ = None not in taken
-            for record in taken:
-                if record is not None:
-                    waiting += encoder.encode(record) + b"\n"
+            for entry in taken:
+                if entry is not None:
+                    waiting += encoder.encode(entry) + b"\n"
             try:
                 while waiting:
                     del waiting[: os.write(self._file, waiting)]
             except OSError as error:
                 self._log.error("audit_write_failed", error=error.strerror, bytes=len(waiting))
 
-    def _take(self) -> list[Record | None]:
+    def _take(self) -> list[Record | Happening | None]:
         """Wait for a record, then for all that come within the batch's time."""
         taken = [self._queue.get()]
         if taken[-1] is not None:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from gateway.audit.journal import microseconds
 from gateway.audit.record import AttemptRecord, Record
 from gateway.domain.call import Backend
 from gateway.domain.decision import Decision, Handling, Labels, Verdict
@@ -67,7 +68,8 @@ class Attempt:
         self._step = step
         self._record = record
         self._began = time.monotonic()
-        self._first_content: float | None = None
+        self._first_content_us: int | None = None
+        self._usage: Usage | None = None
         self._started = Started()
         self._waiting: asyncio.Task[object] | None = None
         self._passing = False
@@ -156,12 +158,15 @@ class Attempt:
         """Note what is to be known of an event; the event as the app is told it."""
         match event:
             case Delta() | Reasoned() | Called() | Relayed():
-                if self._first_content is None:
-                    self._first_content = time.monotonic() - self._began
+                if self._first_content_us is None:
+                    self._first_content_us = microseconds(time.monotonic() - self._began)
             case Usage():
+                self._usage = event
                 event = whole_usage(event, self._call.begun)
                 self._record.prompt_tokens = event.prompt
                 self._record.completion_tokens = event.completion
+                self._record.cached_tokens = event.cached
+                self._record.reasoning_tokens = event.reasoning
             case Started():
                 self._started = event
             case Finished(flaw=flaw):
@@ -182,16 +187,20 @@ class Attempt:
 
     def _write_down(self, outcome: str) -> None:
         broken = self._passing and outcome != "served"
+        usage = self._usage
         self._record.attempts.append(
             AttemptRecord(
                 target=self._step.target.id,
                 outcome=outcome,
-                seconds=time.monotonic() - self._began,
+                duration_us=microseconds(time.monotonic() - self._began),
                 revision=self._step.decision.revision,
-                first_content=self._first_content,
+                first_content_us=self._first_content_us,
                 status=self.failure.status if self.failure else None,
                 model=self._started.model,
                 provider=self._started.provider,
                 seam=self._sent.seam() if broken else None,
+                prompt_tokens=None if usage is None else usage.prompt,
+                completion_tokens=None if usage is None else usage.completion,
+                cached_tokens=None if usage is None else usage.cached,
             )
         )

@@ -1,4 +1,4 @@
-"""The loop: decide → plan → perform → feed back → audit. Knows backends only by their protocol.
+"""The loop: decide → plan → perform → feed back. Knows backends only by their protocol.
 
 The engine yields ``Serving`` once, as soon as it is known which target answers, then that answer's
 events. Until then every failure leads to the next target without the app noticing; afterwards the
@@ -16,7 +16,6 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 from gateway.audit.record import JudgedTarget, Record
-from gateway.audit.sink import AuditSink
 from gateway.domain.call import Api, Backend, Call
 from gateway.domain.decision import Handling, Labels, Verdict
 from gateway.domain.events import Failed
@@ -26,7 +25,6 @@ from gateway.engine.attempt import Attempt, Told
 from gateway.engine.course import Course
 from gateway.engine.routes import Routes
 from gateway.engine.sent import Sent
-from gateway.errors import GatewayError
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
 from gateway.policy.rules import InFlight
@@ -54,13 +52,11 @@ class Engine:
         routes: Routes,
         policy: Callable[[], Policy],
         backends: Mapping[str, Backend],
-        audit: AuditSink,
         listed: Callable[[Target], bool] = lambda _: True,
         told: Callable[[Target], Collection[Capability] | None] = lambda _: None,
     ) -> None:
         self._policy = policy
         self._backends = backends
-        self._audit = audit
         self._listed = listed
         self._told = told
         self._health: dict[str, Health] = {}
@@ -139,44 +135,30 @@ class Engine:
             and self._listed(target)
         )
 
-    async def run(self, call: Call) -> AsyncGenerator[Told, None]:
-        """Serve one call. Raises ``GatewayError`` where no answer has begun."""
-        record = Record(
-            id=call.id,
-            at=datetime.now(UTC),
-            model=call.model,
-            stream=call.stream,
+    async def run(self, call: Call, record: Record) -> AsyncGenerator[Told, None]:
+        """Serve one call, and fill the record of it. It is decided for the instant of the record.
+        Raises ``GatewayError`` where no answer has begun.
+        """
+        plan = self.plan(
+            call.model,
             api=call.api,
-            client_request_id=call.client_id,
+            needs=call.needs,
             labels=call.labels,
+            request_id=call.id,
+            session=call.session,
+            at=record.at,
         )
-        try:
-            plan = self.plan(
-                call.model,
-                api=call.api,
-                needs=call.needs,
-                labels=call.labels,
-                request_id=call.id,
-                session=call.session,
-                at=record.at,
-            )
-            self.retries.request(time.monotonic())
-            if call.needs:
-                self._count_unmet(call)
-            record.targets = tuple(_judged(plan))
-            record.policy = plan.revision
-            if not plan.steps:
-                raise nothing_planned(plan, self.shortest_wait(plan))
-            sent = Sent(call, continuation=self.routes.find(call.model).continuation)
-            async with aclosing(Course(self, call, plan, record, sent).events()) as events:
-                async for event in events:
-                    yield event
-        except GatewayError as error:
-            record.outcome = error.code or error.type
-            raise
-        finally:
-            record.seconds = time.monotonic() - call.received
-            self._audit.write(record)
+        self.retries.request(time.monotonic())
+        if call.needs:
+            self._count_unmet(call)
+        record.targets = tuple(_judged(plan))
+        record.policy = plan.revision
+        if not plan.steps:
+            raise nothing_planned(plan, self.shortest_wait(plan))
+        sent = Sent(call, continuation=self.routes.find(call.model).continuation)
+        async with aclosing(Course(self, call, plan, record, sent).events()) as events:
+            async for event in events:
+                yield event
 
     def enforce(self) -> None:
         """Policy may have come to deny what is running: where it says ``in_flight: cut``, such

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from gateway.domain.call import Api, Call, Counting
 from gateway.errors import GatewayError
+from gateway.http.arrival import Arrival
 from gateway.http.exchange import Header, header
 from gateway.http.generate import Surface
 from gateway.wire import anthropic_errors, anthropic_messages
@@ -41,24 +42,24 @@ class AnthropicManners:
 class Messages(AnthropicManners, Surface):
     """``POST /v1/messages``."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
+    api = Api.MESSAGES
+
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
         request = anthropic_messages.parse(body)
         return Call(
-            id=id,
-            api=Api.MESSAGES,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=request.stream,
             body=body,
             task=request.chat,
-            received=received,
-            deadline=deadline,
+            received=arrival.received,
+            deadline=arrival.deadline,
             include_usage=True,
             discreet=request.discreet,
             needs=request.needs,
             session=request.user,
-            betas=betas(scope),
+            betas=betas(arrival.scope),
         )
 
     def writer(self, call: Call) -> MessageWriter:
@@ -68,22 +69,22 @@ class Messages(AnthropicManners, Surface):
 class CountTokens(AnthropicManners, Surface):
     """``POST /v1/messages/count_tokens``."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
+    api = Api.COUNT_TOKENS
+
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
         request = anthropic_messages.parse(body, counting=True)
         return Call(
-            id=id,
-            api=Api.COUNT_TOKENS,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=False,
             body=body,
             task=Counting(request.chat),
-            received=received,
-            deadline=deadline,
+            received=arrival.received,
+            deadline=arrival.deadline,
             needs=request.needs,
             session=request.user,
-            betas=betas(scope),
+            betas=betas(arrival.scope),
         )
 
     def writer(self, call: Call) -> CountWriter:

@@ -16,6 +16,8 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
+from gateway.access.callers import Access
+from gateway.audit.journal import Journal
 from gateway.engine.loop import Engine
 from gateway.errors import (
     GatewayError,
@@ -26,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.http import kept_responses, metrics, models, operators, probes
 from gateway.http.anthropic import CountTokens, Messages
+from gateway.http.door import Door
 from gateway.http.exchange import Header, header, told_of
 from gateway.http.generate import Generate, Surface
 from gateway.http.ids import names, new_id, told
@@ -45,6 +48,12 @@ class Services(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def journal(self) -> Journal: ...
 
     @property
     def responses(self) -> KeptResponses: ...
@@ -143,6 +152,7 @@ def create_app(services: Services) -> GatewayApp:
         docs_url=None,
         redoc_url=None,
     )
+    door = Door(services.access)
     surfaces: Mapping[str, Surface] = {
         "/v1/chat/completions": ChatCompletions(),
         "/v1/completions": Completions(),
@@ -158,7 +168,12 @@ def create_app(services: Services) -> GatewayApp:
     }
     app.data_plane = {
         path: Generate(
-            services.engine, surface, max_body=services.max_body, deadline=services.deadline
+            services.engine,
+            door,
+            services.journal,
+            surface,
+            max_body=services.max_body,
+            deadline=services.deadline,
         )
         for path, surface in surfaces.items()
     }
@@ -166,7 +181,7 @@ def create_app(services: Services) -> GatewayApp:
     app.include_router(metrics.router(services.engine, services.state))
     app.include_router(operators.router(services.engine, services.state))
     app.include_router(models.router(services.engine))
-    app.include_router(kept_responses.router(services.responses))
+    app.include_router(kept_responses.router(services.responses, door))
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation)

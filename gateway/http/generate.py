@@ -9,12 +9,15 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from gateway.domain.call import Call
+from gateway.audit.journal import Journal
+from gateway.audit.record import Record
+from gateway.domain.call import Api, Call
 from gateway.domain.events import (
     Called,
     Continued,
@@ -30,6 +33,8 @@ from gateway.domain.events import (
 from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
 from gateway.errors import DeadlinePassed, GatewayError, InternalFault, Unavailable
+from gateway.http.arrival import Arrival
+from gateway.http.door import Door
 from gateway.http.exchange import (
     EVENT_STREAM,
     JSON,
@@ -40,16 +45,16 @@ from gateway.http.exchange import (
     send_error,
     send_whole,
 )
-from gateway.http.ids import Names, client_id, names, new_id, told
+from gateway.http.ids import Names, client_id, names, new_id, told, traceparent
 from gateway.wire.writer import Writer
 
 
 class Surface(Manners, Protocol):
     """One path, in one dialect."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
+    api: Api
+
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
         """What is asked for. Raises ``RequestError``."""
         ...
 
@@ -63,43 +68,70 @@ class Surface(Manners, Protocol):
 class Generate:
     """``max_body`` is in bytes, ``deadline`` in seconds for the whole of a request."""
 
-    def __init__(self, engine: Engine, surface: Surface, *, max_body: int, deadline: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        door: Door,
+        journal: Journal,
+        surface: Surface,
+        *,
+        max_body: int,
+        deadline: float,
+    ) -> None:
         self._engine = engine
+        self._door = door
+        self._journal = journal
         self.surface = surface
         self._max_body = max_body
         self._deadline = deadline
         self._log = structlog.get_logger("gateway.http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received = time.monotonic()
-        request_id = new_id()
         given = names(scope)
-        reply = _Reply(send, self.surface, request_id, given)
-        try:
-            body = await read_body(scope, receive, self._max_body)
-            deadline = received + self._deadline
-            call = await self.surface.call(
-                scope, body, id=request_id, received=received, deadline=deadline
-            )
-            if given:
-                call = replace(call, client_id=client_id(given))
-            await self._serve(call, receive, reply)
-        except ClientGone:
-            return
-        except GatewayError as error:
-            await reply.fail(error)
-        except TimeoutError:
-            await reply.fail(DeadlinePassed(self._deadline))
-        except Exception:  # noqa: BLE001 - the engine's edge: one request fails, not the process
-            self._log.exception("request_failed", request_id=request_id)
-            await reply.fail(InternalFault(f"Internal error; request id {request_id}."))
+        record = Record(
+            id=new_id(),
+            at=datetime.now(UTC),
+            api=self.surface.api,
+            client_request_id=client_id(given),
+            traceparent=traceparent(scope),
+        )
+        reply = _Reply(send, self.surface, record, given)
+        with self._journal.request(record):
+            try:
+                await self._answer(scope, receive, reply, record, given)
+                return
+            except ClientGone:
+                return
+            except GatewayError as error:
+                fault = error
+            except TimeoutError:
+                fault = DeadlinePassed(self._deadline)
+            except Exception:  # noqa: BLE001 - the engine's edge: one request fails, not the process
+                self._log.exception("request_failed", request_id=record.id)
+                fault = InternalFault(f"Internal error; request id {record.id}.")
+            record.failed(fault)
+            await reply.fail(fault)
 
-    async def _serve(self, call: Call, receive: Receive, reply: _Reply) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, reply: _Reply, record: Record, given: Names
+    ) -> None:
+        received = time.monotonic()
+        caller = self._door.who(scope)
+        record.labels = caller.labels
+        record.key = None if caller.key is None else caller.key.id
+        body = await read_body(scope, receive, self._max_body)
+        arrival = Arrival(scope, record.id, received, received + self._deadline, caller, given)
+        call = await self.surface.call(arrival, body)
+        call = replace(call, labels=caller.labels, client_id=record.client_request_id)
+        record.model, record.stream = call.model, call.stream
+        await self._serve(call, record, receive, reply)
+
+    async def _serve(self, call: Call, record: Record, receive: Receive, reply: _Reply) -> None:
         hang_up = _HangUp(receive)
         try:
             async with (
                 asyncio.timeout(self._deadline),
-                aclosing(self._engine.run(call)) as events,
+                aclosing(self._engine.run(call, record)) as events,
             ):
                 await reply.answer(call, events)
         except asyncio.CancelledError:
@@ -140,10 +172,10 @@ class _HangUp:
 class _Reply:
     """Turns the engine's events into one HTTP answer."""
 
-    def __init__(self, send: Send, surface: Surface, request_id: str, given: Names) -> None:
+    def __init__(self, send: Send, surface: Surface, record: Record, given: Names) -> None:
         self._send = send
         self._surface = surface
-        self._request_id = request_id
+        self._record = record
         self._given = given
         self._streaming = False
         self._writer: Writer | None = None
@@ -188,6 +220,7 @@ class _Reply:
                         writer.relayed_whole(b"".join(relayed)) if relays else writer.whole(event)
                     )
                     await self._surface.settled(call, writer)
+                    self._record.status = 200
                     await send_whole(self._send, 200, whole, [self._type(JSON), *self._headers])
                 case Failed():
                     await self.fail(_broken(event))
@@ -201,9 +234,10 @@ class _Reply:
             self._streaming = False
         elif self._streaming:
             last = b"" if self._writer is None else self._writer.broken(error)
-            await self._end(last or self._surface.event(error, self._request_id))
+            await self._end(last or self._surface.event(error, self._record.id))
         else:
-            await send_error(self._send, self._surface, error, self._request_id, self._ids())
+            self._record.status = self._surface.status(error)
+            await send_error(self._send, self._surface, error, self._record.id, self._ids())
 
     def _told(self, serving: Serving) -> list[Header]:
         headers: list[Header] = [
@@ -220,7 +254,7 @@ class _Reply:
         return headers
 
     def _ids(self) -> list[Header]:
-        return told(self._surface, self._request_id, self._given)
+        return told(self._surface, self._record.id, self._given)
 
     def _type(self, usual: Header) -> Header:
         return usual if self._media is None else (usual[0], self._media)
@@ -229,6 +263,7 @@ class _Reply:
         """Bytes of a stream, which begins with the first of them."""
         if not self._streaming:
             self._streaming = True
+            self._record.status = 200
             kind, *rest = EVENT_STREAM
             headers = [self._type(kind), *rest, *self._headers]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})

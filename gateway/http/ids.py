@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from starlette.types import Scope
 
-from gateway.http.exchange import Header, Manners
+from gateway.http.exchange import Header, Manners, header
 
 CLIENT = b"x-client-request-id"
 REQUEST = b"x-request-id"
@@ -21,6 +21,7 @@ Names = Mapping[bytes, bytes]
 
 NAMELESS: Names = {}
 _NAMING = frozenset((CLIENT, REQUEST))
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 
 
@@ -39,6 +40,14 @@ def client_id(given: Names) -> str | None:
     """The one that is written down."""
     value = given.get(CLIENT) or given.get(REQUEST)
     return None if value is None else value.decode("ascii")
+
+
+def traceparent(scope: Scope) -> str | None:
+    """What a request is part of, as its app traces it (W3C Trace Context, version 00)."""
+    value = header(scope, b"traceparent")
+    if value is None or not _TRACEPARENT.match(value):
+        return None
+    return value.decode("ascii")
 
 
 def told(manners: Manners, id: str, given: Names) -> list[Header]:

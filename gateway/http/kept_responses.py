@@ -10,7 +10,8 @@ from fastapi.responses import Response
 
 from gateway.domain.kept import KeptResponse
 from gateway.errors import InvalidRequest, ResponseNotFound, RouteNotFound
-from gateway.http.responses import ResponseStore, owner
+from gateway.http.door import Door
+from gateway.http.responses import ResponseStore
 from gateway.wire.openai_responses_kept import input_items, page
 
 _PAGE = 20
@@ -35,8 +36,12 @@ class KeptResponses(ResponseStore, Protocol):
         ...
 
 
-def router(store: KeptResponses) -> APIRouter:
+def router(store: KeptResponses, door: Door) -> APIRouter:
     """What has been kept can be seen, listed and deleted; nothing runs in the background."""
+
+    def owner(request: Request) -> str:
+        return door.who(request.scope).owner
+
     routes = APIRouter(prefix="/v1/responses", tags=["responses"])
 
     @routes.post("/compact", include_in_schema=False)
@@ -54,14 +59,14 @@ def router(store: KeptResponses) -> APIRouter:
                 param="stream",
                 code="unsupported_parameter",
             )
-        found = await store.find(owner(request.scope), id)
+        found = await store.find(owner(request), id)
         if found is None:
             raise _not_found(id)
         return Response(found.body, media_type="application/json")
 
     @routes.delete("/{id}")
     async def delete(request: Request, id: str) -> dict[str, Any]:
-        if not await store.forget(owner(request.scope), id):
+        if not await store.forget(owner(request), id):
             raise _not_found(id)
         return {"id": id, "object": "response.deleted", "deleted": True}
 
@@ -74,7 +79,7 @@ def router(store: KeptResponses) -> APIRouter:
         after: str | None = None,
         before: str | None = None,
     ) -> dict[str, Any]:
-        conversation = await store.conversation(owner(request.scope), id)
+        conversation = await store.conversation(owner(request), id)
         if not conversation:
             raise _not_found(id)
         items = input_items(conversation)
@@ -82,7 +87,7 @@ def router(store: KeptResponses) -> APIRouter:
 
     @routes.post("/{id}/cancel")
     async def cancel(request: Request, id: str) -> None:
-        if await store.find(owner(request.scope), id) is None:
+        if await store.find(owner(request), id) is None:
             raise _not_found(id)
         raise InvalidRequest("Cannot cancel a synchronous response.")
 

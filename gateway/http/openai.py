@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from starlette.types import Scope
-
 from gateway.domain.call import Api, Call, Chat
 from gateway.errors import GatewayError
+from gateway.http.arrival import Arrival
 from gateway.http.exchange import Header
 from gateway.http.generate import Surface
 from gateway.wire import openai_chat, openai_errors
@@ -34,19 +33,19 @@ class OpenAIManners:
 class ChatCompletions(OpenAIManners, Surface):
     """``POST /v1/chat/completions``."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
+    api = Api.CHAT
+
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
         request = openai_chat.parse(body)
         return Call(
-            id=id,
-            api=Api.CHAT,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=request.stream,
             body=body,
             task=request.chat,
-            received=received,
-            deadline=deadline,
+            received=arrival.received,
+            deadline=arrival.deadline,
             include_usage=request.include_usage,
             functions=request.functions,
             needs=request.needs,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from starlette.types import Scope
-
 from gateway.domain.call import Api, Call
 from gateway.errors import InvalidRequest, ModelNotFound
+from gateway.http.arrival import Arrival
 from gateway.http.exchange import header
 from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
@@ -19,28 +18,26 @@ class Passed(OpenAIManners, Surface):
     """One of these paths. ``find`` raises ``ModelNotFound`` for a name that is not configured."""
 
     def __init__(self, api: Api, find: Callable[[str], object]) -> None:
-        self._api = api
+        self.api = api
         self._find = find
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
-        if sum(name == b"content-type" for name, _ in scope["headers"]) > 1:
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
+        if sum(name == b"content-type" for name, _ in arrival.scope["headers"]) > 1:
             raise InvalidRequest("There is more than one Content-Type.")
-        kind = header(scope, b"content-type") or b""
-        request = openai_passing.parse(self._api, body, kind)
+        kind = header(arrival.scope, b"content-type") or b""
+        request = openai_passing.parse(self.api, body, kind)
         if not request.named:
             self._check_default(request.model)
         return Call(
-            id=id,
-            api=self._api,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=request.stream,
             body=body,
             task=request.task,
-            received=received,
-            deadline=deadline,
-            needs=frozenset({openai_passing.NEEDS[self._api]}),
+            received=arrival.received,
+            deadline=arrival.deadline,
+            needs=frozenset({openai_passing.NEEDS[self.api]}),
             session=request.session,
         )
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from starlette.types import Scope
-
 from gateway.domain.call import Api, Call, Chat, Counting
 from gateway.domain.kept import KeptResponse
 from gateway.errors import GatewayError
-from gateway.http.exchange import header
+from gateway.http.arrival import Arrival
 from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
 from gateway.wire import openai_responses, openai_responses_errors
@@ -22,13 +19,10 @@ from gateway.wire.openai_responses_given import given
 from gateway.wire.openai_responses_output import Progress
 from gateway.wire.writer import Writer
 
-NOBODY = hashlib.sha256(b"").hexdigest()
-"""Who owns what was asked for without a credential."""
-
 
 class ResponseStore(Protocol):
-    """Where answers are kept. ``owner`` is whose they are, as ``owner`` of this file says it: what
-    one has kept, no other is told of.
+    """Where answers are kept. ``owner`` is whose they are, as ``Caller.owner`` says it: what one
+    has kept, no other is told of.
     """
 
     @property
@@ -48,16 +42,6 @@ class ResponseStore(Protocol):
         ...
 
 
-def owner(scope: Scope) -> str:
-    """Whose the answers to a request are: a digest of the credential that the app shows."""
-    shown = header(scope, b"authorization") or header(scope, b"x-api-key")
-    if shown is None:
-        return NOBODY
-    kind, _, token = shown.partition(b" ")
-    secret = token.strip() if kind.lower() == b"bearer" else shown.strip()
-    return hashlib.sha256(secret).hexdigest()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseCall(Call):
     """A call whose answer may be kept: for ``owner``, behind the one that is ``previous``, with the
@@ -74,28 +58,28 @@ class ResponseCall(Call):
 class Responses(OpenAIManners, Surface):
     """``POST /v1/responses``."""
 
+    api = Api.RESPONSES
+
     def __init__(self, store: ResponseStore) -> None:
         self._store = store
 
     def envelope(self, error: GatewayError, request_id: str) -> bytes:
         return openai_responses_errors.envelope(error)
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> ResponseCall:
+    async def call(self, arrival: Arrival, body: bytes) -> ResponseCall:
         parsed = openai_responses.parse(body)
-        whose = owner(scope)
+        whose = arrival.caller.owner
         history = await self._history(whose, parsed.previous_response_id)
         request = openai_responses.asked(parsed, body, history)
         return ResponseCall(
-            id=id,
-            api=Api.RESPONSES,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=request.stream,
             body=request.body,
             task=request.chat,
-            received=received,
-            deadline=deadline,
+            received=arrival.received,
+            deadline=arrival.deadline,
             include_usage=True,
             needs=request.needs,
             session=request.session,
@@ -135,14 +119,12 @@ class Responses(OpenAIManners, Surface):
 class InputTokens(Responses):
     """``POST /v1/responses/input_tokens``."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> ResponseCall:
-        call = await super().call(scope, body, id=id, received=received, deadline=deadline)
+    api = Api.INPUT_TOKENS
+
+    async def call(self, arrival: Arrival, body: bytes) -> ResponseCall:
+        call = await super().call(arrival, body)
         assert isinstance(call.task, Chat)  # noqa: S101 - what this API asks for
-        return replace(
-            call, api=Api.INPUT_TOKENS, stream=False, keep=False, task=Counting(call.task)
-        )
+        return replace(call, stream=False, keep=False, task=Counting(call.task))
 
     def writer(self, call: Call) -> Writer:
         return InputTokensWriter()

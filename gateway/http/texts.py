@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from starlette.types import Scope
-
 from gateway.domain.call import Api, Call, Completion
+from gateway.http.arrival import Arrival
 from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
 from gateway.wire import openai_completions, openai_embeddings
@@ -17,19 +16,19 @@ from gateway.wire.openai_embeddings_answer import EmbeddingWriter
 class Completions(OpenAIManners, Surface):
     """``POST /v1/completions``."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
+    api = Api.COMPLETIONS
+
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
         request = openai_completions.parse(body)
         return Call(
-            id=id,
-            api=Api.COMPLETIONS,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=request.stream,
             body=body,
             task=request.completion,
-            received=received,
-            deadline=deadline,
+            received=arrival.received,
+            deadline=arrival.deadline,
             include_usage=request.include_usage,
             needs=request.needs,
             session=request.session,
@@ -48,19 +47,19 @@ class Completions(OpenAIManners, Surface):
 class Embeddings(OpenAIManners, Surface):
     """``POST /v1/embeddings``."""
 
-    async def call(
-        self, scope: Scope, body: bytes, *, id: str, received: float, deadline: float
-    ) -> Call:
+    api = Api.EMBEDDINGS
+
+    async def call(self, arrival: Arrival, body: bytes) -> Call:
         request = openai_embeddings.parse(body)
         return Call(
-            id=id,
-            api=Api.EMBEDDINGS,
+            id=arrival.id,
+            api=self.api,
             model=request.model,
             stream=False,
             body=body,
             task=request.embedding,
-            received=received,
-            deadline=deadline,
+            received=arrival.received,
+            deadline=arrival.deadline,
             base64=request.base64,
             needs=openai_embeddings.NEEDS,
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 from starlette.types import Message
 
+from gateway.audit.record import Record
 from gateway.config.publication import Publication, publish
 from gateway.config.settings import load_settings
 from gateway.domain.call import Call
@@ -115,10 +116,11 @@ class Tale:
         self._app = create_app(self._gateway)
         run = engine.run
 
-        def labelled(call: Call) -> AsyncGenerator[Told, None]:
+        def labelled(call: Call, record: Record) -> AsyncGenerator[Told, None]:
             asking = ASKING.get()
             assert asking is not None
-            return run(replace(call, labels=asking.labels))
+            record.labels = asking.labels
+            return run(replace(call, labels=asking.labels), record)
 
         engine.run = labelled  # type: ignore[method-assign]
 
@@ -179,6 +181,7 @@ class Tale:
             "type": "http",
             "method": "POST",
             "path": "/v1/chat/completions",
+            "client": ("127.0.0.1", 1),
             "headers": [(b"content-type", b"application/json")],
         }
         await self._app(scope, receive, send)

@@ -80,7 +80,7 @@ async def test_the_next_target_goes_on_where_the_first_broke_off() -> None:
     assert asked.task == chat(max_tokens=8, prefill="Hel")
     # What was begun is no part of the prompt, and part of the answer.
     assert events[5] == Usage(7, 4)
-    (record,) = house.audit.records
+    (record,) = house.records
     assert (record.outcome, record.served_by, record.failover) == ("served", SECOND.id, "truncated")
     assert record.sent_characters == len("Hello")
     assert (record.prompt_tokens, record.completion_tokens) == (7, 4)
@@ -100,7 +100,7 @@ async def test_an_answer_may_be_gone_on_with_more_than_once() -> None:
     assert backend.asked == ["openai", "mistral", "openai", "mistral"]
     assert texts(events) == "aéaé"
     assert events[-1] == BROKEN[0]
-    (record,) = house.audit.records
+    (record,) = house.records
     assert record.outcome == "broken"
     assert [attempt.seam for attempt in record.attempts] == [
         *(Seam(1, 1), Seam(3, 2), Seam(4, 3), Seam(6, 4)),
@@ -140,7 +140,7 @@ async def test_half_a_call_ends_in_an_error(sent: tuple[Event, ...]) -> None:
     events = await house.ask(task=chat())
     assert events[-1] == BROKEN[0]
     assert house.backend.asked == ["openai"]
-    assert house.audit.records[0].outcome == "broken"
+    assert house.records[0].outcome == "broken"
 
 
 async def test_a_plain_text_is_gone_on_with_behind_its_prompt() -> None:
@@ -199,7 +199,7 @@ async def test_a_flaw_behind_a_complete_answer_counts_and_is_not_told() -> None:
     house = House(Scripted(openai=(Delta("Hello"), Finished((FinishReason.STOP,), flaw))))
     for _ in range(5):
         await house.ask(task=chat())
-    assert {record.outcome for record in house.audit.records} == {"served"}
+    assert {record.outcome for record in house.records} == {"served"}
     serving = (await house.ask(task=chat()))[0]
     assert isinstance(serving, Serving)
     assert serving.failover == "breaker_open"

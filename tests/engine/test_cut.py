@@ -85,4 +85,4 @@ async def test_an_app_that_goes_away_at_the_same_moment_is_gone() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert backend.asked == []
-    assert [record.outcome for record in house.audit.records] == ["cancelled"]
+    assert [record.outcome for record in house.records] == ["cancelled"]

@@ -43,7 +43,7 @@ async def test_another_space_never_answers() -> None:
     assert set(backend.asked) == {"openai"}
     assert f"{FIRST.id}: server_error" in caught.value.message
     assert f"{SECOND.id}: other_vectors (its vectors are not declared" in caught.value.message
-    (record,) = house.audit.records
+    (record,) = house.records
     assert [(one.target, one.left_out) for one in record.targets] == [
         (FIRST.id, ""),
         (SECOND.id, "other_vectors"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from starlette.types import Message
 
-from gateway.http.app import GatewayApp, Services, create_app
+from gateway.http.app import GatewayApp, create_app
 from tests.exchange.asgi import Arriving, asked
+from tests.exchange.bare import bare
 
 ANTHROPIC = (b"anthropic-version", b"2023-06-01")
 
@@ -23,10 +23,7 @@ def broken() -> None:
 @pytest.fixture(scope="module")
 def app() -> GatewayApp:
     """Whose state cannot be told."""
-    parts = SimpleNamespace(
-        engine=None, responses=None, max_body=10, deadline=1, state=broken, lifespan=None
-    )
-    return create_app(cast(Services, parts))
+    return create_app(bare(state=broken))
 
 
 async def answered(

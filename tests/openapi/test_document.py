@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import jsonschema
 import msgspec
@@ -14,22 +13,19 @@ from msgspec.inspect import StructType, type_info
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from gateway.http.app import GatewayApp, Services, create_app
+from gateway.http.app import GatewayApp, create_app
 from gateway.http.openapi.operation import Body, Operation
 from gateway.http.openapi.operations import OPERATIONS
 from gateway.http.openapi.schemas import read_off, ref
 from gateway.wire.whole import Whole
+from tests.exchange.bare import bare
 
-NOTHING = SimpleNamespace(
-    engine=None, responses=None, max_body=0, deadline=0, state=None, lifespan=None
-)
-"""Of which nothing is asked before a request comes."""
 BODIES = [operation.body for operation in OPERATIONS if operation.body is not None]
 
 
 @pytest.fixture(scope="module")
 def app() -> GatewayApp:
-    return create_app(cast(Services, NOTHING))
+    return create_app(bare())
 
 
 @pytest.fixture(scope="module")

@@ -240,7 +240,7 @@ def test_a_decision_recomputed_from_its_audit_record_is_the_same(
     target = Target("bedrock", "m", identity)
     decision = evaluate(policy, target.id, identity, who, now)
     judged = JudgedTarget.of(target, decision)
-    record = Record("r1", now, "m", stream=False, labels=who, targets=(judged,))
+    record = Record("r1", now, "chat/completions", "m", labels=who, targets=(judged,))
     line = msgspec.json.encode(record)
     read = msgspec.json.decode(line, type=Record)
     (again,) = read.targets

@@ -60,14 +60,14 @@ def record(
         )
         for target in targets or (OPENAI, LOCAL)
     )
-    attempts = [AttemptRecord(id, "server_error", 0.1, OLD.revision) for id in failed]
+    attempts = [AttemptRecord(id, "server_error", 100_000, OLD.revision) for id in failed]
     if served is not None:
-        attempts.append(AttemptRecord(served.id, "served", 0.1, OLD.revision))
+        attempts.append(AttemptRecord(served.id, "served", 100_000, OLD.revision))
     return Record(
         "r",
         at,
+        "chat/completions",
         "gpt",
-        stream=False,
         labels=labels,
         policy=OLD.revision,
         targets=judged,

@@ -1,0 +1,19 @@
+"""What an app is made of, where nothing of it is asked before a request comes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from gateway.http.app import Services
+
+
+class _Bare:
+    def __init__(self, **parts: Any) -> None:
+        self.__dict__.update({"max_body": 10, "deadline": 1}, **parts)
+
+    def __getattr__(self, name: str) -> None:
+        """Any other part is none."""
+
+
+def bare(**parts: Any) -> Services:
+    return cast(Services, _Bare(**parts))
