@@ -1,0 +1,77 @@
+"""One record for each request, whatever became of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.running import RunningGateway, configuration
+
+CHAT = {"model": "local", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+MODELS = "  local: {targets: [local/smollm2]}"
+EXTRA = "server: {max_body_mb: 0.01}"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    folder = tmp_path_factory.mktemp("records")
+    with RunningGateway(folder, configuration(models=MODELS, extra=EXTRA)) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "outcome", "model"),
+    [
+        ("chat/completions", json.dumps(CHAT), 200, "served", "local"),
+        ("chat/completions", "{", 400, "invalid_json", ""),
+        ("chat/completions", json.dumps(CHAT | {"model": "no"}), 404, "model_not_found", "no"),
+        ("messages", "x" * 20_000, 413, "request_too_large", ""),
+        ("embeddings", '{"model": "only-cloud"}', 400, "missing_required_parameter", ""),
+    ],
+)
+def test_every_end_has_its_record(
+    gateway: RunningGateway, path: str, body: str, status: int, outcome: str, model: str
+) -> None:
+    """Also of a request that nobody understood: with the status that the app got."""
+    before = len(gateway.records())
+    answered, _, headers = gateway.post(body.encode(), f"/v1/{path}")
+    record = gateway.last_record()
+    assert len(gateway.records()) == before + 1
+    assert record["id"] == headers["x-gateway-request-id"]
+    told = (record["api"], record["status"], record["outcome"], record.get("model", ""))
+    assert (answered, told) == (status, (path, status, outcome, model))
+    assert 0 < record["duration_us"] < 60_000_000
+
+
+def test_who_goes_before_the_body_is_there_leaves_a_record(gateway: RunningGateway) -> None:
+    """Cancelled, and no status: nobody was left to be told one."""
+    with socket.create_connection(("127.0.0.1", gateway.port)) as connection:
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"
+        )
+        connection.sendall(head.encode())
+    record = gateway.last_record()
+    assert (record["outcome"], record.get("status")) == ("cancelled", None)
+
+
+def test_an_apps_trace_is_written_down(gateway: RunningGateway) -> None:
+    """Where it is one; anything else is passed over."""
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    for value, written in [(parent, parent), ("00-0-0-01", None)]:
+        gateway.post(json.dumps(CHAT).encode(), traceparent=value)
+        assert gateway.last_record().get("traceparent") == written
+
+
+def test_times_are_whole_numbers(gateway: RunningGateway) -> None:
+    """There is one way to write them, so a record can be hashed."""
+
+    def no_float(text: str) -> None:
+        raise AssertionError(text)
+
+    gateway.post(json.dumps(CHAT).encode())
+    for file in (gateway.folder / "state" / "audit").glob("*.jsonl"):
+        for line in file.read_text().splitlines():
+            json.loads(line, parse_float=no_float)
