@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.call import Shape, ShapeKind, Tool, ToolChoice, Tools
+from gateway.local.bounds import TooFar, bounded
 from gateway.local.formats import HARMONY, Arguments, Thinking, ToolFormat
 
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
@@ -174,11 +175,13 @@ def _arguments(rule: str, format: ToolFormat, tool: Tool) -> list[str]:
 def _parsed(source: str, param: str) -> dict[str, Any]:
     try:
         schema = json.loads(source)
+        if isinstance(schema, dict):
+            return bounded(schema)
+    except TooFar as fault:
+        raise GrammarFault(str(fault), param) from fault
     except (ValueError, RecursionError):
-        schema = None
-    if not isinstance(schema, dict):
-        raise GrammarFault("the schema must be a JSON object", param)
-    return schema
+        pass
+    raise GrammarFault("the schema must be a JSON object", param)
 
 
 def _schema(schema: dict[str, Any], *, strict: bool) -> str:

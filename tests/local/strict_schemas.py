@@ -130,16 +130,21 @@ def schemas(count: int, number: int) -> list[dict[str, Any]]:
     return list(found.values())[-count:]
 
 
-def answers(model: LlamaModel, drawn: list[dict[str, Any]]) -> Iterator[tuple[int, Reason, str]]:
-    """What the model writes for each schema: its number, how it ended, and the text."""
+def answers(
+    model: LlamaModel, drawn: list[dict[str, Any]], number: int
+) -> Iterator[tuple[int, Reason, str]]:
+    """What the model writes for each schema: its place, how it ended, and the text. The same
+    ``number`` draws the same tokens, as far as processors agree.
+    """
     preparer = Preparer(model, model.context)
     batcher = Batcher(model, len(drawn), time.monotonic)
     said: dict[int, list[str]] = {}
-    for number, schema in enumerate(drawn):
+    for place, schema in enumerate(drawn):
         shape = Shape(ShapeKind.JSON_SCHEMA, json.dumps(schema))
         question = Message("user", f"Make up an example. Answer in JSON: {', '.join(WORDS)}.")
-        chat = Chat((question,), Sampling(temperature=1.0), MAX_TOKENS, shape=shape)
-        jobs = preparer.jobs((0, number), chat)
+        sampling = Sampling(temperature=1.0, seed=number * len(drawn) + place)
+        chat = Chat((question,), sampling, MAX_TOKENS, shape=shape)
+        jobs = preparer.jobs((0, place), chat)
         assert not isinstance(jobs, Declined), (schema, jobs)
         assert not batcher.submit(jobs[0])
     while not batcher.idle:
@@ -170,7 +175,7 @@ def main(arguments: list[str]) -> int:
     drawn = schemas(options.count, options.seed)
     model = LlamaModel(real_model(), context=512, slots=SLOTS, threads=2, gpu_layers=0)
     ends: Counter[str] = Counter()
-    for number, reason, text in answers(model, drawn):
+    for number, reason, text in answers(model, drawn, options.seed):
         if reason is Reason.LENGTH:
             ends["cut at its length, and said so"] += 1
             continue

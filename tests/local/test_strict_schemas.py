@@ -18,7 +18,7 @@ def test_what_a_strict_schema_gives_is_valid_or_says_that_it_was_cut(gguf: Path)
     drawn = schemas(16, 2)
     model = LlamaModel(gguf, context=512, slots=SLOTS, threads=2, gpu_layers=0)
     whole = 0
-    for number, reason, text in answers(model, drawn):
+    for number, reason, text in answers(model, drawn, 2):
         if reason is Reason.STOP:
             check(drawn[number], text)
             whole += 1
