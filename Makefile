@@ -60,9 +60,10 @@ bench-local: setup ## The local engine beside llama.cpp's own server (BENCH=its 
 fuzz: setup $(STAMPS)/dev ## 100,000 broken files for the reader of GGUF headers
 	$(BIN)/python -m tests.local.fuzz_gguf --inputs 100000
 
+# SEED: which schemas are drawn
 .PHONY: schemas
 schemas: setup $(STAMPS)/dev ## 200 strict schemas for the real model, checked by another library
-	GOMP_SPINCOUNT=1000 $(BIN)/python -m tests.local.strict_schemas --count 200
+	GOMP_SPINCOUNT=1000 $(BIN)/python -m tests.local.strict_schemas --count 200 --seed $(or $(SEED),1)
 
 # A .venv of its own, with another build of llama.cpp: 8 to 10 minutes the first time.
 .PHONY: test-vulkan
@@ -76,9 +77,16 @@ test-vulkan: ## GPU code for real, on Mesa's software Vulkan device (Debian 12; 
 egress-proof: setup $(STAMPS)/dev ## Every packet of a gateway, captured: 200 requests under a ban (root)
 	EGRESS_PROOF_REQUESTS=200 $(BIN)/python -m pytest -rs tests/egress/test_capture.py
 
+# SEED: the same draws again
+DRAWN := --hypothesis-profile drawn $(if $(SEED),--hypothesis-seed $(SEED))
+
+.PHONY: properties
+properties: setup $(STAMPS)/dev ## The property tests with other draws than those of `make test`
+	$(BIN)/python -m pytest -m hypothesis $(DRAWN)
+
 .PHONY: never-dialled
 never-dialled: setup $(STAMPS)/dev ## 2000 random stories in which nobody is dialled whom policy denies
-	NEVER_DIALLED_STORIES=2000 $(BIN)/python -m pytest tests/egress/test_never_dialled.py
+	NEVER_DIALLED_STORIES=2000 $(BIN)/python -m pytest $(DRAWN) tests/egress/test_never_dialled.py
 
 .PHONY: kill-worker
 kill-worker: setup $(STAMPS)/dev ## kill -9 of a worker in the middle of 16 streams: what comes of each
