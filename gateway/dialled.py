@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from gateway.config.apis import RESPONSES
 from gateway.config.proxying import DIRECT, ProxySection
-from gateway.config.sections import ChannelSection
 from gateway.config.settings import Settings
 from gateway.config.translated import translations
 from gateway.domain.call import Dialect
@@ -15,6 +14,8 @@ from gateway.errors import StateError
 from gateway.upstream.channel import Channel
 from gateway.upstream.proxy import Proxy
 from gateway.upstream.tls import system_trust
+
+ISSUER = "access/oidc"
 
 
 def channel_keys(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -58,9 +59,34 @@ def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[st
     }
 
 
-def _proxy(settings: Settings, channel: ChannelSection) -> Proxy | None:
+def issuer_channel(settings: Settings) -> Channel | None:
+    """Where the keys of the issuer of tokens are asked for, if they are anywhere but in a file. No
+    configured channel can have its name. Raises ``StateError`` as ``channels`` does.
+    """
+    oidc = settings.access.oidc
+    if oidc is None or oidc.file(settings.folder) is not None:
+        return None
+    wait = float(settings.upstream.connect_timeout)
+    return Channel.parse(
+        ISSUER,
+        oidc.jwks,
+        api_keys=(),
+        locality=oidc.locality,
+        allow_private=False,
+        organization=None,
+        connect_timeout=wait,
+        first_token_timeout=wait,
+        answer_timeout=wait,
+        idle_timeout=wait,
+        trust=oidc.tls.context() if oidc.tls is not None else None,
+        proxy=_proxy(settings, oidc),
+        lists="",
+    )
+
+
+def _proxy(settings: Settings, own: ProxySection) -> Proxy | None:
     """The proxy on the way to a channel: its own, else that of all."""
-    section: ProxySection = channel if channel.proxy is not None else settings.upstream
+    section = own if own.proxy is not None else settings.upstream
     if section.proxy is None or section.proxy == DIRECT:
         return None
     credentials = None

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from gateway.access.keyring import Keyring
-from gateway.access.keys import LABELS, Key
+from gateway.access.keys import LABELS, WORD, Key
+from gateway.access.oidc import Tokens, is_token
 from gateway.domain.decision import Labels
 from gateway.errors import Forbidden, InvalidRequest, Unauthenticated
 
-_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}\Z")
-"""What a label may be: it stands in records and is compared with words of the policy."""
 HEADER = "x-gateway-"
 
 
@@ -39,19 +37,28 @@ class Caller:
 
 
 class Access:
-    """Says who asks. Where no key was ever made, everybody on this machine may, and nobody else."""
+    """Says who asks: by a key, or by a token of an issuer where one is trusted (``tokens``). Where
+    there is no such issuer and no key was ever made, everybody on this machine may, and nobody
+    else.
+    """
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, tokens: Tokens | None = None) -> None:
         self.keyring = keyring
+        self.tokens = tokens
+
+    @property
+    def unguarded(self) -> bool:
+        """Whether there is nothing that anybody could show."""
+        return not self.keyring and self.tokens is None
 
     def caller(
         self, presented: str | None, said: Mapping[str, str], *, near: bool, now: datetime
     ) -> Caller:
-        """Who presents this key, from this machine (``near``) or another; ``said`` is what the
-        request says of itself, by label. Raises ``Unauthenticated``, ``Forbidden`` and
-        ``InvalidRequest``.
+        """Who presents this key or token, from this machine (``near``) or another; ``said`` is what
+        the request says of itself, by label. Raises ``Unauthenticated``, ``Forbidden``,
+        ``InvalidRequest`` and, where a token cannot be judged yet, ``Unavailable``.
         """
-        if not self.keyring:
+        if self.unguarded:
             if not near:
                 raise Unauthenticated(
                     "This gateway has no keys, and so answers nobody from another machine. Its "
@@ -65,7 +72,10 @@ class Access:
                 "You didn't provide an API key. Send it as Authorization: Bearer, or x-api-key.",
                 code="missing_api_key",
             )
-        key = self.keyring.find(presented, now)
+        if self.tokens is not None and is_token(presented):
+            key = self.tokens.find(presented, now)
+        else:
+            key = self.keyring.find(presented, now)
         return Caller(key, _claiming(key.labels, said, key.may_set), key.id)
 
 
@@ -86,7 +96,7 @@ def _claiming(labels: Labels, said: Mapping[str, str], may_set: tuple[str, ...])
                 code="label_not_permitted",
             )
         words = [word.strip() for word in value.split(",")] if label == "tags" else [value.strip()]
-        if not all(map(_VALUE.match, words)):
+        if not all(map(WORD.match, words)):
             raise InvalidRequest(
                 f"{header}: expected up to 100 of A-Z, a-z, 0-9 and . _ : / @ -.", param=header
             )

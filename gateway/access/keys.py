@@ -26,6 +26,8 @@ _SECRET_BYTES = 32
 _WRITTEN = re.compile(rf"{PREFIX}_([{_ID}]{{{_ID_LENGTH}}})_([A-Za-z0-9_-]{{43}})\Z")
 LABELS = ("team", "app", "environment", "data_class", "tags")
 """What a request may be allowed to say of itself."""
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}\Z")
+"""What a label may be: it stands in records and is compared with words of the policy."""
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):

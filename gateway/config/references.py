@@ -16,7 +16,11 @@ _FILE = "file:"
 
 def referred(settings: Settings) -> frozenset[Path]:
     """All of them, absolute, whether they are there or not."""
-    found = {settings.folder / path for path in _paths((settings.channels, settings.upstream))}
+    values = (settings.channels, settings.upstream, settings.access)
+    found = {settings.folder / path for path in _paths(values)}
+    oidc = settings.access.oidc
+    jwks = None if oidc is None else oidc.file(settings.folder)
+    found |= set() if jwks is None else {jwks}
     found |= {
         settings.folder / Path(word.removeprefix(_FILE)).expanduser()
         for word in settings.policy.public_keys

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.config.access import AccessSection
 from gateway.config.documents import (
     Document,
     Steps,
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     local: LocalSection
     upstream: UpstreamSection = Field(default_factory=UpstreamSection)
     responses: ResponsesSection = Field(default_factory=ResponsesSection)
+    access: AccessSection = Field(default_factory=AccessSection)
     translate: TranslateSection
     state: StateSection
     policy: PolicySection
@@ -210,6 +212,8 @@ def _tls_sections(values: Mapping[str, Any]) -> Iterable[tuple[Mapping[str, Any]
         if isinstance(channel, dict):
             yield from ((channel, "tls"), (channel, "proxy_tls"))
     yield _mapping(values, "upstream"), "proxy_tls"
+    oidc = _mapping(_mapping(values, "access"), "oidc")
+    yield from ((oidc, "tls"), (oidc, "proxy_tls"))
 
 
 def _files(settings: Settings) -> Iterable[Finding]:
@@ -220,6 +224,10 @@ def _files(settings: Settings) -> Iterable[Finding]:
                 yield from section.findings(("channels", name, word))
     if settings.upstream.proxy_tls is not None:
         yield from settings.upstream.proxy_tls.findings(("upstream", "proxy_tls"))
+    oidc = settings.access.oidc
+    for word, section in () if oidc is None else (("tls", oidc.tls), ("proxy_tls", oidc.proxy_tls)):
+        if section is not None:
+            yield from section.findings(("access", "oidc", word))
 
 
 def _placed(finding: Finding, document: Document, layers: Iterable[Layer]) -> Problem:

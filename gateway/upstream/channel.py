@@ -29,9 +29,9 @@ class Channel:
     """``literal`` is the address where ``base_url`` writes one out instead of a name; times are in
     seconds. ``heads`` has for each API of the dialect, and each key in the order of ``api_keys``
     (once where there is none), the head of a request up to the value of ``content-length``;
-    ``listing`` is the whole request for the list of models. With ``responses`` it has the API of
-    that name. ``trust`` is what checks certificates and shows our own, ``None`` for what all
-    channels have; ``proxy`` is on the way to all of it.
+    ``listing`` is the whole request for the list of models, or for what stands in its place. With
+    ``responses`` it has the API of that name. ``trust`` is what checks certificates and shows our
+    own, ``None`` for what all channels have; ``proxy`` is on the way to all of it.
     """
 
     name: str
@@ -71,8 +71,11 @@ class Channel:
         responses: bool = False,
         trust: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
+        lists: str = "/models",
     ) -> Self:
-        """Raises ``ValueError`` for what is no base URL or cannot stand in a header."""
+        """``lists`` is where below ``base_url`` its list is. Raises ``ValueError`` for what is no
+        base URL or cannot stand in a header.
+        """
         url = urlsplit(base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError(f"channel {name}: base_url must be http(s)://host[:port]/path")
@@ -111,7 +114,7 @@ class Channel:
             api_keys=tuple(api_keys),
             heads=heads,
             listing=_head(
-                name, f"GET {path}/models HTTP/1.1", *variants[0], "Accept: application/json"
+                name, f"GET {path}{lists} HTTP/1.1", *variants[0], "Accept: application/json"
             )
             + b"\r\n",
             responses=responses,

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from gateway.upstream.channel import Channel
-from gateway.upstream.connection import Connection
-from gateway.upstream.fault import AttemptFault, EgressRefused, StaleConnection
+from gateway.upstream.document import read
+from gateway.upstream.fault import AttemptFault, EgressRefused
 from gateway.upstream.pool import Pool
 from gateway.upstream.servers import Server, Servers, Standing
 from gateway.wire.openai_models import read_models
@@ -75,36 +75,9 @@ class Discovery:
             return Server(Standing.DOWN, f"it did not answer within {WITHIN:g} s")
 
     async def _ask(self, channel: Channel) -> Server:
-        try:
-            return await self._exchange(channel, fresh=False)
-        except StaleConnection:
-            return await self._exchange(channel, fresh=True)
-
-    async def _exchange(self, channel: Channel, *, fresh: bool) -> Server:
-        until = asyncio.get_running_loop().time() + WITHIN
         permit = partial(self._usable, channel.name)
-        connection = await self._pool.take(channel, permit, WITHIN, fresh=fresh)
-        whole = False
-        try:
-            connection.ask(channel.listing)
-            status = await connection.head(until)
-            body = await _body(connection, until)
-            whole = body is not None
-        finally:
-            self._pool.give_back(connection, finished=whole)
+        status, body = await read(channel, self._pool, permit, within=WITHIN, most=MOST_LIST)
         return _told(status, body)
-
-
-async def _body(connection: Connection, until: float) -> bytes | None:
-    """The answer's body; ``None`` where it is too long."""
-    pieces: list[bytes] = []
-    size = 0
-    while piece := await connection.read(until):
-        pieces.append(piece)
-        size += len(piece)
-        if size > MOST_LIST:
-            return None
-    return b"".join(pieces)
 
 
 def _told(status: int, body: bytes | None) -> Server:
