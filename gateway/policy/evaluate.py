@@ -48,12 +48,16 @@ def evaluate(
     if labels.claimed is None:
         return decision
     claimed = _evaluate(policy, target, identity, labels.claimed, now)
-    return max(decision, claimed, key=_strictness)
+    return max(decision, claimed, key=lambda one: _strictness(one, now))
 
 
-def _strictness(decision: Decision) -> tuple[int, int]:
-    handling = decision.handling
-    return SEVERITY[decision.verdict], 0 if handling is None else _HANDLINGS.index(handling)
+def _strictness(decision: Decision, now: datetime) -> tuple[int, int, float]:
+    handling, drain = decision.handling, decision.drain
+    return (
+        SEVERITY[decision.verdict],
+        0 if handling is None else _HANDLINGS.index(handling),
+        0.0 if drain is None else -share_left(drain, now),
+    )
 
 
 def _evaluate(
