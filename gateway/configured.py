@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from gateway.access.oidc import Tokens
 from gateway.config.publication import Publication
 from gateway.config.reload import Load
 from gateway.config.settings import Settings
@@ -14,6 +15,7 @@ from gateway.config.translated import Translation
 from gateway.domain.target import Target
 from gateway.engine.routes import Routes
 from gateway.inventory import Inventory
+from gateway.trusted import Trusted
 from gateway.upstream.channel import Channel
 from gateway.upstream.translate.link import Translated
 
@@ -23,7 +25,7 @@ class Configured:
     """One version, whole. ``channels`` are as the relay has them, with their secrets as ``keys``,
     ``translated`` as the translators have them, with theirs in ``translations``; ``beside`` tells
     what stands in the files of each; ``targets`` are those of each channel, its server by itself
-    included; ``restart`` names what of it takes a restart.
+    included; ``trusted`` is the issuer of tokens; ``restart`` names what of it takes a restart.
     """
 
     publication: Publication
@@ -37,6 +39,7 @@ class Configured:
     routes: Routes
     targets: Mapping[str, tuple[Target, ...]]
     load: Load
+    trusted: Trusted | None = None
     restart: tuple[str, ...] = ()
 
     @property
@@ -65,8 +68,17 @@ class Configured:
     def has(self, channel: Channel) -> bool:
         """Whether a channel is configured in this very way."""
         return self.channels.get(channel.name) is channel or any(
-            channel is one for one in self._endpoints(channel.name)
+            channel is one for one in (*self._endpoints(channel.name), self.issuer)
         )
+
+    @property
+    def issuer(self) -> Channel | None:
+        """Where the keys of the issuer of tokens are asked for."""
+        return None if self.trusted is None else self.trusted.channel
+
+    @property
+    def tokens(self) -> Tokens | None:
+        return None if self.trusted is None else self.trusted.tokens
 
     def _endpoints(self, name: str) -> Iterable[Channel]:
         translated = self.translated.get(name)
@@ -78,6 +90,7 @@ class Configured:
         """
         if self.settings.upstream != before.settings.upstream:
             return self
+        issuer = None if self.trusted is None else self.trusted.after(before.trusted)
         kept = {
             name: before.channels[name] if self.same(name, before) else channel
             for name, channel in self.channels.items()
@@ -86,7 +99,7 @@ class Configured:
             name: before.translated[name] if self.same(name, before) else one
             for name, one in self.translated.items()
         }
-        return replace(self, channels=kept, translated=translated)
+        return replace(self, channels=kept, translated=translated, trusted=issuer)
 
     def renewed(self, before: Configured) -> frozenset[str]:
         """The channels that are not what they were, and those that were not there or are gone."""

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from gateway import __version__
 from gateway.access.callers import Access
 from gateway.access.following import Following
+from gateway.access.issuer import Issuer
 from gateway.access.keyring import Keyring
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
@@ -32,7 +33,7 @@ from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
 from gateway.config.translated import translations
 from gateway.configured import Configured, by_channel
-from gateway.dialled import channel_keys, channels
+from gateway.dialled import ISSUER, channel_keys, channels
 from gateway.domain.call import Backend
 from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
@@ -51,6 +52,8 @@ from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.telemetry.logs import configure_logs
 from gateway.told import local_state, sovereign_state
 from gateway.translation import translated_channels
+from gateway.trusted import published as keys_published
+from gateway.trusted import trusted
 from gateway.upstream.channel import Channel
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
@@ -98,7 +101,7 @@ class Gateway:
             SqliteKeys(settings.state.dir / KEYS), keyring := Keyring(), lambda: None
         )
         self._keys.read()
-        self.access = Access(keyring)
+        self.access = Access(keyring, first.tokens)
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
@@ -116,6 +119,7 @@ class Gateway:
             settings.translate.python,
         )
         self._discovering: asyncio.Task[None] | None = None
+        self._following_issuer: asyncio.Task[None] | None = None
         self._backends: dict[str, Backend] = {LOCAL: self._local, **self._relaying(first)}
         self.engine = Engine(
             routes=first.routes,
@@ -188,6 +192,23 @@ class Gateway:
             if not version.has(channel) or (version.settings.offline and channel.cloud):
                 self._pool.sweep(name)
         self._discover(version)
+        if version.settings.offline and not before.settings.offline:
+            self._pool.sweep(ISSUER)
+        if version.trusted is not before.trusted:
+            self._pool.sweep(ISSUER)
+            self.access.tokens = version.tokens
+            self._follow_issuer(version)
+
+    def _follow_issuer(self, version: Configured) -> None:
+        """Ask the issuer of this version for its keys, and the one before no more."""
+        if self._following_issuer is not None:
+            self._following_issuer.cancel()
+            self._following_issuer = None
+        found = version.trusted
+        if found is not None and found.channel is not None:
+            fetch = partial(keys_published, found.channel, self._pool)
+            issuer = Issuer(found.tokens, fetch, found.interval)
+            self._following_issuer = asyncio.create_task(issuer.run())
 
     def _discover(self, version: Configured) -> None:
         """Ask the servers of this version whether they are there, and those before no more."""
@@ -215,13 +236,16 @@ class Gateway:
             asyncio.create_task(self._keys.run()),
         ]
         self._discover(self._now)
+        self._follow_issuer(self._now)
         await self._local.start()
         await self._translate.start()
         try:
             yield
         finally:
             stop.set()
-            following += [] if self._discovering is None else [self._discovering]
+            following += [
+                task for task in (self._discovering, self._following_issuer) if task is not None
+            ]
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
@@ -353,6 +377,7 @@ def configure(
         routes=routes,
         targets={**servers, **by_channel(routes)},
         load=inventory.policy_loader().load,
+        trusted=trusted(settings),
         restart=restart,
     )
     return version if before is None else version.after(before)

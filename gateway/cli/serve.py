@@ -17,6 +17,8 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from gateway.access.repository import FILE as KEYS
+from gateway.access.repository import SqliteKeys
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
 from gateway.config.presence import RUN
@@ -78,13 +80,7 @@ def serve(
     inventory = Inventory(settings)
     policies = policy_store(inventory)
     policies.start()
-    if not is_loopback(settings.server.host):
-        click.secho(
-            f"warning: listening on {settings.server.host}, and this version knows no keys: "
-            "whoever reaches this port may use it. Put it behind something that asks who they are.",
-            fg="yellow",
-            err=True,
-        )
+    _tell_who_may_ask(settings)
     if settings.offline:
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
     listening = _listen(settings.server.host, settings.server.port)
@@ -111,6 +107,34 @@ def serve(
         _run(options, settings, listening)
     finally:
         keeping.stop()
+
+
+def _tell_who_may_ask(settings: Settings) -> None:
+    """Said loudly where nobody has to show a key, and to whom that then applies. Raises
+    ``StateError`` where the keys cannot be read: they are not keys that there are none of.
+    """
+    keys = SqliteKeys(settings.state.dir / KEYS)
+    try:
+        guarded = bool(keys.all()) or settings.access.oidc is not None
+    finally:
+        keys.close()
+    if guarded:
+        return
+    click.secho(
+        "warning: there are no keys. Programs on this machine may use the gateway without one; "
+        "others, web pages and what comes through a reverse proxy get a 401. "
+        "Make the first key with `gateway keys create NAME`: from then on nobody is answered "
+        "without.",
+        fg="yellow",
+        err=True,
+    )
+    if not is_loopback(settings.server.host):
+        click.secho(
+            f"warning: listening on {settings.server.host}, where everybody else is answered 401 "
+            "until there is a key.",
+            fg="yellow",
+            err=True,
+        )
 
 
 def _first(
@@ -147,6 +171,8 @@ def _run(options: ServeOptions, settings: Settings, listening: socket.socket) ->
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
+        # Who asks is who has connected: no header may say that it is somebody else.
+        proxy_headers=False,
         timeout_graceful_shutdown=10,
     )
     if settings.server.workers == 1:

@@ -130,7 +130,7 @@ class OidcSection(ProxySection):
             why = error.strerror or str(error)
         except ValueError as error:
             why = str(error)
-        raise StateError(f"access.oidc.jwks: {file} cannot be used: {why}")
+        raise StateError(f"the keys in {file} cannot be used: {why}")
 
     def rules(self) -> Rules:
         """What is believed of a token."""

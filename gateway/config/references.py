@@ -16,11 +16,8 @@ _FILE = "file:"
 
 def referred(settings: Settings) -> frozenset[Path]:
     """All of them, absolute, whether they are there or not."""
-    values = (settings.channels, settings.upstream, settings.access)
-    found = {settings.folder / path for path in _paths(values)}
-    oidc = settings.access.oidc
-    jwks = None if oidc is None else oidc.file(settings.folder)
-    found |= set() if jwks is None else {jwks}
+    found = {settings.folder / path for path in _paths((settings.channels, settings.upstream))}
+    found |= referred_by_access(settings)
     found |= {
         settings.folder / Path(word.removeprefix(_FILE)).expanduser()
         for word in settings.policy.public_keys
@@ -35,6 +32,16 @@ def referred_by(settings: Settings, channel: str) -> frozenset[Path]:
     """Those of one channel, and of what it shares with all others."""
     values = (settings.channels[channel], settings.upstream)
     return frozenset(settings.folder / path for path in _paths(values))
+
+
+def referred_by_access(settings: Settings) -> frozenset[Path]:
+    """Those of the issuer of tokens, and of what it shares with the channels."""
+    oidc = settings.access.oidc
+    if oidc is None:
+        return frozenset()
+    found = {settings.folder / path for path in _paths((oidc, settings.upstream))}
+    jwks = oidc.file(settings.folder)
+    return frozenset(found if jwks is None else {*found, jwks})
 
 
 def contents(files: Iterable[Path]) -> tuple[tuple[str, str], ...]:

@@ -41,7 +41,7 @@ from gateway.config.sections import (
 )
 from gateway.config.shipped import load_catalog
 from gateway.domain.identity import SELF, ChannelFacts
-from gateway.errors import DocumentError, Problem
+from gateway.errors import DocumentError, Problem, StateError
 from gateway.vendors.catalog import Catalog
 
 PATHS: tuple[tuple[str, str], ...] = (
@@ -228,6 +228,11 @@ def _files(settings: Settings) -> Iterable[Finding]:
     for word, section in () if oidc is None else (("tls", oidc.tls), ("proxy_tls", oidc.proxy_tls)):
         if section is not None:
             yield from section.findings(("access", "oidc", word))
+    if oidc is not None:
+        try:
+            oidc.keys(settings.folder)
+        except StateError as error:
+            yield Finding(("access", "oidc", "jwks"), error.message)
 
 
 def _placed(finding: Finding, document: Document, layers: Iterable[Layer]) -> Problem:

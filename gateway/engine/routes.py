@@ -68,8 +68,13 @@ class Routes:
         for pattern, candidate in self.patterns:
             if fnmatchcase(model, pattern):
                 return candidate
-        raise ModelNotFound(
-            f"The model {model[:200]!r} is not configured on this gateway. "
-            "GET /v1/models lists those that are.",
-            param="model",
-        )
+        raise not_configured(model)
+
+
+def not_configured(model: str) -> ModelNotFound:
+    """What is said of a name that leads nowhere, or nowhere for whoever asks."""
+    return ModelNotFound(
+        f"The model {model[:200]!r} is not configured on this gateway. "
+        "GET /v1/models lists those that are.",
+        param="model",
+    )

@@ -28,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.http import kept_responses, metrics, models, operators, probes
 from gateway.http.anthropic import CountTokens, Messages
+from gateway.http.cors import Pages
 from gateway.http.door import Door
 from gateway.http.exchange import Header, header, told_of
 from gateway.http.generate import Generate, Surface
@@ -35,7 +36,7 @@ from gateway.http.ids import names, new_id, told
 from gateway.http.kept_responses import KeptResponses
 from gateway.http.openai import ChatCompletions
 from gateway.http.openapi.document import document
-from gateway.http.other import ID, Answer, manners_of, tidied, unknown
+from gateway.http.other import ID, Answer, asked_by, manners_of, open_to_all, tidied, unknown
 from gateway.http.passing import Passed
 from gateway.http.responses import InputTokens, Responses
 from gateway.http.state import State
@@ -54,6 +55,9 @@ class Services(Protocol):
 
     @property
     def journal(self) -> Journal: ...
+
+    @property
+    def pages(self) -> Pages | None: ...
 
     @property
     def responses(self) -> KeptResponses: ...
@@ -78,6 +82,7 @@ class GatewayApp(FastAPI):
     FastAPI's own body handling and middleware cost more than the whole relay.
     """
 
+    door: Door
     data_plane: Mapping[str, Generate] = {}
 
     def openapi(self) -> dict[str, Any]:
@@ -106,6 +111,13 @@ class GatewayApp(FastAPI):
         allowed = self._methods(scope)
         ids = told(manners_of(scope), scope[ID], names(scope))
         answer = Answer(send, ids, body=method != "HEAD", last=header(scope, b"expect") is not None)
+        # A browser asks what it may send before it sends a key.
+        if method != "OPTIONS" and not open_to_all(scope["path"]):
+            try:
+                scope = asked_by(scope, self.door.who(scope))
+            except GatewayError as refused:
+                await answer.error(scope, refused)
+                return
         if method == "HEAD" and "GET" in allowed:
             await super().__call__({**scope, "method": "GET"}, receive, answer)
         elif method in allowed:
@@ -152,7 +164,8 @@ def create_app(services: Services) -> GatewayApp:
         docs_url=None,
         redoc_url=None,
     )
-    door = Door(services.access)
+    pages = services.pages
+    app.door = door = Door(services.access, () if pages is None else pages.origins)
     surfaces: Mapping[str, Surface] = {
         "/v1/chat/completions": ChatCompletions(),
         "/v1/completions": Completions(),
@@ -177,11 +190,11 @@ def create_app(services: Services) -> GatewayApp:
         )
         for path, surface in surfaces.items()
     }
-    app.include_router(probes.router(services.state))
+    app.include_router(probes.router(services.state, door.near))
     app.include_router(metrics.router(services.engine, services.state))
     app.include_router(operators.router(services.engine, services.state))
     app.include_router(models.router(services.engine))
-    app.include_router(kept_responses.router(services.responses, door))
+    app.include_router(kept_responses.router(services.responses))
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation)

@@ -29,6 +29,11 @@ SENT = (
     "user-agent",
     "x-api-key",
     "x-client-request-id",
+    "x-gateway-app",
+    "x-gateway-data-class",
+    "x-gateway-environment",
+    "x-gateway-tags",
+    "x-gateway-team",
     "x-request-id",
     "x-stainless-arch",
     "x-stainless-async",
@@ -48,12 +53,15 @@ SENT = (
     "x-stainless-stream-helper",
     "x-stainless-timeout",
 )
-"""What the SDKs send. Spelled out: ``*`` would not cover ``authorization`` (Fetch standard)."""
+"""What the SDKs send, and what a request says of itself. Spelled out: ``*`` would not cover
+``authorization`` (Fetch standard).
+"""
 
 READ = (
     "request-id",
     "retry-after",
     "warning",
+    "www-authenticate",
     "x-client-request-id",
     "x-gateway-failover",
     "x-gateway-locality",

@@ -3,46 +3,141 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from starlette.types import Scope
 
-from gateway.access.callers import Access, Caller, header_of
+from gateway.access.callers import HEADER, Access, Caller, header_of
 from gateway.access.keys import LABELS
-from gateway.http.exchange import header
+from gateway.errors import InvalidRequest
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 _SAID = {header_of(label).encode(): label for label in LABELS}
+_OURS = HEADER.encode()
+_PROXIED = frozenset(
+    (
+        *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip"),
+        *(b"cf-connecting-ip", b"true-client-ip", b"fly-client-ip", b"x-original-host"),
+    )
+)
+"""Headers by which a proxy says for whom it asks; there are others that begin with x-forwarded."""
+_HERE = re.compile(
+    rb"(?:localhost|127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE
+)
+ANY = "*"
 
 
 class Door:
-    """Every request passes here, on whichever path it came."""
+    """Every request passes here, on whichever path it came. The web pages of ``origins`` may ask a
+    gateway on the machine of their user, any with ``*``.
+    """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, origins: Collection[str] = ()) -> None:
         self._access = access
+        self._origins = frozenset(origin.encode() for origin in origins)
 
     def who(self, scope: Scope) -> Caller:
-        """Raises ``Unauthenticated``, ``Forbidden`` and ``InvalidRequest``."""
-        said = {
-            _SAID[name]: value.decode("latin-1")
-            for name, value in scope["headers"]
-            if name in _SAID
-        }
-        return self._access.caller(_shown(scope), said, near=near(scope), now=datetime.now(UTC))
+        """Raises ``Unauthenticated``, ``Forbidden`` and ``InvalidRequest``, and ``Unavailable``
+        where that cannot be told yet.
+        """
+        shown: str | None = None
+        said: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            if name == b"authorization" or name == b"x-api-key":
+                one = _credential(value)
+                if one and shown is not None and one != shown:
+                    raise InvalidRequest(
+                        "This request shows two different keys (Authorization and x-api-key): "
+                        "send one of them.",
+                        code="ambiguous_credentials",
+                    )
+                shown = one or shown
+            elif name.startswith(_OURS):
+                _note(said, name, value)
+        here = self._access.unguarded and self.near(scope)
+        return self._access.caller(shown, said, near=here, now=datetime.now(UTC))
+
+    def near(self, scope: Scope) -> bool:
+        """Whether a request comes from a program on this machine, and for nobody else: a reverse
+        proxy is here as well, and so is a browser, with the pages that it shows.
+        """
+        # nginx, unless it is told otherwise, asks in HTTP/1.0, by a host of this machine, and says
+        # nothing of whom it asks for.
+        return (
+            is_here(scope)
+            and scope.get("http_version") != "1.0"
+            and _for_itself(scope["headers"], self._origins)
+        )
 
 
-def _shown(scope: Scope) -> str | None:
-    """The credential that a request shows, in the way of either dialect."""
-    shown = header(scope, b"authorization") or header(scope, b"x-api-key")
-    if shown is None:
-        return None
-    kind, _, token = shown.partition(b" ")
-    return (token if kind.lower() == b"bearer" else shown).strip().decode("latin-1")
+def is_here(scope: Scope) -> bool:
+    """Whether what a request comes from is on this machine: a program, or what passes it on."""
+    client = scope.get("client")
+    return client is not None and _is_loopback(client[0])
 
 
-def near(scope: Scope) -> bool:
-    """Whether a request comes from this machine."""
-    peer = scope["client"][0] if scope.get("client") else ""
+@lru_cache(maxsize=1024)
+def _is_loopback(peer: str) -> bool:
     try:
-        return ipaddress.ip_address(peer).is_loopback
+        address = ipaddress.ip_address(peer)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _credential(value: bytes) -> str:
+    """What opens, in the way of either dialect; empty where there is none."""
+    kind, _, token = value.partition(b" ")
+    return (token if kind.lower() == b"bearer" else value).strip().decode("latin-1")
+
+
+def _note(said: dict[str, str], name: bytes, value: bytes) -> None:
+    """A header that says something of the request. One that is misspelt is not passed over: it may
+    be what makes a prompt confidential.
+    """
+    label = _SAID.get(name)
+    header = name.decode("latin-1")[:100]
+    if label is None:
+        raise InvalidRequest(
+            f"{header} is no header of this gateway: a request can set "
+            f"{', '.join(word.decode() for word in _SAID)}.",
+            param=header,
+        )
+    text = value.decode("latin-1")
+    if label not in said:
+        said[label] = text
+    elif label == "tags":
+        said[label] = f"{said[label]},{text}"
+    elif said[label] != text:
+        raise InvalidRequest(f"{header} says two different things.", param=header)
+
+
+def _for_itself(headers: Headers, origins: Collection[bytes]) -> bool:
+    """Whether nothing in a request says that it is for anybody but who sends it: that it is passed
+    on, that it is meant for another host, or that a web page of another origin is behind it.
+    """
+    host: bytes | None = None
+    origin: bytes | None = None
+    site = b"none"
+    for name, value in headers:
+        if name == b"host":
+            if host is not None:
+                return False
+            host = value
+        elif name == b"origin":
+            origin = value
+        elif name == b"sec-fetch-site":
+            site = value
+        elif name in _PROXIED or name.startswith(b"x-forwarded"):
+            return False
+    if host is None or not _HERE.match(host):
+        return False
+    if origin is None:
+        return site in (b"none", b"same-origin")
+    known = origin in origins or ANY.encode() in origins
+    return known or origin.lower() in (b"http://" + host.lower(), b"https://" + host.lower())

@@ -8,7 +8,13 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import BodyTooLarge, BodyUnread, GatewayError, UnsupportedEncoding
+from gateway.errors import (
+    BodyTooLarge,
+    BodyUnread,
+    GatewayError,
+    Unauthenticated,
+    UnsupportedEncoding,
+)
 from gateway.http.encodings import ACCEPTED, decoded, encoding
 
 Header = tuple[bytes, bytes]
@@ -147,6 +153,8 @@ def told_of(error: GatewayError) -> list[Header]:
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
         headers.append((b"retry-after-ms", b"%d" % math.ceil(error.retry_after * 1000)))
+    if isinstance(error, Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, UnsupportedEncoding):
         headers.append((b"accept-encoding", ACCEPTED.encode()))
     if isinstance(error, BodyUnread):

@@ -32,6 +32,7 @@ from gateway.domain.events import (
 )
 from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
+from gateway.engine.routes import not_configured
 from gateway.errors import DeadlinePassed, GatewayError, InternalFault, Unavailable
 from gateway.http.arrival import Arrival
 from gateway.http.door import Door
@@ -124,6 +125,8 @@ class Generate:
         call = await self.surface.call(arrival, body)
         call = replace(call, labels=caller.labels, client_id=record.client_request_id)
         record.model, record.stream = call.model, call.stream
+        if not caller.may_ask(call.model):
+            raise not_configured(call.model)
         await self._serve(call, record, receive, reply)
 
     async def _serve(self, call: Call, record: Record, receive: Receive, reply: _Reply) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from gateway.domain.kept import KeptResponse
 from gateway.errors import InvalidRequest, ResponseNotFound, RouteNotFound
-from gateway.http.door import Door
+from gateway.http.other import caller_of
 from gateway.http.responses import ResponseStore
 from gateway.wire.openai_responses_kept import input_items, page
 
@@ -36,11 +36,11 @@ class KeptResponses(ResponseStore, Protocol):
         ...
 
 
-def router(store: KeptResponses, door: Door) -> APIRouter:
+def router(store: KeptResponses) -> APIRouter:
     """What has been kept can be seen, listed and deleted; nothing runs in the background."""
 
     def owner(request: Request) -> str:
-        return door.who(request.scope).owner
+        return caller_of(request.scope).owner
 
     routes = APIRouter(prefix="/v1/responses", tags=["responses"])
 

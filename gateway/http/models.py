@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from gateway.access.callers import Caller
 from gateway.engine.loop import Engine
 from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.http.anthropic import speaks_anthropic
+from gateway.http.other import caller_of
 from gateway.wire import paging
 
 _CREATED = 0
@@ -23,7 +25,9 @@ _LONGEST_PAGE = 1000
 
 
 def router(engine: Engine) -> APIRouter:
-    """Lists the configured names; patterns are not names and are left out."""
+    """Lists the configured names that whoever asks may use; patterns are not names and are left
+    out.
+    """
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 
     @routes.get("")
@@ -33,12 +37,13 @@ def router(engine: Engine) -> APIRouter:
         after_id: str | None = None,
         before_id: str | None = None,
     ) -> dict[str, Any]:
-        names = list(engine.routes.exact)
+        caller = caller_of(request.scope)
+        names = [name for name in engine.routes.exact if caller.may_ask(name)]
         if not speaks_anthropic(request.scope):
-            return {"object": "list", "data": [_row(engine, name) for name in names]}
+            return {"object": "list", "data": [_row(engine, caller, name) for name in names]}
         names, more = _page(names, limit, after_id, before_id)
         return {
-            "data": [_anthropic_row(engine, name) for name in names],
+            "data": [_anthropic_row(engine, caller, name) for name in names],
             "first_id": names[0] if names else None,
             "last_id": names[-1] if names else None,
             "has_more": more,
@@ -46,10 +51,11 @@ def router(engine: Engine) -> APIRouter:
 
     @routes.get("/{model:path}")
     async def model(request: Request, model: str) -> dict[str, Any]:
-        if model not in engine.routes.exact:
+        caller = caller_of(request.scope)
+        if model not in engine.routes.exact or not caller.may_ask(model):
             raise ModelNotFound(f"The model {model[:200]!r} is not configured.", param="model")
         row = _anthropic_row if speaks_anthropic(request.scope) else _row
-        return row(engine, model)
+        return row(engine, caller, model)
 
     return routes
 
@@ -65,29 +71,29 @@ def _page(
     return list(names[place]), more
 
 
-def _row(engine: Engine, model: str) -> dict[str, Any]:
+def _row(engine: Engine, caller: Caller, model: str) -> dict[str, Any]:
     return {
         "id": model,
         "object": "model",
         "created": _CREATED,
-        **_standing(engine, model),
+        **_standing(engine, caller, model),
     }
 
 
-def _anthropic_row(engine: Engine, model: str) -> dict[str, Any]:
+def _anthropic_row(engine: Engine, caller: Caller, model: str) -> dict[str, Any]:
     return {
         "type": "model",
         "id": model,
         "display_name": model,
         "created_at": _CREATED_AT,
         "lifecycle": "active",
-        **_standing(engine, model),
+        **_standing(engine, caller, model),
     }
 
 
-def _standing(engine: Engine, model: str) -> dict[str, Any]:
-    """What would answer now."""
-    plan = engine.plan(model)
+def _standing(engine: Engine, caller: Caller, model: str) -> dict[str, Any]:
+    """What would answer whoever asks now."""
+    plan = engine.plan(model, labels=caller.labels)
     serves = plan.steps[0].target if plan.steps else None
     return {
         "owned_by": serves.identity.developer if serves else "nobody",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from starlette.types import Message, Scope, Send
 
+from gateway.access.callers import Caller
 from gateway.errors import GatewayError
 from gateway.http.anthropic import AnthropicManners, speaks_anthropic
 from gateway.http.exchange import Header, Manners, send_error
@@ -14,9 +15,29 @@ from gateway.http.openai import OpenAIManners
 
 ID = "gateway.request_id"
 """Where the scope of a request holds its id."""
+_CALLER = "gateway.caller"
 
 _SLASHES = re.compile(r"//+")
 _VERSIONED = ("/v1/", "/admin", "/console")
+_PROBES = frozenset(("/livez", "/readyz"))
+_OPERATORS = frozenset(("metrics", "admin", "console"))
+"""The first words of paths that ask for credentials of their own."""
+
+
+def open_to_all(path: str) -> bool:
+    """Whether a path is asked without the key of an app."""
+    return path in _PROBES or path.split("/", 2)[1] in _OPERATORS
+
+
+def asked_by(scope: Scope, caller: Caller) -> Scope:
+    """A request of whom the door knows."""
+    return {**scope, _CALLER: caller}
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Who asks a path that is not open to all."""
+    caller: Caller = scope[_CALLER]
+    return caller
 
 
 def tidied(path: str) -> str:

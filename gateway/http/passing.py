@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.access.callers import Caller
 from gateway.domain.call import Api, Call
+from gateway.engine.routes import not_configured
 from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.http.arrival import Arrival
 from gateway.http.exchange import header
@@ -27,7 +29,7 @@ class Passed(OpenAIManners, Surface):
         kind = header(arrival.scope, b"content-type") or b""
         request = openai_passing.parse(self.api, body, kind)
         if not request.named:
-            self._check_default(request.model)
+            self._check_default(arrival.caller, request.model)
         return Call(
             id=arrival.id,
             api=self.api,
@@ -41,8 +43,10 @@ class Passed(OpenAIManners, Surface):
             session=request.session,
         )
 
-    def _check_default(self, model: str) -> None:
+    def _check_default(self, caller: Caller, model: str) -> None:
         try:
+            if not caller.may_ask(model):
+                raise not_configured(model)
             self._find(model)
         except ModelNotFound:
             raise ModelNotFound(

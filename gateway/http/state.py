@@ -92,12 +92,19 @@ class SovereignState(BaseModel):
     seen: datetime | None
 
 
-class Readiness(BaseModel):
-    """What anybody may know. ``degraded`` serves, but something an operator must look at is wrong.
-    ``offline`` serves from what is local or sovereign alone.
+class Standing(BaseModel):
+    """What anybody may know. ``degraded`` serves, but something an operator must look at is
+    wrong.
     """
 
     status: Literal["ready", "degraded", "starting"]
+
+
+class Readiness(Standing):
+    """What any program on this machine may know. ``offline`` serves from what is local or sovereign
+    alone.
+    """
+
     version: str
     pid: int
     policy: PolicyState

@@ -182,7 +182,7 @@ class Tale:
             "method": "POST",
             "path": "/v1/chat/completions",
             "client": ("127.0.0.1", 1),
-            "headers": [(b"content-type", b"application/json")],
+            "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
         }
         await self._app(scope, receive, send)
         gone.set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-HOST = b"host: gateway\r\n"
+HOST = b"host: localhost\r\n"
 
 
 @dataclass(frozen=True)

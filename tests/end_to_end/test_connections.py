@@ -166,9 +166,9 @@ def test_a_client_that_closes_is_told_so(connection: Connection) -> None:
     "data",
     [
         b"no HTTP at all\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n"
         b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"GET /\xc3\xa9 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /\xc3\xa9 HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ],
     ids=["garbage", "two lengths", "a path that is not ASCII"],
 )

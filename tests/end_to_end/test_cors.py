@@ -67,10 +67,12 @@ def told(got: Answered) -> list[str]:
 
 
 def test_off_nothing_is_said_to_browsers(off: Connection) -> None:
-    """A page's simple request is answered as any other, and cannot be read by it."""
+    """Without keys a page's simple request is refused: it could not be read by the page, and would
+    be computed all the same.
+    """
     assert told(preflight(off, CHAT, PAGE)) == []
     got = off.ask("POST", CHAT, chat(), (f"origin: {PAGE}", "content-type: text/plain"))
-    assert (got.status, told(got), "vary" in got.headers) == (200, [], False)
+    assert (got.status, told(got), "vary" in got.headers) == (401, [], False)
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/models", "/v1/models/gpt-4o"])
@@ -118,7 +120,7 @@ def test_a_named_page_may_read_answers(named: Connection, body: bytes, status: i
     assert {"x-request-id", "request-id", "retry-after", "x-ratelimit-limit-requests"} <= exposed
     assert {name for name in got.headers if name.startswith("x-gateway")} <= exposed
     other = named.ask("POST", CHAT, body, (f"origin: {OTHER}",))
-    assert (other.status, other.headers.get("access-control-allow-origin")) == (status, None)
+    assert (other.status, other.headers.get("access-control-allow-origin")) == (401, None)
     assert "origin" in words(other, "vary")
 
 

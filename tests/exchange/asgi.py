@@ -12,15 +12,19 @@ def asked(
     path: str = "/v1/chat/completions",
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> Scope:
-    """The scope of a request from this machine."""
+    """The scope of a request from this machine, to a host of it unless the headers name another."""
+    given = [*headers]
+    if not any(name == b"host" for name, _ in given):
+        given.insert(0, (b"host", b"localhost:8080"))
     return {
         "type": "http",
+        "http_version": "1.1",
         "method": method,
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [*headers],
+        "headers": given,
         "client": ("127.0.0.1", 1),
     }
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from gateway.access.callers import Access
+from gateway.access.keyring import Keyring
 from gateway.http.app import Services
 
 
 class _Bare:
     def __init__(self, **parts: Any) -> None:
-        self.__dict__.update({"max_body": 10, "deadline": 1}, **parts)
+        usual = {"max_body": 10, "deadline": 1, "access": Access(Keyring())}
+        self.__dict__.update(usual, **parts)
 
     def __getattr__(self, name: str) -> None:
         """Any other part is none."""
 
 
 def bare(**parts: Any) -> Services:
+    """Without any key, unless there is other ``access``."""
     return cast(Services, _Bare(**parts))

@@ -137,7 +137,7 @@ class House:
         stream = mode is Mode.STREAM
         body = json.dumps({"model": model, "messages": question, "stream": stream}).encode()
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         before = first.open
         with socket.create_connection(("127.0.0.1", self._gateway.port)) as connection:

@@ -190,7 +190,7 @@ class _Connection(asyncio.Protocol):
         self._request = request
         self._body.clear()
         head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         if self._transport is None:
