@@ -37,8 +37,8 @@ class Answered:
 class Connection:
     """``with Connection(port) as connection``; closed at the end."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection((address, port), timeout=30)
         self._file = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:

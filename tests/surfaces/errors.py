@@ -10,6 +10,7 @@ from gateway.errors import (
     CapabilityMissing,
     ContextOverflow,
     DeadlinePassed,
+    Forbidden,
     GatewayError,
     InternalFault,
     InvalidRequest,
@@ -18,6 +19,7 @@ from gateway.errors import (
     PolicyDenied,
     ResponseNotFound,
     RouteNotFound,
+    Unauthenticated,
     Unavailable,
     UnsupportedEncoding,
     UnsupportedMedia,
@@ -40,6 +42,8 @@ class Cause:
 
 _SOON = "nothing healthy is left, and something may be within 60 s"
 CAUSES = (
+    Cause("no key, or a bad one", Unauthenticated("x"), *["AuthenticationError"] * 2),
+    Cause("a key that is not for this", Forbidden("x"), *["PermissionDeniedError"] * 2),
     Cause("bad body", InvalidRequest("x", param="n"), "BadRequestError", "BadRequestError"),
     Cause(
         "no target that is left can do it",

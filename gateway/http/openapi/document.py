@@ -26,7 +26,13 @@ from gateway.http.openapi.schemas import STRING, Schema, limit, read_off, ref
 _ABOUT = """\
 An OpenAI-compatible gateway that routes by vendor policy and fails over to local models. Apps keep
 their SDK and change its base URL: the OpenAI dialect is under `/v1`, the Anthropic dialect's base
-URL has no `/v1`. What a key is makes no difference in this version.
+URL has no `/v1`.
+
+Either dialect takes a key as `Authorization: Bearer` or as `x-api-key`; two different ones in a
+request are a 400. A gateway for which no key was ever made answers programs on its own machine, and
+nobody else. Where its key permits it, a request may say of itself `x-gateway-team`,
+`x-gateway-app`, `x-gateway-environment`, `x-gateway-data-class` and `x-gateway-tags` (several, with
+commas): they can only make policy stricter.
 
 Bodies may be compressed (`Content-Encoding: gzip`, `deflate` or `zstd`). `HEAD` is answered where
 `GET` is, `OPTIONS` everywhere. An `x-request-id` or `x-client-request-id` of up to 128 letters,
@@ -34,7 +40,9 @@ digits, `.`, `_` and `-` is told back and written into the audit record."""
 
 _WHY: Mapping[int, str] = {
     400: "The request is at fault, or asks for what no target can do: the message says what.",
-    404: "The model, or the path, is not configured.",
+    401: "No key is shown, or none that opens anything.",
+    403: "The key is good, and not for this.",
+    404: "The model, or the path, is not configured, or not for this key.",
     413: "The body is over `server.max_body_mb`, as it is sent or as it is meant.",
     415: "The body's `Content-Encoding` is not read (`Accept-Encoding` says which are), or it is a "
     "form where JSON is wanted, or the other way round.",
@@ -58,11 +66,13 @@ _HEADERS: Mapping[str, str] = {
     "x-gateway-policy": "The revision of the policy that decided.",
     "x-gateway-failover": "Why the first choice did not answer; absent where it did.",
     "retry-after": "Seconds; absent where waiting does not help.",
+    "www-authenticate": "How to show a key.",
 }
 _ON_ALL = ("x-gateway-request-id",)
 _OF_DIALECT = {OPENAI: ("x-request-id",), ANTHROPIC: ("request-id",), EITHER: ()}
 _OF_TARGET = ("x-gateway-served-by", "x-gateway-locality", "x-gateway-policy")
 _SOMETIMES = ("x-gateway-failover",)
+_OF_STATUS = {401: ("www-authenticate",), 503: ("retry-after",), 529: ("retry-after",)}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -147,7 +157,7 @@ def _written(operation: Operation) -> dict[str, Any]:
 
 def _error(status: int, dialect: str) -> dict[str, Any]:
     names = [*_ON_ALL, *_OF_DIALECT[dialect]]
-    headers = _headers(names) | (_headers(("retry-after",)) if status in (503, 529) else {})
+    headers = _headers((*names, *_OF_STATUS.get(status, ())))
     content = {JSON: {"schema": _ERRORS[dialect]}}
     return {"description": _WHY[status], "headers": headers, "content": content}
 

@@ -23,7 +23,7 @@ MODELS: tuple[Operation, ...] = (
         text="Configured names; patterns are left out. Only the Anthropic dialect has pages.",
         answers={JSON: {"anyOf": [ref("ModelList"), ref("AnthropicModelPage")]}},
         dialect=EITHER,
-        statuses=(400, 500),
+        statuses=(400, 401, 403, 500),
         asks=False,
         parameters=(
             _VERSION,
@@ -44,7 +44,7 @@ MODELS: tuple[Operation, ...] = (
         text="",
         answers={JSON: {"anyOf": [ref("Model"), ref("AnthropicModel")]}},
         dialect=EITHER,
-        statuses=(404, 500),
+        statuses=(400, 401, 403, 404, 500),
         asks=False,
         parameters=(_MODEL, _VERSION),
     ),

@@ -47,7 +47,7 @@ _COUNTED = replace(
     examples={"plain": {"model": "gpt-4o", "input": "What is the capital of France?"}},
 )
 _ID = in_path("id", "The id of a response.", "resp_0123456789abcdef0123456789abcdef")
-_STORED = (400, 404, 500, 503)
+_STORED = (400, 401, 403, 404, 500, 503)
 
 
 def _kept(
