@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import socket
 import struct
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ import pytest
 
 from gateway.local.gguf import read_header
 from tests.access.issuers import Publishing
-from tests.end_to_end.raw_http import Answered, Connection, chat
+from tests.end_to_end.keyed import ask, elsewhere, made
+from tests.end_to_end.raw_http import chat
 from tests.end_to_end.running import ROOT, RunningGateway, configuration
 from tests.local.gguf_files import real_model, string
 from tests.simulators.vendor import VendorSimulator
@@ -30,44 +29,6 @@ MINE = """\
   omni-moderation-latest: {targets: [openai/omni-moderation-latest]}
   whisper-1: {targets: [openai/whisper-1]}
 """
-
-
-def elsewhere() -> str:
-    """An address of this machine that is not its loopback: who comes from there is no neighbour.
-    Nothing is sent to find it.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but its loopback")
-        address: str = probe.getsockname()[0]
-    return address
-
-
-def made(gateway: RunningGateway, *arguments: str) -> str:
-    """A new key, as it is written."""
-    done = gateway.run("keys", "create", *arguments, policy=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def ask(
-    gateway: RunningGateway,
-    body: bytes | None = None,
-    headers: Sequence[str] = (),
-    *,
-    path: str = CHAT,
-    method: str = "POST",
-    host: Iterable[str] = ("localhost",),
-    address: str = "127.0.0.1",
-) -> Answered:
-    """A request with exactly these headers, over a connection of its own."""
-    lines = [f"{method} {path} HTTP/1.1", *(f"host: {one}" for one in host), *headers]
-    lines.append(f"content-length: {len(body or b'')}")
-    with Connection(gateway.port, address) as connection:
-        connection.send("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
-        return connection.answer(method)
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +44,7 @@ def guarded(
     """A gateway with a vendor, and a key of it that is good for one model."""
     text = configuration(vendor.url, models=MINE, extra=OPEN)
     with RunningGateway(tmp_path_factory.mktemp("guarded"), text) as gateway:
-        key = made(gateway, "shop", "--model", "mine", "--may-set", "data_class")
-        until = time.monotonic() + 5
-        while ask(gateway, chat(model="mine")).status != 401:
-            assert time.monotonic() < until
-        yield gateway, key
+        yield gateway, made(gateway, "shop", "--model", "mine", "--may-set", "data_class")
 
 
 @pytest.fixture(scope="module")
@@ -274,9 +231,6 @@ def test_keys_are_sent_to_no_url_that_a_request_names(
             f"helicone-target-url: {thief.url}",
             f"forwarded: host={bare}",
         ]
-        until = time.monotonic() + 5
-        while ask(gateway, chat(model="mine"), headers[:1]).status != 200:
-            assert time.monotonic() < until
         for name, value in fields.items():
             for model in ("gpt-4o", "mine"):
                 ask(gateway, chat(model=model, **{name: value}), headers)

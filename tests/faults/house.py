@@ -137,7 +137,8 @@ class House:
         stream = mode is Mode.STREAM
         body = json.dumps({"model": model, "messages": question, "stream": stream}).encode()
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
         )
         before = first.open
         with socket.create_connection(("127.0.0.1", self._gateway.port)) as connection:
