@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gateway.audit.reader import BadLine, log_files, read_log
+from gateway.audit.reader import BadLine, Request, log_files, read_log
 from gateway.audit.record import Record
 from gateway.cli.options import Moment, config_option, format_option, settings_of
 from gateway.cli.text import counted
@@ -58,9 +58,7 @@ def simulate_(
     inventory = Inventory(settings)
     sources = Sources(new, settings.policy.designations)
     policy = inventory.policy_loader().compiled(sources, sources.read())
-    read = list(read_log(log_files(audit)))
-    records = [one for one in read if isinstance(one, Record)]
-    bad = [one for one in read if isinstance(one, BadLine)]
+    log = _Log(log_files(audit))
     routes = inventory.routes(with_credentials(settings))
 
     def last_resort(model: str) -> bool:
@@ -70,22 +68,50 @@ def simulate_(
             return False
 
     result = simulate(
-        records,
+        log.records(),
         policy,
         last_resort=last_resort,
         without_credentials=routes.without_credentials | _shut(inventory),
         at=at,
     )
     if measure:
-        _measure(inventory, records)
+        _measure(inventory, log.usual_prompt)
     capacity = _known(inventory)
-    answer = _answer(result, bad, capacity)
+    answer = _answer(result, log.bad, capacity)
     if format_ == "json":
         click.echo(json.dumps(answer, indent=2))
     else:
         _print(answer)
     if result.differing or any(one["holds"] is False for one in answer["local"]):
         sys.exit(1)
+
+
+class _Log:
+    """A log that is read once, and what was met in it besides its records."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self._prompts: Counter[int] = Counter()
+        self.bad: list[BadLine] = []
+
+    def records(self) -> Iterator[Record]:
+        for line in read_log(self._files):
+            if isinstance(line, Request):
+                self._prompts[line.record.prompt_tokens or 0] += 1
+                yield line.record
+            elif isinstance(line, BadLine):
+                self.bad.append(line)
+
+    @property
+    def usual_prompt(self) -> int:
+        """The median of the prompts' tokens, where any were told."""
+        sizes = sorted(size for size in self._prompts if size)
+        half = sum(self._prompts[size] for size in sizes) / 2
+        for size in sizes:
+            half -= self._prompts[size]
+            if half <= 0:
+                return size
+        return USUAL_PROMPT
 
 
 def _shut(inventory: Inventory) -> set[str]:
@@ -95,10 +121,8 @@ def _shut(inventory: Inventory) -> set[str]:
     return set(inventory.facts) - set(inventory.sovereign)
 
 
-def _measure(inventory: Inventory, records: Sequence[Record]) -> None:
-    """Measure, and keep what came of it."""
-    told = [one.prompt_tokens for one in records if one.prompt_tokens]
-    prompt = int(statistics.median(told)) if told else USUAL_PROMPT
+def _measure(inventory: Inventory, prompt: int) -> None:
+    """Measure with prompts of so many tokens, and keep what came of it."""
     configure_logs()
     click.echo(f"measuring {', '.join(inventory.local)} with prompts of {prompt} tokens", err=True)
     found = asyncio.run(measure_local(inventory, prompt))
@@ -144,7 +168,7 @@ def _answer(
         "recomputed": result.recomputed,
         "differing": result.differing,
         "bad_lines": [
-            {"file": one.file, "line": one.line, "reason": one.reason, "cut": one.cut}
+            {"file": one.place.file, "line": one.place.line, "reason": one.reason, "cut": one.cut}
             for one in bad
         ],
     }
