@@ -1,0 +1,42 @@
+"""What is to become a line of the log: its kind, and the fields of its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from gateway.audit.chain import Kind
+from gateway.audit.happening import Happening
+from gateway.audit.record import Record
+
+Entry = tuple[Kind, Mapping[str, object]]
+
+
+def entry(told: Record | Happening) -> Entry:
+    """Plain data. What is not there is left out: ``null`` and what is empty."""
+    fields: dict[str, Any] = msgspec.to_builtins(told, order="sorted")
+    if isinstance(told, Happening):
+        return Kind.EVENT, fields
+    targets = fields.pop("targets")
+    kept = _given(fields)
+    return Kind.REQUEST, {**kept, "targets": targets} if targets else kept
+
+
+def event(name: str, subject: str = "", **detail: str | int) -> Entry:
+    """Of what the log tells of itself."""
+    return entry(Happening(name, datetime.now(UTC), subject=subject, detail=detail))
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            value = _given(value)
+        elif isinstance(value, list):
+            value = [_given(one) if isinstance(one, dict) else one for one in value]
+        if value is not None and value != [] and value != {} and value != "":
+            found[name] = value
+    return found
