@@ -14,9 +14,11 @@ from gateway.domain.events import FailureKind
 from gateway.upstream import relay as relay_file
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
+from gateway.upstream.fault import AttemptFault
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
 from tests.simulators.vendor import VendorSimulator
+from tests.upstream import channels
 
 if TYPE_CHECKING:
     import ssl
@@ -97,6 +99,52 @@ async def test_a_connection_that_cannot_be_made_in_time(make_bench: MakeBench) -
 
     bench = make_bench(host="vendor.test", allow_private=True, resolve=hang)
     assert await bench.kind() is FailureKind.CONNECT_TIMEOUT
+
+
+async def test_a_sweep_at_the_very_instant_at_which_a_connection_runs_out_of_time(
+    tls: ssl.SSLContext,
+) -> None:
+    """The clock has struck for it and its task has not heard yet: the sweep lets it be, and gives
+    up the others.
+    """
+    loop = asyncio.get_running_loop()
+    hanging = 0
+
+    async def hang(name: str, port: int) -> list[str]:
+        nonlocal hanging
+        hanging += 1
+        await asyncio.sleep(60)
+        return []
+
+    pool = Pool(EgressGuard(hang), tls)
+    channel = channels.channel("https://vendor.test/v1", connect=30)
+    soon = asyncio.create_task(pool.take(channel, always, 0.1))
+    late = asyncio.create_task(pool.take(channel, always, 30))
+    await eventually(lambda: hanging == 2)
+    timers = set(pool._making[channel.name])
+    (first,) = (timer for timer in timers if (timer.when() or 0) < loop.time() + 5)
+    (other,) = timers - {first}
+    swept = loop.create_future()
+
+    def sweep() -> None:
+        states = first.expired(), soon.done(), other.expired()
+        try:
+            pool.sweep(channel.name)
+        except RuntimeError as error:
+            swept.set_exception(error)
+        else:
+            swept.set_result(states)
+
+    when = first.when()
+    assert when is not None
+    # Due together with it, and behind it.
+    loop.call_at(when, sweep)
+    assert await swept == (True, False, False)
+    for task in (soon, late):
+        with pytest.raises(AttemptFault) as caught:
+            await asyncio.wait_for(task, 1)
+        assert caught.value.kind is FailureKind.CONNECT_TIMEOUT
+    await pool.close()
 
 
 async def test_the_next_address_is_tried(make_bench: MakeBench) -> None:
