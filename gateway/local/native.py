@@ -14,11 +14,16 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import llama_cpp.mtmd_cpp as mtmd
+from llama_cpp import _utils
 from llama_cpp._ggml import libggml
 
 from gateway.errors import ModelFileError
 
 __all__ = ["CONTROL", "DecodeFailed", "Devices", "llama", "mtmd", "silence", "silence_images"]
+
+# Opened on import, for the high-level classes alone.
+_utils.outnull_file.close()
+_utils.errnull_file.close()
 
 CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
 LOG_ERROR = 4
