@@ -19,7 +19,8 @@
     ├── Forbidden                    403  the key is not for this
     ├── PolicyDenied                 451  policy leaves no target
     ├── Unavailable                  503  nothing healthy is left; carries ``retry_after``
-    │   └── DeadlinePassed           503  ``server.deadline`` is over
+    │   ├── DeadlinePassed           503  ``server.deadline`` is over
+    │   └── AuditUnavailable         503  nothing can be recorded, and nothing else may be done
     ├── VendorFault                  ···  the vendor's own 4xx, handed back to the caller
     ├── InternalFault                500
     └── StartupError                 ···  the process cannot start or a command cannot go on
@@ -195,6 +196,12 @@ class DeadlinePassed(Unavailable):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"No answer within {seconds:g} s (server.deadline).")
+
+
+class AuditUnavailable(Unavailable):
+    """The audit log cannot be written, and ``audit.on_failure`` is ``refuse``."""
+
+    code = "audit_unavailable"
 
 
 class VendorFault(GatewayError):

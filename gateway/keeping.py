@@ -24,6 +24,7 @@ from gateway.errors import StartupError, StateError
 from gateway.inventory import Inventory
 from gateway.local.supervisor import Supervisor
 from gateway.local.wanted import Checked, Wanted
+from gateway.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Keeping:
     """In a thread with an event loop of its own, so that the models are there once, however many
     serving processes there are. ``read`` makes settings of a file's bytes, ``check`` raises
     StartupError where something else of them is wrong; ``text`` is what the gateway starts with,
-    and ``problem`` why that is not what stands in the file.
+    and ``problem`` why that is not what stands in the file. What comes of it is told to
+    ``recording``.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Keeping:
         run_dir: Path,
         read: Callable[[bytes], Settings],
         check: Callable[[Settings], None],
+        recording: Recording,
         problem: str | None = None,
     ) -> None:
         settings = inventory.settings
@@ -85,7 +88,10 @@ class Keeping:
             budget=inventory.local_budget,
             gpu_budget=inventory.gpu_budget,
             idle=inventory.idle_unload,
+            told=recording.model,
         )
+        self._policies = policies
+        self._recording = recording
         self._watched = Watched(settings.file, settled=SETTLED)
         self._watched.beside = _beside(inventory)
         first = Kept(
@@ -126,8 +132,12 @@ class Keeping:
             await self._supervisor.stop()
             self._started.set_exception(error)
             return
+        self._look()
         self._started.set_result(None)
-        await self._store.watch(self._changed, self._stop)
+        await asyncio.gather(
+            self._store.watch(self._changed, self._stop),
+            self._policies.watch(lambda _: self._look(), self._stop),
+        )
         await self._supervisor.stop()
 
     async def _make(self, raw: bytes) -> Kept:
@@ -151,7 +161,11 @@ class Keeping:
         if kept.restart:
             self._log.warning("configuration.takes_a_restart", values=list(kept.restart))
 
+    def _look(self) -> None:
+        self._recording.look(self._policies, self._store.current.revision, self._store.problem)
+
     def _changed(self) -> None:
+        self._look()
         try:
             self._publish()
         except StateError as error:

@@ -21,7 +21,7 @@ from gateway.access.keyring import Keyring
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
 from gateway.audit.journal import Journal
-from gateway.audit.sink import JsonLinesSink
+from gateway.auditing import audit_sink
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.fixed import with_fixed
 from gateway.config.presence import RUN, Announcement, Presence
@@ -42,6 +42,7 @@ from gateway.errors import StateError
 from gateway.http.app import create_app
 from gateway.http.cors import CrossOrigin, Pages
 from gateway.http.state import (
+    AuditState,
     ConfigurationState,
     PolicyState,
     State,
@@ -95,7 +96,7 @@ class Gateway:
             Watched(run / FILE), self._store, first, make=self._make, enact=self._enact
         )
         self._announcement = Announcement(run)
-        self._audit = JsonLinesSink(settings.state.dir / "audit")
+        self._audit = audit_sink(settings, "serving", os.environ)
         self.journal = Journal(self._audit)
         self._keys = Following(
             SqliteKeys(settings.state.dir / KEYS), keyring := Keyring(), lambda: None
@@ -264,7 +265,8 @@ class Gateway:
             for name in now.sockets
         ]
         problem = self._problem
-        degraded = self._store.problem is not None or problem is not None
+        audit = self._audit.standing
+        degraded = any(what is not None for what in (self._store.problem, problem, audit.problem))
         starting = any(
             not model.ready and not model.on_demand and not self._local.coming(model.name)
             for model in local
@@ -290,6 +292,12 @@ class Gateway:
                 sovereign_state(channel, server, now.inventory, now.targets[channel])
                 for channel, server in self._servers.all().items()
             ],
+            audit=AuditState(
+                problem=audit.problem,
+                waiting=audit.waiting,
+                lost=audit.lost,
+                contents_lost=audit.contents,
+            ),
             without_credentials=sorted(self.engine.routes.without_credentials),
             offline=now.settings.offline,
         )

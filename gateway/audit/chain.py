@@ -8,9 +8,11 @@ that is not part of what is hashed. The chain goes over all segments of a log.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -22,9 +24,9 @@ GREATEST = 2**53 - 1
 
 _SORTED = msgspec.json.Encoder(order="sorted")
 _AS_GIVEN = msgspec.json.Encoder()
-_BY_HAND = re.compile(rb"[\[:,]-?[0-9]{16}|[\xf0-\xf4]")
+_BY_HAND = re.compile(rb"[\[:,]-?(?:[0-9]{16}|[0-9]+[.e])|[\xf0-\xf4]")
 """Where sorting by code points may not be what RFC 8785 says (a character beyond U+FFFF), or a
-number may be too great. Text may match as well: then the long way is gone for nothing."""
+number may be written otherwise. Text may match as well: then the long way is gone for nothing."""
 
 
 class Kind(StrEnum):
@@ -54,8 +56,8 @@ _LINKS = msgspec.json.Decoder(Link)
 
 
 def canonical(fields: Mapping[str, object]) -> bytes:
-    """``fields``, plain data without floats, by RFC 8785. What JSON cannot carry is mended: of a
-    number that is too great the nearest, U+FFFD for half a surrogate pair.
+    """``fields``, plain data, by RFC 8785. What JSON cannot carry is mended: of a whole number that
+    is too great the nearest, U+FFFD for half a surrogate pair, ``null`` for what is no number.
     """
     try:
         written = _SORTED.encode(fields)
@@ -123,7 +125,30 @@ def _mended(value: object) -> object:
         return _text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return max(-GREATEST, min(GREATEST, value))
+    if isinstance(value, float):
+        return msgspec.Raw(_fraction(value))
     return value
+
+
+def _fraction(value: float) -> str:
+    """As ECMAScript writes it: the digits of Python, and another rule for where the point is."""
+    if not math.isfinite(value):
+        return "null"
+    sign, digits, _ = Decimal(repr(value)).normalize().as_tuple()
+    text = "".join(map(str, digits))
+    point = Decimal(repr(value)).adjusted() + 1
+    if value == 0:
+        return "0"
+    if len(text) <= point <= 21:
+        written = text + "0" * (point - len(text))
+    elif 0 < point <= 21:
+        written = f"{text[:point]}.{text[point:]}"
+    elif -6 < point <= 0:
+        written = f"0.{'0' * -point}{text}"
+    else:
+        rest = f".{text[1:]}" if len(text) > 1 else ""
+        written = f"{text[0]}{rest}e{point - 1:+}"
+    return f"-{written}" if sign else written
 
 
 def _text(value: str) -> str:

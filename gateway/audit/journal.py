@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from gateway.audit.happening import Happening
 from gateway.audit.record import Record
 from gateway.audit.sink import AuditSink
+from gateway.audit.transcript import Transcript
 
 Observer = Callable[[Record], None]
 """Is told of every finished request. Must neither block nor raise."""
@@ -22,16 +23,23 @@ class Journal:
         self._observers = observers
 
     @contextmanager
-    def request(self, record: Record) -> Iterator[None]:
-        """Around a request: its record is written once, whatever became of it."""
+    def request(self, record: Record) -> Iterator[Transcript | None]:
+        """Around a request: its record is written once, whatever became of it. Where its words are
+        wanted, they are to be put into what this gives.
+        """
         began = time.monotonic()
+        transcript = self._log.begin()
         try:
-            yield
+            yield transcript
         finally:
             record.duration_us = microseconds(time.monotonic() - began)
-            self._log.write(record)
+            self._log.write(record, transcript)
             for observe in self._observers:
                 observe(record)
+
+    def check(self) -> None:
+        """Raises ``AuditUnavailable`` where nothing may be done now that should be recorded."""
+        self._log.check()
 
     def happened(self, happening: Happening) -> None:
         self._log.write(happening)

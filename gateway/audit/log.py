@@ -46,8 +46,9 @@ _UNSEEN = _Place(number=0, file=-1, size=0, head=Head(), unsigned=0, signed_at=0
 
 
 class Log:
-    """Without ``signs`` no checkpoints are made here, but by the next process that does. Raises
-    ``StateError`` where the key is none, ``OSError`` where the folder cannot be written.
+    """Without ``signs`` no checkpoint is made here and no segment ends, but by the next process
+    that does sign. Raises ``StateError`` where the key is none, ``OSError`` where the folder cannot
+    be written.
     """
 
     def __init__(
@@ -220,11 +221,12 @@ class Log:
             self._uncopied.clear()
 
     def _full(self) -> bool:
+        """A segment ends with a checkpoint: who makes none ends none."""
         place, rules = self._place, self._rules
+        if self._signer is None or not place.size:
+            return False
         age = time.time() - place.began
-        return bool(place.size) and (
-            place.size >= rules.segment_bytes or age >= rules.segment_seconds
-        )
+        return place.size >= rules.segment_bytes or age >= rules.segment_seconds
 
     def _begin_next(self) -> None:
         place = self._place

@@ -146,7 +146,9 @@ class Record:
     the prices, ``None`` where that is not known. ``outcome`` is ``served``, ``cancelled``,
     ``broken`` (the stream ended in an error event) or the code of the error that went back.
     ``served_by`` is the target that ended the answer; the attempts before it tell where they broke
-    off. ``sent_characters`` of the assistant's text had been sent.
+    off. ``sent_characters`` of the assistant's text had been sent. ``prompt_hmac`` and ``content``,
+    the sha256 of the file with the encrypted bodies (``lost`` where that could not be written), are
+    there where the configuration wants them.
     """
 
     id: str
@@ -173,6 +175,8 @@ class Record:
     cost: int | None = None
     sent_characters: int = 0
     duration_us: int = 0
+    prompt_hmac: str | None = None
+    content: str | None = None
 
     def failed(self, error: GatewayError) -> None:
         """It ended in an error that went back."""

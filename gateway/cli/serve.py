@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
+from gateway.auditing import audit_sink
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
 from gateway.config.presence import RUN
@@ -29,6 +30,7 @@ from gateway.configured import revision
 from gateway.errors import StartupError
 from gateway.inventory import Inventory
 from gateway.keeping import Keeping
+from gateway.recording import Recording
 from gateway.telemetry.logs import configure_logs
 from gateway.wiring import (
     ServeOptions,
@@ -85,16 +87,22 @@ def serve(
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
     listening = _listen(settings.server.host, settings.server.port)
     url = _url(listening)
-    keeping = Keeping(
-        inventory,
-        policies,
-        text,
-        run_dir=run_dir(settings),
-        read=read,
-        check=check_channels,
-        problem=problem,
-    )
-    keeping.start()
+    audit = audit_sink(settings, "main", os.environ)
+    try:
+        keeping = Keeping(
+            inventory,
+            policies,
+            text,
+            run_dir=run_dir(settings),
+            read=read,
+            check=check_channels,
+            recording=Recording(audit.write),
+            problem=problem,
+        )
+        keeping.start()
+    except StartupError:
+        audit.close()
+        raise
     try:
         overrides = {key: value for key, value in flags.items() if value is not None}
         options = ServeOptions(
@@ -107,6 +115,7 @@ def serve(
         _run(options, settings, listening)
     finally:
         keeping.stop()
+        audit.close()
 
 
 def _tell_who_may_ask(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from gateway.config.auditing import AuditSection
 from gateway.config.settings import Settings
 
 FIXED: dict[str, tuple[str, ...]] = {
@@ -14,6 +15,7 @@ FIXED: dict[str, tuple[str, ...]] = {
     "policy": ("dir", "designations"),
     "translate": ("python",),
     "local": ("gpu_memory_gb",),
+    "audit": tuple(AuditSection.model_fields),
 }
 """The values by their section; a change of them takes a restart."""
 

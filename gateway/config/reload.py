@@ -57,6 +57,11 @@ class PolicyStore:
         return self._held.policy
 
     @property
+    def files(self) -> Files:
+        """The very bytes that the policy in force was made of; only after ``start``."""
+        return self._held.files
+
+    @property
     def problem(self) -> str | None:
         """Why the newest version on disk is not in force; None where it is."""
         return self._problem

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.config.access import AccessSection
+from gateway.config.auditing import AuditSection
 from gateway.config.documents import (
     Document,
     Steps,
@@ -51,6 +52,10 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("policy", "dir"),
     ("policy", "designations"),
 )
+INNER_PATHS: tuple[tuple[str, str, str], ...] = (
+    ("audit", "checkpoints", "copy_to"),
+    ("audit", "content", "dir"),
+)
 
 
 class Settings(BaseSettings):
@@ -73,6 +78,7 @@ class Settings(BaseSettings):
     translate: TranslateSection
     state: StateSection
     policy: PolicySection
+    audit: AuditSection = Field(default_factory=AuditSection)
 
     _file: Path = PrivateAttr(default=Path())
 
@@ -196,6 +202,11 @@ def _defaults(folder: Path) -> dict[str, Any]:
 def _absolute(values: dict[str, Any], folder: Path) -> None:
     for section, key in PATHS:
         inner = values.get(section)
+        if isinstance(inner, dict) and isinstance(inner.get(key), str):
+            inner[key] = folder / Path(inner[key]).expanduser()
+
+    for outer, section, key in INNER_PATHS:
+        inner = _mapping(_mapping(values, outer), section)
         if isinstance(inner, dict) and isinstance(inner.get(key), str):
             inner[key] = folder / Path(inner[key]).expanduser()
 

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.audit.journal import Journal
 from gateway.audit.record import Record
+from gateway.audit.transcript import Transcript
 from gateway.domain.call import Api, Call
 from gateway.domain.events import (
     Called,
@@ -96,10 +97,11 @@ class Generate:
             client_request_id=client_id(given),
             traceparent=traceparent(scope),
         )
-        reply = _Reply(send, self.surface, record, given)
-        with self._journal.request(record):
+        with self._journal.request(record) as transcript:
+            heard = send if transcript is None else _overheard(send, transcript)
+            reply = _Reply(heard, self.surface, record, given)
             try:
-                await self._answer(scope, receive, reply, record, given)
+                await self._answer(scope, receive, reply, record, given, transcript)
                 return
             except ClientGone:
                 return
@@ -114,13 +116,22 @@ class Generate:
             await reply.fail(fault)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, reply: _Reply, record: Record, given: Names
+        self,
+        scope: Scope,
+        receive: Receive,
+        reply: _Reply,
+        record: Record,
+        given: Names,
+        transcript: Transcript | None,
     ) -> None:
         received = time.monotonic()
         caller = self._door.who(scope)
         record.labels = caller.labels
         record.key = None if caller.key is None else caller.key.id
+        self._journal.check()
         body = await read_body(scope, receive, self._max_body)
+        if transcript is not None:
+            transcript.request = body
         arrival = Arrival(scope, record.id, received, received + self._deadline, caller, given)
         call = await self.surface.call(arrival, body)
         call = replace(call, labels=caller.labels, client_id=record.client_request_id)
@@ -143,6 +154,19 @@ class Generate:
             raise
         finally:
             hang_up.stop()
+
+
+def _overheard(send: Send, transcript: Transcript) -> Send:
+    """Sends, and writes along what is sent of the answer's body."""
+    if not transcript.heard:
+        return send
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            transcript.answer.append(message.get("body", b""))
+        await send(message)
+
+    return sending
 
 
 class _HangUp:

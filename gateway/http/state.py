@@ -28,6 +28,18 @@ class ConfigurationState(BaseModel):
     restart: list[str]
 
 
+class AuditState(BaseModel):
+    """``problem`` says why the audit log cannot be written now: ``waiting`` records are in memory.
+    Since this process started, ``lost`` were too many for that, and the contents of
+    ``contents_lost`` requests could not be kept.
+    """
+
+    problem: str | None
+    waiting: int
+    lost: int
+    contents_lost: int
+
+
 class ChatState(BaseModel):
     """A model's template takes messages of ``roles`` as they are, and perhaps only ``alternating``
     turns; functions are told in its own way or described in words (``tools``).
@@ -110,6 +122,7 @@ class Readiness(Standing):
     policy: PolicyState
     configuration: ConfigurationState
     local_models: list[LocalState]
+    audit: AuditState
     without_credentials: list[str]
     offline: bool
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -52,7 +53,8 @@ class Keeper:
     it is ``laid_out``; ``greeted`` says that the worker has been ready, ``without`` why the model
     goes without devices for now; ``leaving`` that no worker follows the one that runs, ``at_once``
     that it is to be asked before it is ready, for one that leaves has no more room; ``moved`` is
-    set for all whenever something is otherwise with one. ``task`` keeps it.
+    set for all whenever something is otherwise with one, and ``told`` of each state. ``task`` keeps
+    it.
     """
 
     model: LocalModel
@@ -61,6 +63,7 @@ class Keeper:
     needs: Needs
     template: str | None
     moved: asyncio.Event
+    told: Callable[[ModelStatus], None]
     layout: Layout = field(init=False)
     greeted: bool = False
     laid_out: bool = False
@@ -113,6 +116,7 @@ class Keeper:
         self.state, self.detail = state, detail
         self.changed.set()
         self.moved.set()
+        self.told(self.status)
 
     def put_away(self) -> None:
         """Nobody can reach it any more."""

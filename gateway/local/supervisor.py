@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +56,8 @@ class Supervisor:
     interpreter of the workers; ``accept`` may refuse a model for what its file's metadata says.
     ``budget`` is the memory in bytes that all models together may be reckoned to need, and
     ``gpu_budget`` that of each device, or of those that it names; one that is loaded on demand is
-    unloaded when it has had nothing to do for ``idle`` seconds.
+    unloaded when it has had nothing to do for ``idle`` seconds. ``told`` hears of each state that a
+    model comes into.
     """
 
     def __init__(
@@ -70,7 +71,9 @@ class Supervisor:
         budget: int | None = None,
         gpu_budget: int | Mapping[str, int] | None = None,
         idle: float | None = None,
+        told: Callable[[ModelStatus], None] = lambda _: None,
     ) -> None:
+        self._told = told
         self._wanted = Wanted(tuple(models), budget, idle)
         self._wanted_dir = run_dir
         self._state_dir = state_dir
@@ -224,7 +227,9 @@ class Supervisor:
         try:
             for one in checked:
                 path = folder / f"{files[one.model.name]}.sock"
-                keeper = Keeper(one.model, listen(path), path, one.needs, one.template, self._moved)
+                keeper = Keeper(
+                    one.model, listen(path), path, one.needs, one.template, self._moved, self._told
+                )
                 preload = one.model.preload
                 keeper.state = ModelState.STARTING if preload else ModelState.UNLOADED
                 made[one.model.name] = keeper

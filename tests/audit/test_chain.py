@@ -27,7 +27,11 @@ from gateway.audit.chain import (
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-GREATEST, GREATEST) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-GREATEST, GREATEST)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
     max_leaves=20,
 )
@@ -38,6 +42,7 @@ AT = "2026-03-01T12:00:00Z"
 @example({"every character up to DEL": "".join(map(chr, range(0x80)))})
 @example({"line ends": "\u2028\u2029\x85", "quotes": '"\\/', "beyond": "\U0001f600\uffff\ue000"})
 @example({"\U0001f600": 1, "\ue000": 2, "a": {"\ufb33": 1, "\U00010000": 2}})
+@example({"f": [0.0, -0.0, 1.0, 1e21, 1e20, 123456.7, 1e-6, 1e-7, 5e-324, -1.5e300, 21.5]})
 @example({"greatest": GREATEST, "least": -GREATEST, "long text": ":1234567890123456"})
 def test_the_form_is_that_of_rfc_8785(fields: dict[str, Any]) -> None:
     assert canonical(fields) == rfc8785.dumps(fields)
@@ -49,6 +54,8 @@ def test_the_form_is_that_of_rfc_8785(fields: dict[str, Any]) -> None:
         ({"n": 10**20}, b'{"n":9007199254740991}'),
         ({"n": [-(10**20)]}, b'{"n":[-9007199254740991]}'),
         ({"half \ud83d": "\udc00 and \ud83d\ude00"}, '{"half �":"� and 😀"}'.encode()),
+        ({"n": [1.5, float("inf"), float("nan")]}, b'{"n":[1.5,null,null]}'),
+        ({"n": [float("inf")]}, b'{"n":[null]}'),
         ({"yes": True, "n": 10**17}, b'{"n":9007199254740991,"yes":true}'),
     ],
 )

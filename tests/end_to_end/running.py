@@ -194,9 +194,18 @@ class RunningGateway:
         return self.post(json.dumps(body).encode())
 
     def records(self) -> list[dict[str, Any]]:
-        """All audit records written so far."""
+        """All audit records of requests written so far."""
+        return [line for line in self.audit_lines() if line["kind"] == "request"]
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the audit log has of happenings so far."""
+        return [line for line in self.audit_lines() if line["kind"] == "event"]
+
+    def audit_lines(self) -> list[dict[str, Any]]:
+        """The lines of the audit log, but for one that is just being written."""
         files = sorted((self.folder / "state" / "audit").glob("*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        texts = [file.read_bytes() for file in files]
+        return [json.loads(line) for text in texts for line in text.split(b"\n")[:-1]]
 
     def last_record(self) -> dict[str, Any]:
         """The record of the request that has just been answered: it is written behind the answer,

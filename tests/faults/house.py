@@ -169,10 +169,11 @@ class House:
         for file in (self._gateway.folder / "state" / "audit").glob("*.jsonl"):
             with file.open("rb") as stream:
                 stream.seek(self._read)
-                lines = stream.read()
-            whole = lines[: lines.rfind(b"\n") + 1]
+                read = stream.read()
+            whole = read[: read.rfind(b"\n") + 1]
             self._read += len(whole)
-            self._records |= {r["id"]: r for r in map(json.loads, whole.splitlines())}
+            lines = map(json.loads, whole.split(b"\n")[:-1])
+            self._records |= {line["id"]: line for line in lines if line["kind"] == "request"}
 
     def _configuration(self) -> str:
         channels, models = [], []
