@@ -56,9 +56,15 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     may_set: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     limits: Limits = Limits()
+    account: str | None = None
     expires: datetime | None = None
     revoked: datetime | None = None
     heir: str | None = None
+
+    @property
+    def accounted(self) -> str:
+        """Whose limits and spending it shares: those of the first key that it was rotated from."""
+        return self.account or self.id
 
     def good(self, now: datetime) -> bool:
         """Whether it opens anything at that instant."""

@@ -185,6 +185,7 @@ def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
         may_set=old.may_set,
         models=old.models,
         limits=old.limits,
+        account=old.accounted,
         expires=old.expires,
     )
     repository.add(heir)

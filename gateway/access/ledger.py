@@ -1,0 +1,277 @@
+"""The accounts of all keys, in one file that all serving processes have in their memory.
+
+Theory of operation. The file is a page for itself, then one record a key, of whole words of 64
+bits: whose it is, its two buckets, twelve months of use, and for each process what it holds at the
+moment: requests that run, and money reserved. Nothing is ever rewritten as a whole: a word is
+stored at once or not, and whoever is killed between two leaves an account that is whole.
+
+Whoever changes a record holds the lock of its bytes, for microseconds. A process also holds the
+lock of its own number for as long as it lives. Both are taken from it by the kernel, however it
+dies: what a number holds that nobody has locked is given back by whoever comes upon it. Its running
+requests are over, and what was reserved for them counts as spent: they were sent, and what they
+cost nobody will know. The locks are those of open files (``F_OFD_SETLK``): a plain one would be
+gone as soon as the process closes any file of that name, as ``mmap`` does with its own.
+
+Nothing waits for a disk: the pages are the kernel's to write. They outlive every process; only
+where the machine itself stops are they as old as its last writing back, which is half a minute.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gateway.access.account import Account, Ask, Refusal, Reserved, Rooms, Used, Why
+from gateway.access.bucket import LONG_AGO, Bucket
+from gateway.access.keys import Limits
+from gateway.access.layout import (
+    BUCKETS,
+    COUNT,
+    HELD,
+    MARK,
+    MONTHS,
+    MOST_PROCESSES,
+    NUMBERS,
+    PAGE,
+    RECORD,
+    USE,
+    WORD,
+    base_of,
+    find,
+    name_of,
+    use,
+)
+from gateway.access.locks import Lock
+from gateway.access.months import Calendar
+from gateway.errors import StateError
+
+_CHUNK = 256
+"""Records that are made room for at once."""
+_LIVE = 1 << 40
+"""Where the locks of the numbers are: far behind the end of the file, where locks may be too."""
+_HELD_BACK = (Why.BUDGET, Why.CONCURRENT)
+"""What is refused for what requests hold that run."""
+_LARGEST = 1 << 62
+_HIGHEST = 10**10
+"""The highest rate that is counted: a higher one never comes to bear."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What must be brought back to the ledger when a request has ended."""
+
+    key: str
+    limits: Limits
+    reserved: Reserved
+
+
+class Ledger:
+    """For one thread of a serving process. ``now`` is in microseconds of a clock that all processes
+    share, and ``today`` says which month it is. Raises ``StateError`` where it cannot be kept.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+        today: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._now = now
+        self._calendar = Calendar(today)
+        self._places: dict[str, tuple[int, Lock]] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._head = Lock(self._file, 0, PAGE)
+            with self._head:
+                self._found()
+            self._words = self._mapped()
+            self._number = self._joined()
+        except OSError as error:
+            raise self._fault(error.strerror) from None
+
+    def admit(self, key: str, limits: Limits, ask: Ask) -> tuple[Refusal | Held, Rooms]:
+        """Whether a request may come in, and what there is left. Raises ``StateError`` where there
+        is no room for another key.
+        """
+        limits = _countable(limits)
+        base, lock = self._places.get(key) or self._placed(key)
+        with lock:
+            account = self._account(base).at(limits, self._now())
+            answer = account.admit(limits, ask)
+            if isinstance(answer, Refusal) and answer.why in _HELD_BACK and self._inherit(base):
+                # It was refused for what a process held that is no more.
+                account = self._account(base).at(limits, self._now())
+                answer = account.admit(limits, ask)
+            if isinstance(answer, Refusal):
+                # With the clock that there is now: a bucket of a later one would never be filled.
+                self._store_buckets(base, account)
+                return answer, account.rooms(limits)
+            account, reserved = answer
+            self._store_buckets(base, account)
+            self._hold(base, self._number, 1, reserved.cost)
+        return Held(key, limits, reserved), account.rooms(limits)
+
+    def settle(self, held: Held, used: Used) -> None:
+        """A request that was admitted has ended."""
+        base, lock = self._places[held.key]
+        with lock:
+            account = self._account(base).at(held.limits, self._now())
+            self._store_buckets(base, account.settle(held.limits, held.reserved, used))
+            # Spent before it is reserved no more: never too little, whoever dies in between.
+            self._spend(base, used)
+            self._hold(base, self._number, -1, -held.reserved.cost)
+
+    def rooms(self, key: str, limits: Limits) -> Rooms:
+        """What there is left for a key at this instant."""
+        limits = _countable(limits)
+        base, lock = self._places.get(key) or self._placed(key)
+        with lock:
+            return self._account(base).at(limits, self._now()).rooms(limits)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _account(self, base: int) -> Account:
+        words = self._words
+        held, end = base + HELD, base + HELD + 2 * words[NUMBERS]
+        requests, of, tokens, at = words[base + BUCKETS : base + BUCKETS + 4]
+        return Account(
+            requests=Bucket(requests, of),
+            tokens=Bucket(tokens, at),
+            running=sum(words[held:end:2]),
+            reserved=sum(words[held + 1 : end : 2]),
+            used=use(words, base, self._calendar.month()),
+        )
+
+    def _store_buckets(self, base: int, account: Account) -> None:
+        words = self._words
+        for place, bucket in ((BUCKETS, account.requests), (BUCKETS + 2, account.tokens)):
+            # The instant first: who is killed between the two has lost a refill, and won nothing.
+            words[base + place + 1] = bucket.at
+            words[base + place] = bucket.level
+
+    def _spend(self, base: int, used: Used) -> None:
+        month = self._calendar.month()
+        words, cell = self._words, base + USE + 4 * (month % MONTHS)
+        if words[cell] != month:
+            words[cell + 1] = words[cell + 2] = words[cell + 3] = 0
+            words[cell] = month
+        for place, more in enumerate((used.requests, used.tokens, used.cost), cell + 1):
+            words[place] = min(_LARGEST, words[place] + more)
+
+    def _hold(self, base: int, number: int, running: int, reserved: int) -> None:
+        words, cell = self._words, base + HELD + 2 * number
+        words[cell + 1] += reserved
+        words[cell] += running
+
+    def _inherit(self, base: int) -> bool:
+        """Give back what processes hold in a record that live no more; whether there was any."""
+        words, found = self._words, False
+        for number in range(words[NUMBERS]):
+            cell = base + HELD + 2 * number
+            if number != self._number and (words[cell] or words[cell + 1]):
+                life = self._life(number)
+                if life.taken():
+                    self._bury(base, number)
+                    life.give()
+                    found = True
+        return found
+
+    def _bury(self, base: int, number: int) -> None:
+        words, cell = self._words, base + HELD + 2 * number
+        if words[cell] or words[cell + 1]:
+            self._spend(base, Used(requests=words[cell], cost=words[cell + 1]))
+            words[cell + 1] = 0
+            words[cell] = 0
+
+    def _life(self, number: int) -> Lock:
+        """What a process holds as long as it lives."""
+        return Lock(self._file, _LIVE + number, 1)
+
+    def _joined(self) -> int:
+        """The number of this process, which holds nothing yet."""
+        number = next((n for n in range(MOST_PROCESSES) if self._life(n).taken()), None)
+        if number is None:
+            raise self._fault(f"{MOST_PROCESSES} processes use it already")
+        with self._head:
+            self._words[NUMBERS] = max(self._words[NUMBERS], number + 1)
+            self._words = self._grown(self._words[COUNT])
+            count = self._words[COUNT]
+        for place in range(count):
+            base = base_of(place)
+            with self._lock(base):
+                self._bury(base, number)
+        return number
+
+    def _lock(self, base: int) -> Lock:
+        return Lock(self._file, base * WORD, RECORD)
+
+    def _placed(self, key: str) -> tuple[int, Lock]:
+        """Where the record of a key begins, and its lock."""
+        base = base_of(self._place(key))
+        found = self._places[key] = base, self._lock(base)
+        return found
+
+    def _place(self, key: str) -> int:
+        name = name_of(key)
+        with self._head:
+            count = self._words[COUNT]
+            self._words = self._grown(count + 1)
+            place = find(self._words, name, count)
+            if place is not None:
+                return place
+            base = base_of(count)
+            words = self._words
+            words[base], words[base + 1] = name
+            words[base + BUCKETS + 1] = words[base + BUCKETS + 3] = LONG_AGO
+            words[COUNT] = count + 1
+        return count
+
+    def _grown(self, records: int) -> memoryview:
+        """The file in memory, with room for so many records. Room is made before it is used: what
+        is written where the disk has none ends a process.
+        """
+        if base_of(records) <= len(self._words):
+            return self._words
+        size = os.fstat(self._file).st_size
+        if base_of(records) * WORD > size:
+            try:
+                os.posix_fallocate(self._file, size, _CHUNK * RECORD)
+            except OSError as error:
+                raise self._fault(error.strerror) from None
+        return self._mapped()
+
+    def _found(self) -> None:
+        """See to it that the file is one of ours."""
+        mark = os.pread(self._file, WORD, 0)
+        if mark in (b"", bytes(WORD)):
+            os.posix_fallocate(self._file, 0, PAGE + _CHUNK * RECORD)
+            os.pwrite(self._file, MARK.to_bytes(WORD, "little"), 0)
+        elif mark != MARK.to_bytes(WORD, "little"):
+            raise self._fault("it is no such file, or another version's")
+
+    def _mapped(self) -> memoryview:
+        return memoryview(mmap.mmap(self._file, 0)).cast("q")
+
+    def _fault(self, why: str | None) -> StateError:
+        return StateError(
+            f"what keys have used cannot be kept in {self._path} ({why}): make its folder "
+            "writable and make room there, or move the file away, with which the month's "
+            "spending is forgotten"
+        )
+
+
+def _countable(limits: Limits) -> Limits:
+    most = max(limits.requests_per_minute or 0, limits.tokens_per_minute or 0)
+    if most <= _HIGHEST:
+        return limits
+    rates = (limits.requests_per_minute, limits.tokens_per_minute)
+    requests, tokens = (None if rate is None else min(rate, _HIGHEST) for rate in rates)
+    return Limits(requests, tokens, limits.concurrent, limits.budget)
