@@ -25,6 +25,7 @@ from gateway.config.documents import (
     read_document,
 )
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
+from gateway.config.prices import PricesSection
 from gateway.config.proxying import DIRECT
 from gateway.config.schema import Finding, Flag, findings, nearest, place
 from gateway.config.sections import (
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     upstream: UpstreamSection = Field(default_factory=UpstreamSection)
     responses: ResponsesSection = Field(default_factory=ResponsesSection)
     access: AccessSection = Field(default_factory=AccessSection)
+    prices: PricesSection = Field(default_factory=PricesSection)
     translate: TranslateSection
     state: StateSection
     policy: PolicySection

@@ -1,8 +1,9 @@
-"""Reads the data about vendors that ships with the package."""
+"""Reads the data that ships with the package: of vendors, and of prices."""
 
 from __future__ import annotations
 
 import tomllib
+from decimal import Decimal
 from importlib import resources
 from typing import Any
 
@@ -27,9 +28,14 @@ def load_routers(catalog: Catalog) -> dict[str, Router]:
     return routers(_read("routers.toml"), catalog)
 
 
-def _read(name: str) -> dict[str, Any]:
+def load_prices() -> dict[str, Any]:
+    """``gateway/access/prices.toml``, with its amounts as decimal fractions."""
+    return _read("prices.toml", "gateway.access")
+
+
+def _read(name: str, package: str = "gateway.vendors") -> dict[str, Any]:
     try:
-        text = resources.files("gateway.vendors").joinpath(name).read_text("utf-8")
-        return tomllib.loads(text)
+        text = resources.files(package).joinpath(name).read_text("utf-8")
+        return tomllib.loads(text, parse_float=Decimal)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StateError(f"{name} cannot be read; reinstall the package: {error}") from None
