@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from gateway.access.oidc import Tokens
+from gateway.access.prices import Prices
 from gateway.config.publication import Publication
 from gateway.config.reload import Load
 from gateway.config.settings import Settings
@@ -37,6 +38,7 @@ class Configured:
     translated: Mapping[str, Translated]
     beside: Mapping[str, tuple[tuple[str, str], ...]]
     routes: Routes
+    prices: Prices
     targets: Mapping[str, tuple[Target, ...]]
     load: Load
     trusted: Trusted | None = None

@@ -17,6 +17,8 @@
     │   └── MethodNotAllowed         405
     ├── Unauthenticated              401  no key, or none that opens anything
     ├── Forbidden                    403  the key is not for this
+    ├── RateLimited                  429  the key has asked more than it may, for now
+    ├── BudgetSpent                  429  the key's month has cost what it may
     ├── PolicyDenied                 451  policy leaves no target
     ├── Unavailable                  503  nothing healthy is left; carries ``retry_after``
     │   ├── DeadlinePassed           503  ``server.deadline`` is over
@@ -170,6 +172,26 @@ class Forbidden(GatewayError):
     status = 403
     type = "permission_error"
     code = "not_permitted"
+
+
+class RateLimited(GatewayError):
+    """The key asks for more than it may, for now: more ``requests`` or ``tokens`` (``unit``)."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    passes = True
+
+    def __init__(self, message: str, *, unit: str, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.type = unit
+
+
+class BudgetSpent(GatewayError):
+    """What the key may cost in a month is spent, or would be with this request."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
 
 
 class PolicyDenied(GatewayError):

@@ -18,6 +18,8 @@ from gateway.access.callers import Access
 from gateway.access.following import Following
 from gateway.access.issuer import Issuer
 from gateway.access.keyring import Keyring
+from gateway.access.layout import FILE as LEDGER
+from gateway.access.ledger import Ledger
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
 from gateway.audit.journal import Journal
@@ -25,6 +27,7 @@ from gateway.auditing import audit_sink
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.fixed import with_fixed
 from gateway.config.presence import RUN, Announcement, Presence
+from gateway.config.prices import prices
 from gateway.config.publication import FILE, Publication, decode, published
 from gateway.config.references import contents, referred_by
 from gateway.config.reload import PolicyStore
@@ -41,6 +44,7 @@ from gateway.engine.loop import Engine
 from gateway.errors import StateError
 from gateway.http.app import create_app
 from gateway.http.cors import CrossOrigin, Pages
+from gateway.http.quotas import Quotas
 from gateway.http.state import (
     AuditState,
     ConfigurationState,
@@ -103,6 +107,12 @@ class Gateway:
         )
         self._keys.read()
         self.access = Access(keyring, first.tokens)
+        self._ledger = Ledger(settings.state.dir / LEDGER)
+        self.quotas = Quotas(
+            self._ledger,
+            lambda: self._now.prices,
+            lambda model: self.engine.routes.find(model).targets,
+        )
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
@@ -254,6 +264,7 @@ class Gateway:
             await self._translate.stop()
             await self._local.stop()
             self.responses.close()
+            self._ledger.close()
             self._audit.close()
             self._announcement.withdraw()
 
@@ -383,6 +394,7 @@ def configure(
         translated={one.name: one for one in translated_channels(settings, translated)},
         beside={name: contents(referred_by(settings, name)) for name in settings.channels},
         routes=routes,
+        prices=prices(settings.prices),
         targets={**servers, **by_channel(routes)},
         load=inventory.policy_loader().load,
         trusted=trusted(settings),

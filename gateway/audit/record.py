@@ -113,7 +113,8 @@ class Seam:
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One attempt. Times in microseconds; ``first_content_us`` is ``None`` where none came. The
-    tokens are those that its target told of, ``None`` where it told none.
+    tokens are those that its target told of, ``None`` where it told none: then about
+    ``seen_tokens`` came. ``stored_tokens`` of the prompt were kept for others, at a price.
 
     ``outcome`` is ``served``, ``cancelled`` or the kind of the failure. ``model`` is what the
     answer called its model, ``provider`` to whom a router said that it sent the request. ``seam``
@@ -132,6 +133,8 @@ class AttemptRecord:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    stored_tokens: int | None = None
+    seen_tokens: int = 0
 
 
 @dataclass(slots=True)

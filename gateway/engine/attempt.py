@@ -70,6 +70,7 @@ class Attempt:
         self._began = time.monotonic()
         self._first_content_us: int | None = None
         self._usage: Usage | None = None
+        self._seen = 0
         self._started = Started()
         self._waiting: asyncio.Task[object] | None = None
         self._passing = False
@@ -160,6 +161,7 @@ class Attempt:
             case Delta() | Reasoned() | Called() | Relayed():
                 if self._first_content_us is None:
                     self._first_content_us = microseconds(time.monotonic() - self._began)
+                self._seen += event.pieces if isinstance(event, Relayed) else 1
             case Usage():
                 self._usage = event
                 event = whole_usage(event, self._call.begun)
@@ -202,5 +204,7 @@ class Attempt:
                 prompt_tokens=None if usage is None else usage.prompt,
                 completion_tokens=None if usage is None else usage.completion,
                 cached_tokens=None if usage is None else usage.cached,
+                stored_tokens=None if usage is None else usage.stored,
+                seen_tokens=self._seen if usage is None else 0,
             )
         )

@@ -38,6 +38,7 @@ from gateway.http.openai import ChatCompletions
 from gateway.http.openapi.document import document
 from gateway.http.other import ID, Answer, asked_by, manners_of, open_to_all, tidied, unknown
 from gateway.http.passing import Passed
+from gateway.http.quotas import Quotas
 from gateway.http.responses import InputTokens, Responses
 from gateway.http.state import State
 from gateway.http.texts import Completions, Embeddings
@@ -52,6 +53,9 @@ class Services(Protocol):
 
     @property
     def access(self) -> Access: ...
+
+    @property
+    def quotas(self) -> Quotas: ...
 
     @property
     def journal(self) -> Journal: ...
@@ -183,6 +187,7 @@ def create_app(services: Services) -> GatewayApp:
         path: Generate(
             services.engine,
             door,
+            services.quotas,
             services.journal,
             surface,
             max_body=services.max_body,

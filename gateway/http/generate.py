@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -48,6 +49,7 @@ from gateway.http.exchange import (
     send_whole,
 )
 from gateway.http.ids import Names, client_id, names, new_id, told, traceparent
+from gateway.http.quotas import Quotas
 from gateway.wire.writer import Writer
 
 
@@ -74,6 +76,7 @@ class Generate:
         self,
         engine: Engine,
         door: Door,
+        quotas: Quotas,
         journal: Journal,
         surface: Surface,
         *,
@@ -82,6 +85,7 @@ class Generate:
     ) -> None:
         self._engine = engine
         self._door = door
+        self._quotas = quotas
         self._journal = journal
         self.surface = surface
         self._max_body = max_body
@@ -129,6 +133,7 @@ class Generate:
         record.labels = caller.labels
         record.key = None if caller.key is None else caller.key.id
         self._journal.check()
+        reply.rates = partial(self._quotas.headers, caller, self.surface.api.dialect)
         body = await read_body(scope, receive, self._max_body)
         if transcript is not None:
             transcript.request = body
@@ -138,7 +143,10 @@ class Generate:
         record.model, record.stream = call.model, call.stream
         if not caller.may_ask(call.model):
             raise not_configured(call.model)
-        await self._serve(call, record, receive, reply)
+        admission = self._quotas.admit(caller, call)
+        reply.rates = admission.headers
+        with admission.settling(record):
+            await self._serve(call, record, receive, reply)
 
     async def _serve(self, call: Call, record: Record, receive: Receive, reply: _Reply) -> None:
         hang_up = _HangUp(receive)
@@ -197,7 +205,9 @@ class _HangUp:
 
 
 class _Reply:
-    """Turns the engine's events into one HTTP answer."""
+    """Turns the engine's events into one HTTP answer. ``rates`` gives the headers that tell what is
+    left of the limits of whoever asks.
+    """
 
     def __init__(self, send: Send, surface: Surface, record: Record, given: Names) -> None:
         self._send = send
@@ -208,6 +218,7 @@ class _Reply:
         self._writer: Writer | None = None
         self._headers: list[Header] = []
         self._media: bytes | None = None
+        self.rates: Callable[[], list[Header]] = list
 
     async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
         writer = self._writer = self._surface.writer(call)
@@ -264,7 +275,8 @@ class _Reply:
             await self._end(last or self._surface.event(error, self._record.id))
         else:
             self._record.status = self._surface.status(error)
-            await send_error(self._send, self._surface, error, self._record.id, self._ids())
+            headers = [*self._ids(), *self.rates()]
+            await send_error(self._send, self._surface, error, self._record.id, headers)
 
     def _told(self, serving: Serving) -> list[Header]:
         headers: list[Header] = [
@@ -272,6 +284,7 @@ class _Reply:
             (b"x-gateway-served-by", serving.target.id.encode()),
             (b"x-gateway-locality", serving.target.locality.encode()),
             (b"x-gateway-policy", serving.revision.encode()),
+            *self.rates(),
         ]
         if serving.failover is not None:
             headers.append((b"x-gateway-failover", serving.failover.encode()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.errors import (
     BodyTooLarge,
     BodyUnread,
+    BudgetSpent,
     CapabilityMissing,
     ContextOverflow,
     DeadlinePassed,
@@ -17,6 +18,7 @@ from gateway.errors import (
     MethodNotAllowed,
     ModelNotFound,
     PolicyDenied,
+    RateLimited,
     ResponseNotFound,
     RouteNotFound,
     Unauthenticated,
@@ -75,6 +77,26 @@ CAUSES = (
     Cause("a response that is not kept", ResponseNotFound("x"), "NotFoundError", "NotFoundError"),
     Cause("unknown path", RouteNotFound("x"), "NotFoundError", "NotFoundError"),
     Cause("wrong method", MethodNotAllowed("x"), "APIStatusError", "APIStatusError"),
+    Cause(
+        "the key may use no more for now, and may again within 60 s",
+        RateLimited("x", unit="tokens", retry_after=7.5),
+        "RateLimitError",
+        "RateLimitError",
+        again=True,
+    ),
+    Cause(
+        "the key has used so much more than it may that it has to wait for longer",
+        RateLimited("x", unit="tokens", retry_after=300.0),
+        "RateLimitError",
+        "RateLimitError",
+    ),
+    Cause(
+        "the request could use more tokens than the key may in a minute",
+        RateLimited("x", unit="tokens"),
+        "RateLimitError",
+        "RateLimitError",
+    ),
+    Cause("the key's budget is spent", BudgetSpent("x"), "RateLimitError", "RateLimitError"),
     Cause("policy leaves nothing", PolicyDenied("x"), "APIStatusError", "APIStatusError"),
     Cause(
         _SOON,

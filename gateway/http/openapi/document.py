@@ -47,6 +47,8 @@ _WHY: Mapping[int, str] = {
     415: "The body's `Content-Encoding` is not read (`Accept-Encoding` says which are), or it is a "
     "form where JSON is wanted, or the other way round.",
     422: "A vendor's own verdict on the request.",
+    429: "The key may use no more for now (`rate_limit_exceeded`), or for this month "
+    "(`insufficient_quota`).",
     451: "Policy leaves no target: the message names vendor, rule, reason and reference.",
     500: "A defect of the gateway. The message holds nothing but the request's id.",
     503: "No healthy target is left, a queue is full, or the deadline has passed.",
@@ -66,13 +68,46 @@ _HEADERS: Mapping[str, str] = {
     "x-gateway-policy": "The revision of the policy that decided.",
     "x-gateway-failover": "Why the first choice did not answer; absent where it did.",
     "retry-after": "Seconds; absent where waiting does not help.",
+    "retry-after-ms": "The same in milliseconds.",
     "www-authenticate": "How to show a key.",
+    "x-should-retry": "Whether the same request is worth being sent again: `true` or `false`.",
+    "x-ratelimit-limit-requests": "Requests that the key may make in a minute, if it has a limit.",
+    "x-ratelimit-limit-tokens": "Tokens that the key may use in a minute, if it has a limit.",
+    "x-ratelimit-remaining-requests": "How many of them are left.",
+    "x-ratelimit-remaining-tokens": "How many of them are left, with what this request could use "
+    "taken off.",
+    "x-ratelimit-reset-requests": "The time until all of them are there again, as `6m0s`.",
+    "x-ratelimit-reset-tokens": "The time until all of them are there again, as `20ms`.",
+    "anthropic-ratelimit-requests-limit": "The same as `x-ratelimit-limit-requests`.",
+    "anthropic-ratelimit-requests-remaining": "The same as `x-ratelimit-remaining-requests`.",
+    "anthropic-ratelimit-requests-reset": "When all of them are there again (RFC 3339).",
+    "anthropic-ratelimit-tokens-limit": "The same as `x-ratelimit-limit-tokens`.",
+    "anthropic-ratelimit-tokens-remaining": "The same as `x-ratelimit-remaining-tokens`.",
+    "anthropic-ratelimit-tokens-reset": "When all of them are there again (RFC 3339).",
+}
+_RATES = tuple(
+    f"x-ratelimit-{what}-{unit}"
+    for what in ("limit", "remaining", "reset")
+    for unit in ("requests", "tokens")
+)
+_OF_LIMITS = {
+    OPENAI: _RATES,
+    EITHER: (),
+    ANTHROPIC: (
+        *_RATES,
+        *(
+            f"anthropic-ratelimit-{unit}-{what}"
+            for unit in ("requests", "tokens")
+            for what in ("limit", "remaining", "reset")
+        ),
+    ),
 }
 _ON_ALL = ("x-gateway-request-id",)
 _OF_DIALECT = {OPENAI: ("x-request-id",), ANTHROPIC: ("request-id",), EITHER: ()}
 _OF_TARGET = ("x-gateway-served-by", "x-gateway-locality", "x-gateway-policy")
 _SOMETIMES = ("x-gateway-failover",)
-_OF_STATUS = {401: ("www-authenticate",), 503: ("retry-after",), 529: ("retry-after",)}
+_AGAIN = ("retry-after", "retry-after-ms", "x-should-retry")
+_OF_STATUS = {401: ("www-authenticate",), 429: _AGAIN, 503: _AGAIN, 529: _AGAIN}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -125,7 +160,7 @@ def _written(operation: Operation) -> dict[str, Any]:
     always = (*_ON_ALL, *_OF_DIALECT[operation.dialect])
     headers = _headers(always)
     if operation.asks:
-        headers |= _headers((*_OF_TARGET, *_SOMETIMES))
+        headers |= _headers((*_OF_TARGET, *_SOMETIMES, *_OF_LIMITS[operation.dialect]))
     content = {
         kind: {"itemSchema" if kind == EVENTS else "schema": schema}
         for kind, schema in operation.answers.items()
@@ -158,6 +193,8 @@ def _written(operation: Operation) -> dict[str, Any]:
 def _error(status: int, dialect: str) -> dict[str, Any]:
     names = [*_ON_ALL, *_OF_DIALECT[dialect]]
     headers = _headers((*names, *_OF_STATUS.get(status, ())))
+    if status == 429:
+        headers |= _headers(_OF_LIMITS[dialect])
     content = {JSON: {"schema": _ERRORS[dialect]}}
     return {"description": _WHY[status], "headers": headers, "content": content}
 
