@@ -181,7 +181,7 @@ def test_its_health_is_readiness_on_the_port_that_it_serves() -> None:
     assert load_settings(ROOT / "configs" / "gateway.yaml", {}, {}).server.port == int(port)
     assert [step.rest for step in steps() if step.word == "EXPOSE"] == [port]
     app = FastAPI()
-    app.include_router(router(not_asked))
+    app.include_router(router(not_asked, lambda _: True))
     assert str(app.url_path_for("readyz")) == path == "/readyz"
 
 

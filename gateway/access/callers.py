@@ -66,7 +66,7 @@ class Access:
                     code="no_keys",
                 )
             owner = hashlib.sha256((presented or "").encode("utf-8", "surrogatepass"))
-            return Caller(None, _claiming(Labels(), said, LABELS), owner.hexdigest())
+            return Caller(None, claiming(Labels(), said, LABELS), owner.hexdigest())
         if presented is None:
             raise Unauthenticated(
                 "You didn't provide an API key. Send it as Authorization: Bearer, or x-api-key.",
@@ -76,12 +76,13 @@ class Access:
             key = self.tokens.find(presented, now)
         else:
             key = self.keyring.find(presented, now)
-        return Caller(key, _claiming(key.labels, said, key.may_set), key.id)
+        return Caller(key, claiming(key.labels, said, key.may_set), key.id)
 
 
-def _claiming(labels: Labels, said: Mapping[str, str], may_set: tuple[str, ...]) -> Labels:
+def claiming(labels: Labels, said: Mapping[str, str], may_set: tuple[str, ...]) -> Labels:
     """Labels with what a request says of itself beside them. Policy is asked for both, and the
-    stricter counts: so what is said can take something away, and never give it.
+    stricter counts: so what is said can take something away, and never give it. Raises
+    ``Forbidden`` and ``InvalidRequest``.
     """
     if not said:
         return labels

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from gateway.access.keys import WORD, Key, Limits
-from gateway.access.tokens import Issued, KeySet, UnknownKey, claims
+from gateway.access.tokens import Issued, KeySet, UnknownKey, claims, refused
 from gateway.domain.decision import Labels
-from gateway.errors import Forbidden, Unauthenticated, Unavailable
+from gateway.errors import Forbidden, Unavailable
 
 MOST_KNOWN = 4096
 """Tokens that are remembered as good: checking one costs more than all else that a request does."""
@@ -77,14 +77,12 @@ class Tokens:
                 retry_after=_SOON,
             )
         if len(written) > LONGEST or not written.isascii():
-            raise Unauthenticated(
-                "This is no token, or one that is too long.", code="invalid_token"
-            )
+            raise refused("is none, or is too long")
         try:
             found = claims(written, self._keys, self.rules.issued)
         except UnknownKey:
             self.missed()
-            raise
+            raise refused("is signed with an unknown key (kid)") from None
         key = caller(found, self.rules, now)
         until = min(int(found["exp"]), _NEVER) + self.rules.issued.leeway
         self._remember(digest, until, key, now)

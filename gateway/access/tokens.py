@@ -75,22 +75,23 @@ class Issued:
     leeway: float
 
 
-class UnknownKey(Unauthenticated):
-    """A token is signed with a key that is not among those of its issuer, as far as is known."""
+class UnknownKey(Exception):
+    """A token names a key that is not among those of its issuer, as far as is known."""
 
 
 def claims(written: str, keys: KeySet, issued: Issued) -> Mapping[str, Any]:
     """What a token says, once it is known that its issuer says it, now and to us. Raises
-    ``Unauthenticated``: who has a token that is genuine is told what else is wrong with it.
+    ``Unauthenticated``, which tells who has a token that is genuine what else is wrong with it, and
+    ``UnknownKey``.
     """
     try:
         header = jwt.get_unverified_header(written)
         kid, algorithm = header.get("kid"), str(header.get("alg"))
         if algorithm not in issued.algorithms:
-            raise _refused("is signed in a way that is not configured (alg)")
+            raise refused("is signed in a way that is not configured (alg)")
         key = keys.keys.get((str(kid), algorithm))
         if kid is None or key is None:
-            raise UnknownKey(_words("is signed with an unknown key (kid)"), code=CODE)
+            raise UnknownKey
         found: Mapping[str, Any] = jwt.decode(
             written,
             key,
@@ -101,11 +102,10 @@ def claims(written: str, keys: KeySet, issued: Issued) -> Mapping[str, Any]:
             options={"require": list(_ISSUED)},
         )
     except jwt.PyJWTError as error:
-        raise _refused(_why(error)) from None
+        raise refused(_why(error)) from None
     return found
 
 
-CODE = "invalid_token"
 _WHY: Mapping[type[jwt.PyJWTError], str] = {
     jwt.ExpiredSignatureError: "has expired (exp)",
     jwt.ImmatureSignatureError: "is not good yet (nbf, iat)",
@@ -121,12 +121,12 @@ def _why(error: jwt.PyJWTError) -> str:
     return _WHY.get(type(error), "is not well formed")
 
 
-def _refused(why: str) -> Unauthenticated:
-    return Unauthenticated(_words(why), code=CODE)
-
-
-def _words(why: str) -> str:
-    return f"This token {why}: get another from its issuer, or use a key of this gateway."
+def refused(why: str) -> Unauthenticated:
+    """What is said of a token that is not taken."""
+    return Unauthenticated(
+        f"This token {why}: get another from its issuer, or use a key of this gateway.",
+        code="invalid_token",
+    )
 
 
 def _names(key: Mapping[str, Any], algorithms: Collection[str]) -> Iterator[tuple[str, str]]:

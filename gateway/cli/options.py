@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway.access.keys import LABELS
 from gateway.config.presence import RUN
 from gateway.config.publication import published
 from gateway.config.settings import Settings, load_settings, state_dir
@@ -98,3 +99,18 @@ class Moment(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{value!r} is not a date like 2026-03-05 or 2026-03-05T12:00:00Z")
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Said(click.ParamType[tuple[str, str]]):
+    """A label and its value, as in ``data_class=cui``; several tags with commas."""
+
+    name = "label=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        label, _, text = value.partition("=")
+        label = label.replace("-", "_")
+        if label not in LABELS or not text:
+            self.fail(f"{value!r} is not of the form LABEL=VALUE with one of {', '.join(LABELS)}")
+        return label, text

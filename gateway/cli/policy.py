@@ -11,7 +11,16 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
+from gateway.access.callers import claiming
+from gateway.access.keys import LABELS
+from gateway.cli.options import (
+    Moment,
+    Said,
+    config_option,
+    format_option,
+    policy_option,
+    settings_of,
+)
 from gateway.cli.policy_diff import diff_
 from gateway.cli.policy_signing import keygen, sign, verify_
 from gateway.cli.policy_simulate import simulate_
@@ -77,6 +86,13 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
 @click.option("--environment")
 @click.option("--data-class")
 @click.option("--tag", "tags", multiple=True)
+@click.option(
+    "--says",
+    multiple=True,
+    type=Said(),
+    metavar="LABEL=VALUE",
+    help="What the request says of itself by header; the stricter decision counts.",
+)
 @click.option("--at", type=Moment(), help="The instant to decide for.  [default: now]")
 @click.option("--embeddings", is_flag=True, help="The request is for embeddings.")
 @config_option
@@ -89,6 +105,7 @@ def explain_(
     environment: str | None,
     data_class: str | None,
     tags: tuple[str, ...],
+    says: tuple[tuple[str, str], ...],
     at: datetime | None,
     embeddings: bool,
     config: Path,
@@ -99,7 +116,8 @@ def explain_(
 
     Example: gateway policy explain --model gpt-4o
     """
-    labels = Labels(team, app, environment, data_class, frozenset(tags))
+    known = Labels(team, app, environment, data_class, frozenset(tags))
+    labels = claiming(known, dict(says), LABELS)
     moment = at or datetime.now(UTC)
     engine = offline_engine(settings_of(config, policy_dir), model)
     plan = engine.plan(
@@ -124,6 +142,8 @@ def _print(explanation: Explanation) -> None:
     policy_, request = explanation.policy, explanation.request
     labels = asdict(request)
     del labels["model"]
+    said = {f"saying {name}": value for name, value in labels.pop("said").items()}
+    labels |= said
     who = ", ".join(f"{name} {_words(value)}" for name, value in labels.items() if value)
     click.echo(f"{request.model}{f' for {who}' if who else ''} at {explanation.at.isoformat()}")
     click.echo(f"policy {policy_.revision[:12]}, mode {policy_.mode}")

@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from gateway.access.keyring import Keyring
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
 from gateway.auditing import audit_sink
@@ -124,7 +125,7 @@ def _tell_who_may_ask(settings: Settings) -> None:
     """
     keys = SqliteKeys(settings.state.dir / KEYS)
     try:
-        guarded = bool(keys.all()) or settings.access.oidc is not None
+        guarded = bool(Keyring(keys.all())) or settings.access.oidc is not None
     finally:
         keys.close()
     if guarded:

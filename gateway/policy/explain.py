@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,12 +21,15 @@ class ExplainedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRequest:
+    """``said`` is what the request says of itself, beside what is known of whoever asks."""
+
     model: str
     team: str | None
     app: str | None
     environment: str | None
     data_class: str | None
     tags: list[str]
+    said: dict[str, str | list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ def explain(policy: Policy, plan: Plan, model: str, labels: Labels, at: datetime
             labels.environment,
             labels.data_class,
             sorted(labels.tags),
+            dict(_said(labels)),
         ),
         targets=[_target(target, decision, why or "", at) for target, decision, why in judged],
         rules=[
@@ -104,6 +109,16 @@ def explain(policy: Policy, plan: Plan, model: str, labels: Labels, at: datetime
         plan=[step.target.id for step in plan.steps],
         outcome=str(plan.steps[0].target.locality) if plan.steps else "denied",
     )
+
+
+def _said(labels: Labels) -> Iterator[tuple[str, str | list[str]]]:
+    claimed = labels.claimed
+    for name in () if claimed is None else ("team", "app", "environment", "data_class"):
+        value = getattr(claimed, name)
+        if value is not None and value != getattr(labels, name):
+            yield name, value
+    if claimed is not None and claimed.tags - labels.tags:
+        yield "tags", sorted(claimed.tags - labels.tags)
 
 
 def _target(target: Target, decision: Decision, left_out: str, at: datetime) -> ExplainedTarget:

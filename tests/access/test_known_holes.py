@@ -158,15 +158,14 @@ def test_a_web_page_and_a_proxy_are_no_neighbours(
     assert (got.status, got.json["error"]["code"]) == (401, "no_keys")
 
 
-def form(model: str | None, *, twice: str | None = None) -> tuple[str, bytes]:
-    """The content type and the body of an audio file to transcribe."""
-    fields = [("model", one) for one in (model, twice) if one is not None]
-    parts = [f'--B\r\ncontent-disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields]
-    head = '--B\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n'
-    return (
-        "content-type: multipart/form-data; boundary=B",
-        f"{''.join(parts)}{head}--B--\r\n".encode(),
-    )
+FORM = "content-type: multipart/form-data; boundary=B"
+
+
+def form(*models: str) -> bytes:
+    """An audio file to transcribe, by these models."""
+    field = '--B\r\ncontent-disposition: form-data; name="model"\r\n\r\n{}\r\n'
+    file = '--B\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n'
+    return f"{''.join(map(field.format, models))}{file}--B--\r\n".encode()
 
 
 def test_a_model_past_the_allow_list(guarded: tuple[RunningGateway, str]) -> None:
@@ -189,13 +188,12 @@ def test_a_model_past_the_allow_list(guarded: tuple[RunningGateway, str]) -> Non
     for path, body, kind in (
         ("/v1/moderations", b'{"input": "x"}', "content-type: application/json"),
         ("/v1/moderations", b'{"input": "x", "model": "omni-moderation-latest"}', "accept: */*"),
-        ("/v1/audio/transcriptions", *reversed(form("whisper-1"))),
+        ("/v1/audio/transcriptions", form("whisper-1"), FORM),
     ):
         got = ask(gateway, body, [*mine, kind], path=path)
         assert (got.status, got.json["error"]["code"]) == (404, "model_not_found"), path
-    kind, body = form("mine", twice="whisper-1")
-    got = ask(gateway, body, [*mine, kind], path="/v1/audio/transcriptions?model=whisper-1")
-    assert got.status == 400
+    path = "/v1/audio/transcriptions?model=whisper-1"
+    assert ask(gateway, form("mine", "whisper-1"), [*mine, FORM], path=path).status == 400
     for path in ("/v1/models/other", "/v1/models/never"):
         assert ask(gateway, None, mine, path=path, method="GET").status == 404
     listed = ask(gateway, None, mine, path="/v1/models?model=other", method="GET").json["data"]
@@ -241,7 +239,7 @@ def test_keys_are_sent_to_no_url_that_a_request_names(
         assert thief.asked == []
 
 
-INSTALL = (
+INSTALL: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
     ("POST", "/models/apply", {"url": "{thief}/model.yaml", "id": "x@y"}),
     ("POST", "/models/import", {"uri": "{thief}/model.gguf"}),
     ("POST", "/models/delete/smollm2", {}),

@@ -109,11 +109,36 @@ def test_the_object_is_the_specification_s(house: Path) -> None:
         "environment": None,
         "data_class": "cui",
         "tags": ["a", "b"],
+        "said": {},
     }
     (target,) = answer["targets"]
     named = "target channel developer model lineage locality jurisdiction verdict handling rule"
     assert {*named.split(), "reason", "waiver", "matched"} <= set(target)
     assert (answer["plan"], answer["outcome"]) == ([], "denied")
+
+
+def test_what_a_request_says_of_itself_is_explained(house: Path) -> None:
+    """It makes the decision stricter, and never milder; what it says is told apart."""
+    (house / "policies" / "20.yaml").write_text(
+        """\
+version: 1
+rules:
+  - {id: cui, match: {vendor: [amazon]}, when: {data_class: [cui]}, verdict: deny}
+  - {id: red, match: {vendor: [google]}, when: {team: [red]}, verdict: deny}
+"""
+    )
+    nova, gemini = "bedrock/amazon.nova-pro-v1:0", "vertex/gemini-2.5-pro"
+    assert explained(house, "--model", nova)["outcome"] == "cloud"
+    answer = explained(house, "--model", nova, "--says", "data-class=cui", "--says", "tags=a,b")
+    assert (answer["outcome"], answer["targets"][0]["rule"]) == ("denied", "cui")
+    assert answer["request"]["said"] == {"data_class": "cui", "tags": ["a", "b"]}
+    assert answer["request"]["data_class"] is None
+    away = ("--team", "red", "--says", "team=blue")
+    assert explained(house, "--model", gemini, *away)["outcome"] == "denied"
+    text = asked(house, "--model", gemini, *away).output
+    assert f"{gemini} for team red, saying team blue at " in text
+    for wrong in ("data_class", "colour=red", "team="):
+        assert asked(house, "--model", gemini, "--says", wrong).exit_code == 2
 
 
 def test_the_text_says_where_each_rule_is_written(house: Path) -> None:

@@ -44,8 +44,15 @@ class Cause:
 
 _SOON = "nothing healthy is left, and something may be within 60 s"
 CAUSES = (
-    Cause("no key, or a bad one", Unauthenticated("x"), *["AuthenticationError"] * 2),
-    Cause("a key that is not for this", Forbidden("x"), *["PermissionDeniedError"] * 2),
+    Cause(
+        "no key, or a bad one", Unauthenticated("x"), "AuthenticationError", "AuthenticationError"
+    ),
+    Cause(
+        "a key that is not for this",
+        Forbidden("x"),
+        "PermissionDeniedError",
+        "PermissionDeniedError",
+    ),
     Cause("bad body", InvalidRequest("x", param="n"), "BadRequestError", "BadRequestError"),
     Cause(
         "no target that is left can do it",
