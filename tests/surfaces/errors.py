@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import (
+    AuditUnavailable,
     BodyTooLarge,
     BodyUnread,
     BudgetSpent,
@@ -128,6 +129,12 @@ CAUSES = (
     Cause(
         "no channel has its key",
         Unavailable("x", code="no_credentials"),
+        "InternalServerError",
+        "OverloadedError",
+    ),
+    Cause(
+        "the audit log cannot be written, and nothing is to be answered without",
+        AuditUnavailable("x"),
         "InternalServerError",
         "OverloadedError",
     ),
