@@ -35,7 +35,7 @@ from gateway.domain.events import (
 from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
 from gateway.engine.routes import not_configured
-from gateway.errors import DeadlinePassed, GatewayError, InternalFault, Unavailable
+from gateway.errors import BodyUnread, DeadlinePassed, GatewayError, InternalFault, Unavailable
 from gateway.http.arrival import Arrival
 from gateway.http.door import Door
 from gateway.http.exchange import (
@@ -44,6 +44,7 @@ from gateway.http.exchange import (
     ClientGone,
     Header,
     Manners,
+    header,
     read_body,
     send_error,
     send_whole,
@@ -117,6 +118,9 @@ class Generate:
                 self._log.exception("request_failed", request_id=record.id)
                 fault = InternalFault(f"Internal error; request id {record.id}.")
             record.failed(fault)
+            if header(scope, b"expect") is not None and not isinstance(fault, BodyUnread):
+                # Perhaps before its body was asked for: what comes next may be that, or a request.
+                reply.more.append((b"connection", b"close"))
             await reply.fail(fault)
 
     async def _answer(
@@ -219,6 +223,7 @@ class _Reply:
         self._headers: list[Header] = []
         self._media: bytes | None = None
         self.rates: Callable[[], list[Header]] = list
+        self.more: list[Header] = []
 
     async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
         writer = self._writer = self._surface.writer(call)
@@ -294,7 +299,7 @@ class _Reply:
         return headers
 
     def _ids(self) -> list[Header]:
-        return told(self._surface, self._record.id, self._given)
+        return [*told(self._surface, self._record.id, self._given), *self.more]
 
     def _type(self, usual: Header) -> Header:
         return usual if self._media is None else (usual[0], self._media)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import sqlite3
 import stat
 import threading
@@ -73,6 +74,23 @@ def test_what_is_no_key_opens_nothing(presented: str) -> None:
         keyring.find(wrong, NOW)
     assert first.value.message == second.value.message
     assert keyring.find(written, NOW) is key
+
+
+def test_every_guess_is_compared_once_and_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of an id that nobody has: how long it takes tells nothing."""
+    written, key = make("shop", NOW)
+    keyring, compare, compared = Keyring([key]), hmac.compare_digest, []
+
+    def counted(one: str, other: str) -> bool:
+        compared.append((len(one), len(other)))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    keyring.find(written, NOW)
+    for wrong in (written[:-1] + "_", make("other", NOW)[0], "", "sk-other", "x" * 100_000):
+        with pytest.raises(Unauthenticated):
+            keyring.find(wrong, NOW)
+    assert compared == [(64, 64)] * 6
 
 
 def test_a_key_ends(kept: SqliteKeys) -> None:

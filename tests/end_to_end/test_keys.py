@@ -170,6 +170,20 @@ def test_every_way_in_asks_who_it_is(gateway: RunningGateway, method: str, path:
             assert "key" in got.json["error"]["message"]
 
 
+def test_who_is_refused_before_sending_sends_nothing(gateway: RunningGateway) -> None:
+    """What comes next could be the body or the next request, so the connection ends there; and
+    whoever has sent it all the same is told why.
+    """
+    with Connection(gateway.port) as connection:
+        headers = ("expect: 100-continue", "content-length: 10")
+        got = connection.ask("POST", CHAT, None, headers)
+        assert (got.status, got.last) == (401, True)
+        assert connection.ended()
+    with Connection(gateway.port) as connection:
+        for _ in range(2):
+            assert connection.ask("POST", CHAT, b" " * 5_000_000).status == 401
+
+
 def test_what_stays_open(gateway: RunningGateway) -> None:
     """Probes, and what a browser asks before it sends a key."""
     for path in ("/livez", "/readyz"):
