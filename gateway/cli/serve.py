@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -88,8 +89,14 @@ def serve(
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
     listening = _listen(settings.server.host, settings.server.port)
     url = _url(listening)
-    audit = audit_sink(settings, "main", os.environ)
-    try:
+    overrides = {key: value for key, value in flags.items() if value is not None}
+    options = ServeOptions(
+        config=config.absolute(),
+        overrides={**overrides, "policy.dir": settings.policy.dir},
+        text=text,
+        url=url,
+    )
+    with closing(audit_sink(settings, "main", os.environ)) as audit:
         keeping = Keeping(
             inventory,
             policies,
@@ -101,22 +108,11 @@ def serve(
             problem=problem,
         )
         keeping.start()
-    except StartupError:
-        audit.close()
-        raise
-    try:
-        overrides = {key: value for key, value in flags.items() if value is not None}
-        options = ServeOptions(
-            config=config.absolute(),
-            overrides={**overrides, "policy.dir": settings.policy.dir},
-            text=text,
-            url=url,
-        )
-        threading.Thread(target=_announce, args=(url, settings), daemon=True).start()
-        _run(options, settings, listening)
-    finally:
-        keeping.stop()
-        audit.close()
+        try:
+            threading.Thread(target=_announce, args=(url, settings), daemon=True).start()
+            _run(options, settings, listening)
+        finally:
+            keeping.stop()
 
 
 def _tell_who_may_ask(settings: Settings) -> None:
