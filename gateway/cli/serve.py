@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import structlog
@@ -96,6 +98,7 @@ def serve(
         text=text,
         url=url,
     )
+    signal.signal(signal.SIGTERM, _end)
     with closing(audit_sink(settings, "main", os.environ)) as audit:
         keeping = Keeping(
             inventory,
@@ -113,6 +116,13 @@ def serve(
             _run(options, settings, listening)
         finally:
             keeping.stop()
+
+
+def _end(*_: object) -> NoReturn:
+    """Of the signal to end: the server, when it is done, raises it again, and what has been begun
+    must still be put away.
+    """
+    raise SystemExit(0)
 
 
 def _tell_who_may_ask(settings: Settings) -> None:

@@ -65,7 +65,7 @@ def test_a_log_with_a_line_that_is_cut_off_is_read_as_far_as_it_goes(
     """And each line that is no record is named."""
     (file,) = (gateway.folder / "state" / "audit").glob("*.jsonl")
     log = tmp_path / "audit.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True)
+    lines = [x for x in file.read_bytes().splitlines(True) if b'"kind":"request"' in x]
     log.write_bytes(b"nonsense\n" + lines[0] + lines[1][:40])
     words = ("policy", "simulate", str(gateway.policies), "--audit", str(log), "--format", "json")
     done = gateway.run(*words, policy=False)

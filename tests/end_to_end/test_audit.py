@@ -125,6 +125,8 @@ def test_what_happens_stands_between_the_requests(tmp_path: Path) -> None:
         until(lambda: len(named(gateway, "model.loaded")) == 2)
         assert named(gateway, "model.crashed")[0]["subject"] == "smollm2"
         log = log_of(gateway)
+        assert gateway.stop() == 0
+        assert not list((log / "running").iterdir())
     told = [(line.get("event", line["kind"]), line.get("subject")) for line in verified(log)]
     assert told[0] == ("gateway.started", "main")
     assert told.index(("gateway.started", "serving")) < told.index(("request", None))
