@@ -24,9 +24,11 @@ GREATEST = 2**53 - 1
 
 _SORTED = msgspec.json.Encoder(order="sorted")
 _AS_GIVEN = msgspec.json.Encoder()
-_BY_HAND = re.compile(rb"[\[:,]-?(?:[0-9]{16}|[0-9]+[.e])|[\xf0-\xf4]")
-"""Where sorting by code points may not be what RFC 8785 says (a character beyond U+FFFF), or a
-number may be written otherwise. Text may match as well: then the long way is gone for nothing."""
+_NUMBER = re.compile(rb"[\[:,](?<![0-9]:)-?(?:[0-9]{16}|[0-9]+[.e])")
+"""A number that RFC 8785 may write otherwise. Text may match as well, if it is not the time of a
+line: then the long way is gone for nothing."""
+_BEYOND = re.compile(rb"[\xf0-\xf4]")
+"""A character beyond U+FFFF: names that have one RFC 8785 sorts otherwise than by code points."""
 
 
 class Kind(StrEnum):
@@ -63,7 +65,9 @@ def canonical(fields: Mapping[str, object]) -> bytes:
         written = _SORTED.encode(fields)
     except UnicodeEncodeError:
         return _AS_GIVEN.encode(_mended(fields))
-    return _AS_GIVEN.encode(_mended(fields)) if _BY_HAND.search(written) else written
+    if _NUMBER.search(written) or (not written.isascii() and _BEYOND.search(written)):
+        return _AS_GIVEN.encode(_mended(fields))
+    return written
 
 
 def line(head: Head, kind: Kind, fields: Mapping[str, object]) -> tuple[bytes, Head]:

@@ -17,7 +17,7 @@ Entry = tuple[Kind, Mapping[str, object]]
 
 def entry(told: Record | Happening) -> Entry:
     """Plain data. What is not there is left out: ``null`` and what is empty."""
-    fields: dict[str, Any] = msgspec.to_builtins(told, order="sorted")
+    fields: dict[str, Any] = msgspec.to_builtins(told, order="deterministic")
     if isinstance(told, Happening):
         return Kind.EVENT, fields
     targets = fields.pop("targets")
