@@ -28,7 +28,9 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``line`` counts from 1; where a file is read backwards, from -1, which is its last line."""
+    """``line`` counts from 1; where a file is read backwards, from -1, its last line. It is 0 where
+    it is not known.
+    """
 
     file: str
     line: int

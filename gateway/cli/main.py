@@ -7,6 +7,7 @@ import sys
 import click
 
 from gateway import __version__
+from gateway.cli.audit import audit
 from gateway.cli.doctor import doctor
 from gateway.cli.keys import keys
 from gateway.cli.models import models
@@ -28,7 +29,7 @@ def root() -> None:
     """
 
 
-for command in (serve, ban, unban, status, doctor, policy, vendors, models, keys):
+for command in (serve, ban, unban, status, doctor, policy, vendors, models, keys, audit):
     root.add_command(command)
 
 
