@@ -39,16 +39,21 @@ _LOGINS = {
 }
 _LIFE = {"started": (3, "Start"), "stopped": (4, "Stop")}
 _CHANGES = {
-    "created": (1, "Create"),
-    "deleted": (4, "Delete"),
-    "revoked": (4, "Delete"),
-    "unbanned": (8, "Enable"),
-    "banned": (9, "Disable"),
-    "loaded": (10, "Activate"),
-    "unloaded": (11, "Deactivate"),
-    "rotated": (3, "Update"),
-    "in_force": (3, "Update"),
+    "created": (1, "Create", _SUCCESS),
+    "changed": (3, "Update", _SUCCESS),
+    "rotated": (3, "Update", _SUCCESS),
+    "refused": (3, "Update", _FAILURE),
+    "deleted": (4, "Delete", _SUCCESS),
+    "revoked": (4, "Delete", _SUCCESS),
+    "unbanned": (8, "Enable", _SUCCESS),
+    "banned": (9, "Disable", _SUCCESS),
+    "loaded": (10, "Activate", _SUCCESS),
+    "failed": (10, "Activate", _FAILURE),
+    "unloaded": (11, "Deactivate", _SUCCESS),
+    "crashed": (11, "Deactivate", _FAILURE),
 }
+_LOST = frozenset({"torn", "shortened", "lost", "unclean_end"})
+"""What is no good news of the log itself."""
 _ENTITIES = {"policy": (5, "Policy"), "operator": (2, "User")}
 _MAPPED = frozenset(
     {"id", "at", "api", "model", "client_request_id", "traceparent", "key", "labels", "targets"}
@@ -103,29 +108,28 @@ def _of_request(seq: int, record: Record) -> dict[str, Any]:
 
 def _of_event(seq: int, happened: Happening) -> dict[str, Any]:
     about, _, what = happened.event.partition(".")
-    actor = {"user": {"name": happened.actor}}
-    status, word = _SUCCESS, "Success"
     if about == "operator" and what in _LOGINS:
         activity, name, status = _LOGINS[what]
-        word = "Success" if status == _SUCCESS else "Failure"
         told = _base(3002, activity, name, happened.at, seq, str(seq)) | {
             "user": {"name": happened.subject or "unknown"},
             "service": _SERVICE,
         }
     elif about == "gateway" and what in _LIFE:
+        status = _SUCCESS
         told = _base(6002, *_LIFE[what], happened.at, seq, str(seq)) | {"app": _PRODUCT}
     else:
-        told = _base(3004, *_CHANGES.get(what, (99, what)), happened.at, seq, str(seq)) | {
+        other = (99, what, _FAILURE if about == "audit" and what in _LOST else _SUCCESS)
+        activity, name, status = _CHANGES.get(what, other)
+        told = _base(3004, activity, name, happened.at, seq, str(seq)) | {
             "entity": _entity(about, happened),
-            "actor": actor,
+            "actor": {"user": {"name": happened.actor}},
+            **_given(comment=happened.reason),
         }
-        if happened.reason:
-            told["comment"] = happened.reason
     told["metadata"]["event_code"] = happened.event
     return told | {
         "severity_id": _INFORMATIONAL if status == _SUCCESS else _LOW,
         "status_id": status,
-        "status": word,
+        "status": "Success" if status == _SUCCESS else "Failure",
         "message": _message(happened),
         "unmapped": {"actor": happened.actor, "detail": dict(happened.detail)},
     }

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway.auditing import audit_folder
 from gateway.cli.options import settings_in_force
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,4 +22,4 @@ def log_argument(command: F) -> F:
 
 def log_of(log: Path | None, config: Path) -> Path:
     """The log that was named, or that of the configuration."""
-    return log or settings_in_force(config).state.dir / "audit"
+    return log or audit_folder(settings_in_force(config))

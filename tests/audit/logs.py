@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.audit.chain import Head, Kind, line
+from gateway.audit.entries import entry
 from gateway.audit.happening import Happening
 from gateway.audit.record import AttemptRecord, JudgedParty, JudgedTarget, Record
 from gateway.domain.decision import Labels, Verdict
@@ -100,9 +100,7 @@ class Written:
 
     def add(self, *things: Record | Happening) -> Written:
         for thing in things:
-            kind = Kind.REQUEST if isinstance(thing, Record) else Kind.EVENT
-            fields: Mapping[str, Any] = msgspec.to_builtins(thing)
-            written, self.head = line(self.head, kind, fields)
+            written, self.head = line(self.head, *entry(thing))
             self.lines.append(written)
         return self
 

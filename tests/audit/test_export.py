@@ -54,7 +54,8 @@ OVER = request(
 LEFT = request(4, outcome="cancelled", status=None)
 EVENTS = (
     Happening("vendor.banned", NOW, "local:root", "openai", "an order", {"revision": "r2"}),
-    Happening("policy.in_force", NOW, detail={"revision": "r2"}),
+    Happening("policy.changed", NOW, subject="r2", detail={"old": "r1"}),
+    Happening("policy.refused", NOW, subject="r2", reason="line 3"),
     Happening("key.created", NOW, "operator:o1", "k1"),
     Happening("key.revoked", NOW, "operator:o1", "k1"),
     Happening("operator.refused", NOW, subject="127.0.0.1"),
@@ -79,14 +80,15 @@ def test_every_line_but_a_checkpoint_is_an_event_of_ocsf(tmp_path: Path) -> None
     """Each valid for its class, by what the schema publishes."""
     lines = exported(tmp_path, SERVED, DENIED, OVER, LEFT, *EVENTS)
     found = ocsf(lines)
-    assert (len(found), lines.written, lines.bad) == (13, 13, 0)
+    assert (len(found), lines.written, lines.bad) == (14, 14, 0)
     for one in found:
         Draft202012Validator(CLASSES[one["class_uid"]]).validate(one)
         assert one["type_uid"] == one["class_uid"] * 100 + one["activity_id"]
     assert [one["class_uid"] for one in found[4:]] == [
-        *(3004, 3004, 3004, 3004, 3002, 3002, 3004, 6002, 3004)
+        *(3004, 3004, 3004, 3004, 3004, 3002, 3002, 3004, 6002, 3004)
     ]
-    assert [one["activity_id"] for one in found[4:]] == [9, 3, 1, 4, 1, 1, 10, 3, 99]
+    assert [one["activity_id"] for one in found[4:]] == [9, 3, 3, 1, 4, 1, 1, 10, 3, 99]
+    assert [one["status_id"] for one in found[4:]] == [1, 1, 2, 1, 1, 2, 1, 1, 1, 2]
 
 
 def test_a_request_keeps_in_ocsf_what_it_tells(tmp_path: Path) -> None:
