@@ -13,6 +13,7 @@ from gateway.audit.reader import log_files
 from gateway.audit.trusted import trusted
 from gateway.audit.verified import Verified
 from gateway.audit.verify import verify
+from gateway.cli.audit_content import open_content
 from gateway.cli.audit_export import export
 from gateway.cli.audit_lines import query_, tail
 from gateway.cli.audit_log import log_argument, log_of
@@ -32,6 +33,7 @@ def audit() -> None:
 audit.add_command(tail)
 audit.add_command(query_)
 audit.add_command(export)
+audit.add_command(open_content)
 
 
 @audit.command("verify")

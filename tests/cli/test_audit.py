@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.audit.content import Contents, generate, recipient
 from gateway.audit.happening import Happening
 from gateway.cli.main import root
 from tests.audit.logs import NOW, Signer, Written, joined, request
@@ -320,3 +321,26 @@ def test_without_its_extra_parquet_says_what_to_install(log: Path, tmp_path: Pat
     assert done.returncode == 1
     assert "pip install 'sovereign-gateway[parquet]'" in done.stderr
     assert list(tmp_path.glob("*out*")) == []
+
+
+def test_content_is_opened_by_who_has_the_key(tmp_path: Path) -> None:
+    """As it was, or for a person; another key opens nothing."""
+    pem, public = generate()
+    key = tmp_path / "content.pem"
+    key.write_bytes(pem)
+    sha256 = Contents(tmp_path / "sealed", recipient(public, tmp_path)).keep(
+        "req-1", NOW, b'{"model":"m"}', [b"an \x1b[2J", b"answer"]
+    )
+    (file,) = (tmp_path / "sealed").glob("*/req-1.sealed")
+    done = run("open-content", file, "--key", key)
+    assert done.exit_code == 0
+    assert done.stderr == f"req-1 of 2026-06-01T12:00:00+00:00, file sha256 {sha256}\n"
+    assert done.stdout == (
+        '--- request, 13 bytes\n{"model":"m"}\n--- answer, 13 bytes\nan \ufffd[2Janswer\n'
+    )
+    assert run("open-content", file, "--key", key, "--part", "answer").stdout_bytes == (
+        b"an \x1b[2Janswer"
+    )
+    key.write_bytes(generate()[0])
+    done = run("open-content", file, "--key", key)
+    assert "this content is for another key, or was altered" in str(done.exception)
