@@ -112,6 +112,7 @@ docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	mv docs/vendor-resolver.md.new docs/vendor-resolver.md
 	$(BIN)/python -m tests.clients.page > docs/clients.md.new
 	mv docs/clients.md.new docs/clients.md
+	$(BIN)/python -m tests.telemetry.page
 
 .PHONY: format
 format: $(STAMPS)/dev ## Format the code and mend what the linter can

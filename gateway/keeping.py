@@ -22,9 +22,11 @@ from gateway.config.settings import Settings
 from gateway.configured import revision
 from gateway.errors import StartupError, StateError
 from gateway.inventory import Inventory
+from gateway.local.keeper import ModelStatus
 from gateway.local.supervisor import Supervisor
 from gateway.local.wanted import Checked, Wanted
 from gateway.recording import Recording
+from gateway.telemetry.readings import TOLD_EVERY, ModelReading, Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,10 @@ class Kept:
 
 class Keeping:
     """In a thread with an event loop of its own, so that the models are there once, however many
-    serving processes there are. ``read`` makes settings of a file's bytes, ``check`` raises
-    StartupError where something else of them is wrong; ``text`` is what the gateway starts with,
-    and ``problem`` why that is not what stands in the file. What comes of it is told to
-    ``recording``.
+    serving processes there are; ``shared`` is where those read what the models are like. ``read``
+    makes settings of a file's bytes, ``check`` raises StartupError where something else of them is
+    wrong; ``text`` is what the gateway starts with, and ``problem`` why that is not what stands in
+    the file. What comes of it is told to ``recording``.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Keeping:
         text: bytes,
         *,
         run_dir: Path,
+        shared: Shared,
         read: Callable[[bytes], Settings],
         check: Callable[[Settings], None],
         recording: Recording,
@@ -80,6 +83,7 @@ class Keeping:
         self._check = check
         self._run_dir = run_dir
         self._log = structlog.get_logger("gateway.configuration")
+        self._shared = shared
         self._supervisor = Supervisor(
             list(inventory.local.values()),
             run_dir=run_dir,
@@ -89,6 +93,7 @@ class Keeping:
             gpu_budget=inventory.gpu_budget,
             idle=inventory.idle_unload,
             told=recording.model,
+            logs=settings.telemetry.process_logs,
         )
         self._policies = policies
         self._recording = recording
@@ -134,11 +139,26 @@ class Keeping:
             return
         self._look()
         self._started.set_result(None)
+        telling = asyncio.create_task(self._tell_models())
         await asyncio.gather(
             self._store.watch(self._changed, self._stop),
             self._policies.watch(lambda _: self._look(), self._stop),
         )
+        telling.cancel()
         await self._supervisor.stop()
+
+    async def _tell_models(self) -> None:
+        """What the models are like, for whoever is scraped."""
+        told: list[ModelReading] = []
+        while True:
+            now = [_reading(status) for status in self._supervisor.status()]
+            if now != told:
+                try:
+                    self._shared.tell_models(now)
+                    told = now
+                except OSError as error:
+                    self._log.error("metrics.not_told", problem=error.strerror)
+            await asyncio.sleep(TOLD_EVERY)
 
     async def _make(self, raw: bytes) -> Kept:
         kept = await asyncio.to_thread(self._checked, raw)
@@ -186,6 +206,23 @@ class Keeping:
         if told != self._told:
             publish(self._run_dir, told)
             self._told = told
+
+
+def _reading(status: ModelStatus) -> ModelReading:
+    tokens = status.tokens
+    return ModelReading(
+        name=status.name,
+        state=status.state,
+        pid=status.pid,
+        restarts=status.restarts,
+        slots=status.slots,
+        busy=status.active,
+        waiting=status.waiting,
+        prompt=tokens.prompt,
+        cached=tokens.cached,
+        completion=tokens.completion,
+        memory=0 if status.layout is None else status.layout.memory,
+    )
 
 
 def _beside(inventory: Inventory) -> frozenset[Path]:

@@ -53,8 +53,9 @@ from gateway.http.state import (
 )
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
+from gateway.observing import Observing
+from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
-from gateway.telemetry.logs import configure_logs
 from gateway.told import local_state, sovereign_state
 from gateway.translation import translated_channels
 from gateway.trusted import published as keys_published
@@ -77,13 +78,15 @@ class ServeOptions:
     """What every serving process is started with; crosses process borders, so plain data only.
 
     ``overrides`` are flags by dotted path; ``text`` is the configuration that the gateway was
-    started with: what it cannot change while it runs stays what this says.
+    started with: what it cannot change while it runs stays what this says; ``shared`` is the folder
+    in which serving processes count, for a scrape of any of them.
     """
 
     config: Path
     overrides: Mapping[str, object]
     text: bytes
     url: str
+    shared: Path
 
 
 class Gateway:
@@ -101,7 +104,11 @@ class Gateway:
         )
         self._announcement = Announcement(run)
         self._audit = audit_sink(settings, "serving", os.environ)
-        self.journal = Journal(self._audit)
+        self._observing = Observing(
+            options.shared, settings.telemetry, self, alone=settings.server.workers == 1
+        )
+        self.scrape = self._observing.scrape
+        self.journal = Journal(self._audit, self._observing.observers)
         self._keys = Following(
             SqliteKeys(settings.state.dir / KEYS), keyring := Keyring(), lambda: None
         )
@@ -150,6 +157,11 @@ class Gateway:
         """
         hello = self._local.loaded(target.model) if target.channel == LOCAL else None
         return None if hello is None else hello.abilities.capabilities
+
+    @property
+    def logs(self) -> Logs:
+        """How this process logs."""
+        return self._settings.telemetry.process_logs
 
     @property
     def _now(self) -> Configured:
@@ -245,6 +257,7 @@ class Gateway:
             asyncio.create_task(self._follow_dates()),
             asyncio.create_task(self.responses.run()),
             asyncio.create_task(self._keys.run()),
+            asyncio.create_task(self._observing.run()),
         ]
         self._discover(self._now)
         self._follow_issuer(self._now)
@@ -266,6 +279,7 @@ class Gateway:
             self.responses.close()
             self._ledger.close()
             self._audit.close()
+            self._observing.close()
             self._announcement.withdraw()
 
     def state(self) -> State:
@@ -364,8 +378,8 @@ class Gateway:
 
 def serving_app(options: ServeOptions) -> ASGIApp:
     """The ASGI app of one serving process; what uvicorn calls in each of them."""
-    configure_logs()
     gateway = Gateway(options)
+    configure_logs(gateway.logs)
     app = create_app(gateway)
     return app if gateway.pages is None else CrossOrigin(app, gateway.pages)
 

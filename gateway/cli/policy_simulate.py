@@ -22,10 +22,10 @@ from gateway.config.sources import Sources
 from gateway.dialled import with_credentials
 from gateway.errors import ModelNotFound
 from gateway.inventory import Inventory
+from gateway.processes.logs import Logs, configure_logs
 from gateway.readiness.capacity import Capacity, decode, encode
 from gateway.readiness.simulate import Simulation, Sum, simulate
 from gateway.standalone import measure_local
-from gateway.telemetry.logs import configure_logs
 
 CAPACITY = "capacity.json"
 """In the state folder: what was measured of the local models."""
@@ -123,7 +123,7 @@ def _shut(inventory: Inventory) -> set[str]:
 
 def _measure(inventory: Inventory, prompt: int) -> None:
     """Measure with prompts of so many tokens, and keep what came of it."""
-    configure_logs()
+    configure_logs(Logs())
     click.echo(f"measuring {', '.join(inventory.local)} with prompts of {prompt} tokens", err=True)
     found = asyncio.run(measure_local(inventory, prompt))
     folder = inventory.settings.state.dir

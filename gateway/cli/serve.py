@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -34,8 +34,9 @@ from gateway.configured import revision
 from gateway.errors import StartupError
 from gateway.inventory import Inventory
 from gateway.keeping import Keeping
+from gateway.processes.logs import Logs, configure_logs
 from gateway.recording import Recording
-from gateway.telemetry.logs import configure_logs
+from gateway.telemetry.readings import Shared
 from gateway.wiring import (
     ServeOptions,
     check_channels,
@@ -72,7 +73,7 @@ def serve(
 
     Example: gateway serve --config configs/gateway.yaml --policy configs/policies --port 8080
     """
-    configure_logs()
+    configure_logs(Logs())
     flags: dict[str, object] = {
         "server.host": host,
         "server.port": port,
@@ -82,6 +83,7 @@ def serve(
     }
     read = partial(load_settings, config, flags, os.environ)
     text, settings, problem = _first(config, flags, read)
+    configure_logs(settings.telemetry.process_logs)
     # Said here, with its position, rather than by each serving process on its own.
     inventory = Inventory(settings)
     policies = policy_store(inventory)
@@ -91,31 +93,34 @@ def serve(
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
     listening = _listen(settings.server.host, settings.server.port)
     url = _url(listening)
+    shared = Shared.begin(run_dir(settings))
     overrides = {key: value for key, value in flags.items() if value is not None}
     options = ServeOptions(
         config=config.absolute(),
         overrides={**overrides, "policy.dir": settings.policy.dir},
         text=text,
         url=url,
+        shared=shared.folder,
     )
     signal.signal(signal.SIGTERM, _end)
-    with closing(audit_sink(settings, "main", os.environ)) as audit:
+    with ExitStack() as ending:
+        ending.callback(shared.end)
+        audit = ending.enter_context(closing(audit_sink(settings, "main", os.environ)))
         keeping = Keeping(
             inventory,
             policies,
             text,
             run_dir=run_dir(settings),
+            shared=shared,
             read=read,
             check=check_channels,
             recording=Recording(audit.write),
             problem=problem,
         )
         keeping.start()
-        try:
-            threading.Thread(target=_announce, args=(url, settings), daemon=True).start()
-            _run(options, settings, listening)
-        finally:
-            keeping.stop()
+        ending.callback(keeping.stop)
+        threading.Thread(target=_announce, args=(url, settings), daemon=True).start()
+        _run(options, settings, listening)
 
 
 def _end(*_: object) -> NoReturn:
@@ -184,7 +189,8 @@ def _run(options: ServeOptions, settings: Settings, listening: socket.socket) ->
         ws="none",
         lifespan="on",
         access_log=False,
-        log_level="warning",
+        # As all other logs: set up already, in each process.
+        log_config=None,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         # Who asks is who has connected: no header may say that it is somebody else.

@@ -16,6 +16,7 @@ FIXED: dict[str, tuple[str, ...]] = {
     "translate": ("python",),
     "local": ("gpu_memory_gb",),
     "audit": tuple(AuditSection.model_fields),
+    "telemetry": ("logs", "otlp"),
 }
 """The values by their section; a change of them takes a restart."""
 

@@ -121,7 +121,7 @@ class ChannelSection(ProxySection):
     @field_validator("base_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        return None if value is None else _base_url(value)
+        return None if value is None else base_address(value)
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -224,7 +224,7 @@ def _lacking(type: Literal["provider", "base_url", "project", "region"], message
     )
 
 
-def _base_url(value: str) -> str:
+def base_address(value: str) -> str:
     """The address without a slash at its end; what it may not hold is never repeated."""
     try:
         parts = urlsplit(value)
@@ -235,7 +235,8 @@ def _base_url(value: str) -> str:
         raise PydanticCustomError("base_url", "expected an http:// or https:// URL")
     if parts.username is not None or parts.password is not None:
         raise PydanticCustomError(
-            "secret_literal", "credentials in a URL are not allowed: use api_key: ${NAME}"
+            "secret_literal",
+            "credentials in a URL are not allowed: use ${NAME}",
         )
     if parts.query or parts.fragment or value.endswith(("?", "#")):
         raise PydanticCustomError("secret_literal", "expected a URL without a query or fragment")

@@ -42,6 +42,7 @@ from gateway.config.sections import (
     UpstreamSection,
 )
 from gateway.config.shipped import load_catalog
+from gateway.config.telemetry import TelemetrySection
 from gateway.domain.identity import SELF, ChannelFacts
 from gateway.errors import DocumentError, Problem, StateError
 from gateway.vendors.catalog import Catalog
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     responses: ResponsesSection = Field(default_factory=ResponsesSection)
     access: AccessSection = Field(default_factory=AccessSection)
     prices: PricesSection = Field(default_factory=PricesSection)
+    telemetry: TelemetrySection = Field(default_factory=TelemetrySection)
     translate: TranslateSection
     state: StateSection
     policy: PolicySection

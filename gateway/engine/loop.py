@@ -125,6 +125,10 @@ class Engine:
     def health(self, target: str) -> Health:
         return self._health.get(target) or Health()
 
+    def busy(self, target: str) -> int:
+        """How many attempts are under way on a target."""
+        return self._busy[target]
+
     def ready(self, target: Target) -> bool:
         """Whether a request could be sent to a target now, if policy lets it."""
         return (

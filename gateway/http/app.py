@@ -78,6 +78,10 @@ class Services(Protocol):
 
     def state(self) -> State: ...
 
+    async def scrape(self, accept: str) -> tuple[bytes, str]:
+        """All metrics, in the format that a header ``Accept`` prefers, and its media type."""
+        ...
+
     def lifespan(self) -> AbstractAsyncContextManager[None]: ...
 
 
@@ -196,7 +200,7 @@ def create_app(services: Services) -> GatewayApp:
         for path, surface in surfaces.items()
     }
     app.include_router(probes.router(services.state, door.near))
-    app.include_router(metrics.router(services.engine, services.state))
+    app.include_router(metrics.router(services.scrape))
     app.include_router(operators.router(services.engine, services.state))
     app.include_router(models.router(services.engine))
     app.include_router(kept_responses.router(services.responses))

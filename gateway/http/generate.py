@@ -115,7 +115,7 @@ class Generate:
             except TimeoutError:
                 fault = DeadlinePassed(self._deadline)
             except Exception:  # noqa: BLE001 - the engine's edge: one request fails, not the process
-                self._log.exception("request_failed", request_id=record.id)
+                self._log.exception("request_failed")
                 fault = InternalFault(f"Internal error; request id {record.id}.")
             record.failed(fault)
             if header(scope, b"expect") is not None and not isinstance(fault, BodyUnread):

@@ -1,21 +1,15 @@
-"""``GET /metrics``: what Prometheus is told of this serving process."""
+"""``GET /metrics``: what Prometheus is told of the gateway, whichever serving process is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from fastapi import APIRouter, Response
-
-from gateway.engine.loop import Engine
-from gateway.http.state import State
-from gateway.telemetry.metrics import MEDIA_TYPE, Metrics, Reading
-
-_UP = {"up": True, "down": False, "unknown": None}
+from fastapi import APIRouter, Request, Response
 
 
-def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
+def router(scrape: Callable[[str], Awaitable[tuple[bytes, str]]]) -> APIRouter:
+    """``scrape`` takes the header ``Accept``, and gives a text and its media type."""
     routes = APIRouter(tags=["probes"])
-    kept = Metrics(lambda: _reading(engine, state()))
 
     @routes.get(
         "/metrics",
@@ -23,20 +17,8 @@ def router(engine: Engine, state: Callable[[], State]) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    async def metrics() -> Response:
-        return Response(kept.text(), media_type=MEDIA_TYPE)
+    async def metrics(request: Request) -> Response:
+        text, media = await scrape(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": media})
 
     return routes
-
-
-def _reading(engine: Engine, state: State) -> Reading:
-    targets = {target.id: target for route in engine.routes.all() for target in route.targets}
-    return Reading(
-        local={model.name: model.ready for model in state.local_models},
-        targets={name: engine.ready(target) for name, target in targets.items()},
-        servers={server.channel: _UP[server.standing] for server in state.sovereign},
-        lacking=engine.lacking,
-        unmet=engine.unmet,
-        degraded=state.policy.problem is not None,
-        outdated=state.configuration.problem is not None,
-    )

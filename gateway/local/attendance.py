@@ -12,6 +12,7 @@ from gateway.local.protocol import Hello, Ping, Pong, encode, reply_decoder
 from gateway.local.spawning import spawn
 from gateway.local.worker_config import WorkerConfig
 from gateway.processes.frames import ProtocolError
+from gateway.processes.logs import Logs
 
 PING_EVERY = 2.0
 SILENT = 10.0
@@ -27,10 +28,10 @@ is there to end one that runs away, not one that was reckoned too small.
 """
 
 
-async def attend(keeper: Keeper, python: str) -> str:
+async def attend(keeper: Keeper, python: str, logs: Logs) -> str:
     """Run one worker with the interpreter ``python`` until it ends, or must; how it ended."""
     try:
-        process = await spawn(python, _config(keeper))
+        process = await spawn(python, _config(keeper, logs))
     except OSError as error:
         return f"the worker cannot be started: {error.strerror}"
     keeper.process, keeper.greeted = process, False
@@ -51,11 +52,10 @@ async def attend(keeper: Keeper, python: str) -> str:
     finally:
         watch.cancel()
         await _end(process, ended)
-        keeper.process = keeper.voice = None
-        keeper.moved.set()
+        keeper.ended()
 
 
-def _config(keeper: Keeper) -> WorkerConfig:
+def _config(keeper: Keeper, logs: Logs) -> WorkerConfig:
     model = keeper.model
     projector = model.manifest.projector
     return WorkerConfig(
@@ -74,6 +74,7 @@ def _config(keeper: Keeper) -> WorkerConfig:
         parent=os.getpid(),
         memory=LENIENCE * keeper.needs.total + SPARE,
         template=keeper.template,
+        logs=logs,
     )
 
 

@@ -33,7 +33,7 @@ from gateway.local.guide import Guide
 from gateway.local.jobs import Admitted, Declined, Ended, Event, Job, Said, overflow
 from gateway.local.pace import Pace
 from gateway.local.pictures import Picture
-from gateway.local.protocol import Reason, RefusalKind
+from gateway.local.protocol import Reason, RefusalKind, Tokens
 from gateway.local.reader import Piece, PieceKind
 from gateway.local.slots import Memory, Slots, common
 from gateway.local.text import TextStream
@@ -162,6 +162,7 @@ class Batcher:
         self._waiting: Waiting[Job] = Waiting()
         self._active: dict[Hashable, _Sequence] = {}
         self._slots = Slots(model, model.slots)
+        self._prompt = self._cached = self._completion = 0
 
     @property
     def idle(self) -> bool:
@@ -174,6 +175,11 @@ class Batcher:
     @property
     def active(self) -> int:
         return len(self._active)
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of all requests so far."""
+        return Tokens(self._prompt, self._cached, self._completion)
 
     @property
     def tokens_per_second(self) -> float:
@@ -284,6 +290,8 @@ class Batcher:
             self._active[job.key] = _Sequence(
                 job, slot, sampler, text, max(limit, 1), cached, done=cached
             )
+            self._prompt += size
+            self._cached += cached
             events.append(Admitted(job.key, size, cached))
             if job.echo:
                 events.append(Said(job.key, Piece(PieceKind.CONTENT, job.echo)))
@@ -346,6 +354,7 @@ class Batcher:
         if self._model.is_end(token):
             return self._end(sequence, Reason.STOP)
         sequence.completion += 1
+        self._completion += 1
         sequence.next = token
         if sequence.sampler.scored is not None:
             sequence.scores.append(sequence.sampler.scored)

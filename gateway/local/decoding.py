@@ -45,6 +45,7 @@ class Decoding:
             tokens_per_second=self._batcher.tokens_per_second,
             stalled=time.monotonic() - since if since else 0.0,
             asked=asked,
+            tokens=self._batcher.tokens + self._embedder.tokens,
         )
 
     def run(self, first: Job | EmbedJob, warm: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from gateway.errors import ModelFileError
 from gateway.local.batch import PREFILL_SHARE, Chunk
 from gateway.local.jobs import Admitted, Declined, EmbedJob, Ended, Event, Found
 from gateway.local.pace import Pace
-from gateway.local.protocol import Reason, RefusalKind
+from gateway.local.protocol import Reason, RefusalKind, Tokens
 from gateway.local.waiting import Waiting
 
 
@@ -106,6 +106,7 @@ class Embedder:
         self._waiting: Waiting[_Request] = Waiting()
         self._open: _Text | None = None
         self._since: float | None = None
+        self._tokens = 0
 
     @property
     def idle(self) -> bool:
@@ -117,6 +118,11 @@ class Embedder:
         # Of a request whose last text is on its way, that text is all that is left here.
         apart = self._open is not None and not self._open.request.more
         return len(self._waiting) + apart
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of all texts so far."""
+        return Tokens(prompt=self._tokens)
 
     def submit(self, job: EmbedJob) -> list[Event]:
         """Take a request into the queue, or decline it at once."""
@@ -164,7 +170,9 @@ class Embedder:
         ]
         vectors = encoder.vectors(chunks)
         self._since = None if self.idle else self._clock()
-        self._pace.step(self._clock() - started, sum(count for _, count in parts), 0)
+        computed = sum(count for _, count in parts)
+        self._tokens += computed
+        self._pace.step(self._clock() - started, computed, 0)
         return list(self._told(encoder, parts, vectors))
 
     def _plan(self, encoder: EncoderLike, budget: int) -> list[tuple[_Text, int]]:

@@ -15,7 +15,7 @@ from gateway.domain.local_model import LocalModel
 from gateway.local.fit import Needs
 from gateway.local.layout import Layout
 from gateway.local.place import place
-from gateway.local.protocol import Pong, Retire, encode
+from gateway.local.protocol import NO_TOKENS, Pong, Retire, Tokens, encode
 
 CRASHES = 3
 WITHIN = 60.0
@@ -35,7 +35,8 @@ class ModelState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
     """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people;
-    ``layout`` is that of the worker that runs or ran last.
+    ``layout`` is that of the worker that runs or ran last. Of ``slots``, ``active`` are busy, and
+    ``waiting`` requests have none; ``tokens`` are those of all its workers so far.
     """
 
     name: str
@@ -44,6 +45,10 @@ class ModelStatus:
     pid: int | None = None
     restarts: int = 0
     layout: Layout | None = None
+    slots: int = 0
+    active: int = 0
+    waiting: int = 0
+    tokens: Tokens = NO_TOKENS
 
 
 @dataclass(slots=True)
@@ -52,9 +57,9 @@ class Keeper:
     the Jinja source in place of the file's own, ``layout`` where its worker has it once
     it is ``laid_out``; ``greeted`` says that the worker has been ready, ``without`` why the model
     goes without devices for now; ``leaving`` that no worker follows the one that runs, ``at_once``
-    that it is to be asked before it is ready, for one that leaves has no more room; ``moved`` is
-    set for all whenever something is otherwise with one, and ``told`` of each state. ``task`` keeps
-    it.
+    that it is to be asked before it is ready, for one that leaves has no more room; ``tokens`` are
+    those of the worker that runs, and ``before`` of all before it; ``moved`` is set for all
+    whenever something is otherwise with one, and ``told`` of each state. ``task`` keeps it.
     """
 
     model: LocalModel
@@ -72,6 +77,10 @@ class Keeper:
     detail: str = ""
     busy: bool = False
     asked: int = 0
+    active: int = 0
+    waiting: int = 0
+    tokens: Tokens = NO_TOKENS
+    before: Tokens = NO_TOKENS
     used: float = 0.0
     retiring: bool = False
     leaving: bool = False
@@ -94,16 +103,33 @@ class Keeper:
     def status(self) -> ModelStatus:
         pid = self.process.pid if self.process is not None else None
         return ModelStatus(
-            self.model.name, self.state, self.detail, pid, self.restarts, self.layout
+            self.model.name,
+            self.state,
+            self.detail,
+            pid,
+            self.restarts,
+            self.layout,
+            self.model.slots,
+            self.active,
+            self.waiting,
+            self.before + self.tokens,
         )
 
     def heard(self, pong: Pong) -> None:
         """What the worker says of its work."""
+        self.active, self.waiting, self.tokens = pong.active, pong.waiting, pong.tokens
         self.busy = pong.active + pong.waiting > 0
         if self.busy or pong.asked != self.asked:
             self.used = time.monotonic()
         self.asked = pong.asked
         self.retiring = self.retiring and not self.busy
+        self.moved.set()
+
+    def ended(self) -> None:
+        """The worker is no more."""
+        self.process = self.voice = None
+        self.active = self.waiting = 0
+        self.before, self.tokens = self.before + self.tokens, NO_TOKENS
         self.moved.set()
 
     def retire(self) -> None:

@@ -162,6 +162,26 @@ class Retire(msgspec.Struct, frozen=True, tag="retire"):
     """Asks a worker to end, if it has nothing to do. Where it has, it answers with a ``Pong``."""
 
 
+class Tokens(msgspec.Struct, frozen=True):
+    """How many a worker has had since it began: of prompts that got a slot, of which ``cached``
+    were not computed again, and of answers, those included that nobody waited for to the end.
+    """
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+        )
+
+
+NO_TOKENS = Tokens()
+
+
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
     """``stalled`` is for how many seconds the step at work has run; 0 between steps; ``asked`` how
     many requests have come in all.
@@ -172,6 +192,7 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     tokens_per_second: float
     stalled: float = 0.0
     asked: int = 0
+    tokens: Tokens = NO_TOKENS
 
 
 Request: TypeAlias = Work | Count | Cancel | Ping | Retire

@@ -38,6 +38,7 @@ from gateway.local.residency import (
 )
 from gateway.local.spawning import knock, listen, socket_folder
 from gateway.local.wanted import Checked, Wanted, same_worker
+from gateway.processes.logs import Logs
 
 COMING = (ModelState.STARTING, ModelState.RESTARTING)
 THERE = (ModelState.READY, ModelState.UNLOADED)
@@ -57,7 +58,7 @@ class Supervisor:
     ``budget`` is the memory in bytes that all models together may be reckoned to need, and
     ``gpu_budget`` that of each device, or of those that it names; one that is loaded on demand is
     unloaded when it has had nothing to do for ``idle`` seconds. ``told`` hears of each state that a
-    model comes into.
+    model comes into; ``logs`` is how the workers log.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Supervisor:
         gpu_budget: int | Mapping[str, int] | None = None,
         idle: float | None = None,
         told: Callable[[ModelStatus], None] = lambda _: None,
+        logs: Logs = Logs(),  # noqa: B008 - frozen
     ) -> None:
         self._told = told
         self._wanted = Wanted(tuple(models), budget, idle)
@@ -79,6 +81,7 @@ class Supervisor:
         self._state_dir = state_dir
         self._python = python
         self._accept = accept
+        self._logs = logs
         self._keepers: dict[str, Keeper] = {}
         self._leaving: list[Keeper] = []
         self._made: Counter[str] = Counter()
@@ -297,7 +300,7 @@ class Supervisor:
                 await self._lay_out(keeper)
             started = time.monotonic()
             try:
-                why = await attend(keeper, self._python)
+                why = await attend(keeper, self._python, self._logs)
             except Exception as error:  # noqa: BLE001 - a defect here must not end the restarting
                 why = f"{type(error).__name__}: {error}"
             now = time.monotonic()

@@ -53,6 +53,7 @@ from gateway.local.template import TemplateFault
 from gateway.local.worker_config import WorkerConfig
 from gateway.processes.frames import ProtocolError
 from gateway.processes.isolation import drop_network, limit, refuse_calls, stand_back
+from gateway.processes.logs import configure_logs
 
 if TYPE_CHECKING:
     from gateway.local.llama import LlamaModel
@@ -264,14 +265,14 @@ async def _work(config: WorkerConfig) -> None:
 
 def main() -> int:
     """0 when the parent ended, 1 when the model could not be served."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    log = structlog.get_logger()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it is over
     # Byte by byte: what is buffered here would be lost to the loop that reads on.
     line = bytearray()
     while (byte := os.read(0, 1)) not in (b"", b"\n"):
         line += byte
     config = msgspec.json.decode(line, type=WorkerConfig)
+    configure_logs(config.logs)
+    log = structlog.get_logger()
     limit(config.memory)
     stand_back(NICENESS)
     isolation = {"namespace": drop_network(), "seccomp": refuse_calls()}

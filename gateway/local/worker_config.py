@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.domain.local_model import Pooling
 from gateway.local.layout import Layout
+from gateway.processes.logs import Logs
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -29,3 +30,4 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     parent: int
     memory: int
     template: str | None = None
+    logs: Logs = Logs()

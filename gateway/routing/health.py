@@ -9,6 +9,7 @@ success closes the breaker, its failure opens it for longer.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from gateway.domain.events import Failed
 from gateway.domain.plan import LeftOut
@@ -26,6 +27,15 @@ REST_MOST = 3600.0
 BLOCKED_SECONDS = 600.0
 
 _BUCKET = 5.0
+
+
+class Breaker(IntEnum):
+    """The worse, the greater."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    """One attempt may go through, or is under way."""
+    OPEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,11 @@ class Health:
         if self.open_until is not None and (now < self.open_until or self.probing):
             return LeftOut.BREAKER_OPEN
         return None
+
+    def breaker(self, now: float) -> Breaker:
+        if self.open_until is None:
+            return Breaker.CLOSED
+        return Breaker.OPEN if now < self.open_until else Breaker.HALF_OPEN
 
     def available_in(self, now: float) -> float | None:
         """Seconds until the target may be tried; ``None`` where time alone does not help."""

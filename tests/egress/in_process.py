@@ -27,6 +27,7 @@ from gateway.domain.target import Target
 from gateway.engine.attempt import Told
 from gateway.http.app import create_app
 from gateway.policy.evaluate import evaluate
+from gateway.telemetry.readings import Shared
 from gateway.wiring import Gateway, ServeOptions, run_dir
 from tests.egress.drawn import (
     ANSWERS,
@@ -110,7 +111,8 @@ class Tale:
         config.write_text(configuration(story, {n: v.port for n, v in vendors.items()}))
         text = config.read_bytes()
         publish(run_dir(load_settings(config, {}, {}, text)), Publication(1, text, {}))
-        self._gateway = Gateway(ServeOptions(config, {}, text, "http://127.0.0.1:0"))
+        shared = Shared.begin(folder / "run").folder
+        self._gateway = Gateway(ServeOptions(config, {}, text, "http://127.0.0.1:0", shared))
         engine = self._gateway.engine
         engine._backends = {**engine._backends, "local": Words()}
         self._app = create_app(self._gateway)

@@ -1,0 +1,151 @@
+"""What a serving process tells of itself to those who watch it, put together.
+
+What is to be counted or logged of a request is left until a moment later, and then done for all
+that have ended meanwhile: measured, that costs a quarter of doing it on the way of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from gateway import __version__
+from gateway.audit.journal import Journal, Observer
+from gateway.audit.record import Record
+from gateway.config.telemetry import TelemetrySection
+from gateway.domain.decision import Mode
+from gateway.domain.target import Target
+from gateway.engine.loop import Engine
+from gateway.errors import ModelNotFound
+from gateway.http.state import State
+from gateway.telemetry.counts import Counter, Counts
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.readings import TOLD_EVERY, Reading, Shared
+from gateway.telemetry.request_log import RequestLog, Which
+from gateway.telemetry.tally import Tally
+
+_UP = {"up": True, "down": False, "unknown": None}
+
+UNMET = Counter(
+    "gateway_unmet_needs",
+    "Requests that needed what no local target of their configured model can do.",
+    ("model", "capability"),
+)
+
+
+LEFT = 0.1
+"""Seconds for which finished requests are left; those are not counted if the process is killed."""
+
+
+class Observed(Protocol):
+    """What is watched."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def journal(self) -> Journal: ...
+    def state(self) -> State: ...
+
+
+class Observing:
+    """``folder`` is the one that the gateway's processes share, and ``alone`` says that there is no
+    other that serves. Nothing of ``observed`` is asked before it is whole.
+    """
+
+    def __init__(
+        self, folder: Path, section: TelemetrySection, observed: Observed, *, alone: bool
+    ) -> None:
+        self._observed = observed
+        self._alone = alone
+        self._shared = Shared(folder)
+        self._counts = Counts(folder)
+        self._metrics = Metrics(self._shared, __version__)
+        self._requests = RequestLog(Which(section.logs.requests))
+        self._tally = Tally(self._counts, self._name)
+        self._finished: list[Record] = []
+        self.observers: Sequence[Observer] = (self._finished.append,)
+        self._log = structlog.get_logger("gateway.telemetry")
+
+    async def run(self) -> None:
+        """Count, and tell the other processes, until cancelled."""
+        told = 0.0
+        while True:
+            self._count()
+            if not self._alone and time.monotonic() - told >= TOLD_EVERY:
+                told = time.monotonic()
+                try:
+                    self._shared.tell(self._reading())
+                except OSError as error:
+                    self._log.error("metrics.not_told", problem=error.strerror)
+            await asyncio.sleep(LEFT)
+
+    async def scrape(self, accept: str) -> tuple[bytes, str]:
+        """All metrics of the gateway, and their media type, for a header ``Accept``."""
+        self._count()
+        # First of all: what is told here must not be less the next time, whoever is asked then.
+        self._shared.tell(self._reading())
+        return await asyncio.to_thread(self._metrics.scrape, accept)
+
+    def close(self) -> None:
+        self._count()
+        self._shared.withdraw()
+        self._requests.close()
+        self._counts.close()
+
+    def _name(self, model: str) -> str | None:
+        try:
+            return self._observed.engine.routes.find(model).name
+        except ModelNotFound:
+            return None
+
+    def _count(self) -> None:
+        """What has ended since the last time, and what other parts count by themselves."""
+        finished = self._finished[:]
+        self._finished.clear()
+        for record in finished:
+            self._tally.take(record)
+        self._requests.write(finished)
+        engine = self._observed.engine
+        for model, words in engine.lacking.items():
+            for word in words:
+                self._counts.reach(UNMET, (model, word), engine.unmet[model, word])
+
+    def _reading(self) -> Reading:
+        engine, state = self._observed.engine, self._observed.state()
+        targets = {target.id: target for target in _targets(engine)}
+        now = time.monotonic()
+        health = {name: engine.health(name) for name in targets}
+        obstacles = {name: found.obstacle(now) for name, found in health.items()}
+        policy, configuration = engine.policy, state.configuration
+        return Reading(
+            pid=os.getpid(),
+            ready=state.status != "starting",
+            offline=state.offline,
+            requests=self._observed.journal.under_way,
+            local={model.name: model.ready for model in state.local_models},
+            targets={name: engine.ready(target) for name, target in targets.items()},
+            servers={server.channel: _UP[server.standing] for server in state.sovereign},
+            lacking=engine.lacking,
+            breakers={name: int(found.breaker(now)) for name, found in health.items()},
+            obstacles={name: str(why) for name, why in obstacles.items() if why is not None},
+            attempts={name: engine.busy(name) for name in targets},
+            policy=policy.revision,
+            mode=policy.mode,
+            policy_since=state.policy.loaded_at.timestamp(),
+            shadow_rules=sum(rule.mode is Mode.SHADOW for rule in policy.rules),
+            configuration=configuration.revision,
+            configuration_since=configuration.loaded_at.timestamp(),
+            degraded=state.policy.problem is not None,
+            outdated=configuration.problem is not None,
+        )
+
+
+def _targets(engine: Engine) -> Iterator[Target]:
+    for route in engine.routes.all():
+        yield from route.targets
