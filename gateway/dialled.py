@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 
@@ -82,6 +83,58 @@ def issuer_channel(settings: Settings) -> Channel | None:
         proxy=_proxy(settings, oidc),
         lists="",
     )
+
+
+OTLP = "(otlp)"
+"""What the address of ``telemetry.otlp`` is called where channels are; none can have this name."""
+
+
+def otlp_channel(settings: Settings) -> Channel | None:
+    """``telemetry.otlp`` as something that is dialled; ``None`` where there is none."""
+    otlp = settings.telemetry.otlp
+    if otlp is None:
+        return None
+    wait = settings.upstream
+    return Channel.parse(
+        OTLP,
+        otlp.endpoint,
+        api_keys=(),
+        locality=otlp.locality,
+        allow_private=otlp.allow_private,
+        organization=None,
+        connect_timeout=float(wait.connect_timeout),
+        first_token_timeout=float(wait.first_token_timeout),
+        answer_timeout=float(wait.answer_timeout),
+        idle_timeout=float(wait.idle_timeout),
+    )
+
+
+def otlp_headers(settings: Settings) -> dict[str, str]:
+    """The headers of ``telemetry.otlp`` with their secrets. Raises ``StateError`` for one that is
+    not set: what is sent without it would be refused.
+    """
+    otlp = settings.telemetry.otlp
+    found = {}
+    for name, secret in ({} if otlp is None else otlp.headers).items():
+        value = secret.resolve(os.environ, settings.folder, blanks=True)
+        if value is None:
+            raise StateError(f"the header {name} of telemetry.otlp at {secret} is not set")
+        found[name] = value
+    return found
+
+
+def check_otlp(settings: Settings) -> None:
+    """Raises ``StateError`` where ``telemetry.otlp`` is asked for and cannot be."""
+    if settings.telemetry.otlp is None:
+        return
+    otlp_headers(settings)
+    try:
+        importlib.import_module("opentelemetry.exporter.otlp.proto.http.version")
+    except ModuleNotFoundError:
+        raise StateError(
+            "telemetry.otlp needs packages that are not installed: "
+            "pip install 'sovereign-gateway[otel]'"
+        ) from None
 
 
 def _proxy(settings: Settings, own: ProxySection) -> Proxy | None:

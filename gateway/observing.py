@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -26,9 +26,13 @@ from gateway.errors import ModelNotFound
 from gateway.http.state import State
 from gateway.telemetry.counts import Counter, Counts
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.post import Post
 from gateway.telemetry.readings import TOLD_EVERY, Reading, Shared
 from gateway.telemetry.request_log import RequestLog, Which
 from gateway.telemetry.tally import Tally
+
+if TYPE_CHECKING:
+    from gateway.telemetry.otel import Otel
 
 _UP = {"up": True, "down": False, "unknown": None}
 
@@ -55,11 +59,18 @@ class Observed(Protocol):
 
 class Observing:
     """``folder`` is the one that the gateway's processes share, and ``alone`` says that there is no
-    other that serves. Nothing of ``observed`` is asked before it is whole.
+    other that serves; ``post`` sends to ``telemetry.otlp``, where that is configured. Nothing of
+    ``observed`` is asked before it is whole.
     """
 
     def __init__(
-        self, folder: Path, section: TelemetrySection, observed: Observed, *, alone: bool
+        self,
+        folder: Path,
+        section: TelemetrySection,
+        observed: Observed,
+        *,
+        alone: bool,
+        post: Post | None,
     ) -> None:
         self._observed = observed
         self._alone = alone
@@ -67,6 +78,9 @@ class Observing:
         self._counts = Counts(folder)
         self._metrics = Metrics(self._shared, __version__)
         self._requests = RequestLog(Which(section.logs.requests))
+        self._otlp = section.otlp
+        self._post = post
+        self._otel: Otel | None = None
         self._tally = Tally(self._counts, self._name)
         self._finished: list[Record] = []
         self.observers: Sequence[Observer] = (self._finished.append,)
@@ -74,6 +88,17 @@ class Observing:
 
     async def run(self) -> None:
         """Count, and tell the other processes, until cancelled."""
+        if self._otlp is not None and self._post is not None:
+            # Not at the top: it takes a quarter of a second, and few have it configured.
+            from gateway.telemetry.otel import Otel  # noqa: PLC0415 - as said
+
+            self._otel = Otel(
+                self._post,
+                self._tally.model,
+                version=__version__,
+                interval=float(self._otlp.interval),
+                sample=float(self._otlp.sample),
+            )
         told = 0.0
         while True:
             self._count()
@@ -92,8 +117,11 @@ class Observing:
         self._shared.tell(self._reading())
         return await asyncio.to_thread(self._metrics.scrape, accept)
 
-    def close(self) -> None:
+    async def stop(self) -> None:
+        """Count what is left, and send what waits to be sent."""
         self._count()
+        if self._otel is not None:
+            await asyncio.to_thread(self._otel.close)
         self._shared.withdraw()
         self._requests.close()
         self._counts.close()
@@ -111,6 +139,8 @@ class Observing:
         for record in finished:
             self._tally.take(record)
         self._requests.write(finished)
+        if self._otel is not None:
+            self._otel.write(finished)
         engine = self._observed.engine
         for model, words in engine.lacking.items():
             for word in words:

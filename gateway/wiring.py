@@ -36,7 +36,7 @@ from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
 from gateway.config.translated import translations
 from gateway.configured import Configured, by_channel
-from gateway.dialled import ISSUER, channel_keys, channels
+from gateway.dialled import ISSUER, channel_keys, channels, check_otlp, otlp_channel, otlp_headers
 from gateway.domain.call import Backend
 from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
@@ -56,6 +56,7 @@ from gateway.local.client import LocalBackend
 from gateway.observing import Observing
 from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
+from gateway.telemetry.post import Post
 from gateway.told import local_state, sovereign_state
 from gateway.translation import translated_channels
 from gateway.trusted import published as keys_published
@@ -64,6 +65,7 @@ from gateway.upstream.channel import Channel
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
+from gateway.upstream.posting import Poster
 from gateway.upstream.relay import RelayBackend
 from gateway.upstream.servers import Servers
 from gateway.upstream.tls import system_trust
@@ -104,8 +106,18 @@ class Gateway:
         )
         self._announcement = Announcement(run)
         self._audit = audit_sink(settings, "serving", os.environ)
+        otlp = otlp_channel(settings)
+        self._guard = EgressGuard(
+            offline=first.settings.offline,
+            current=lambda channel: channel is otlp or self._now.has(channel),
+        )
+        self._pool = Pool(self._guard, system_trust())
         self._observing = Observing(
-            options.shared, settings.telemetry, self, alone=settings.server.workers == 1
+            options.shared,
+            settings.telemetry,
+            self,
+            alone=settings.server.workers == 1,
+            post=self._post(otlp),
         )
         self.scrape = self._observing.scrape
         self.journal = Journal(self._audit, self._observing.observers)
@@ -123,10 +135,6 @@ class Gateway:
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
-        self._guard = EgressGuard(
-            offline=first.settings.offline, current=lambda channel: self._now.has(channel)
-        )
-        self._pool = Pool(self._guard, system_trust())
         self._judge = self._judge_of(first)
         self._relay: RelayBackend | None = None
         self._translate = TranslateBackend(
@@ -157,6 +165,13 @@ class Gateway:
         """
         hello = self._local.loaded(target.model) if target.channel == LOCAL else None
         return None if hello is None else hello.abilities.capabilities
+
+    def _post(self, otlp: Channel | None) -> Post | None:
+        section = self._settings.telemetry.otlp
+        if otlp is None or section is None:
+            return None
+        headers = otlp_headers(self._settings)
+        return Poster(self._pool, otlp, section.endpoint, headers).post
 
     @property
     def logs(self) -> Logs:
@@ -273,13 +288,13 @@ class Gateway:
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
+            await self._observing.stop()
             await self._pool.close()
             await self._translate.stop()
             await self._local.stop()
             self.responses.close()
             self._ledger.close()
             self._audit.close()
-            self._observing.close()
             self._announcement.withdraw()
 
     def state(self) -> State:
@@ -418,7 +433,10 @@ def configure(
 
 
 def check_channels(settings: Settings) -> None:
-    """Raises StateError where a secret cannot be read, or cannot be sent."""
+    """Raises StateError where a secret cannot be read, or cannot be sent, or what is to send
+    something is not installed.
+    """
+    check_otlp(settings)
     _dialled(settings, channel_keys(settings))
     translated_channels(settings, translations(settings, os.environ))
 

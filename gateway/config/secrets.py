@@ -47,8 +47,11 @@ class Secret:
                 return cls(file=found.group(1))
         raise PydanticCustomError("secret_literal", LITERAL)
 
-    def resolve(self, environ: Mapping[str, str], base_dir: Path) -> str | None:
-        """The secret itself; None where the variable or file is missing or empty.
+    def resolve(
+        self, environ: Mapping[str, str], base_dir: Path, *, blanks: bool = False
+    ) -> str | None:
+        """The secret itself; None where the variable or file is missing or empty. It may hold
+        ``blanks`` only where that is said.
 
         Raises StateError for a file that is there and cannot be read, and for a value that could
         not stand in a header.
@@ -57,7 +60,8 @@ class Secret:
             value = environ.get(self.variable, "").strip()
         else:
             value = self._read(base_dir / Path(str(self.file)).expanduser())
-        if any(not 0x20 < ord(character) < 0x7F for character in value):
+        least = 0x20 if blanks else 0x21
+        if any(not least <= ord(character) < 0x7F for character in value):
             raise StateError(f"the secret at {self} has a blank or a character that no key has")
         return value or None
 

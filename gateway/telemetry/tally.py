@@ -102,8 +102,8 @@ class Tally:
 
     def take(self, record: Record) -> None:
         counts = self._counts
-        model, target = self._model(record), record.served_by or ""
-        labels = (model, target, record.locality or "", _outcome(record), record.failover or "")
+        model, target = self.model(record), record.served_by or ""
+        labels = (model, target, record.locality or "", outcome(record), record.failover or "")
         counts.add(REQUESTS, labels)
         of = (model, target)
         counts.observe(DURATION, of, record.duration_us / 1e6)
@@ -117,7 +117,8 @@ class Tally:
         self._tokens(record, target)
         self._verdicts(record)
 
-    def _model(self, record: Record) -> str:
+    def model(self, record: Record) -> str:
+        """The label of the model that was asked for."""
         if not record.model or record.outcome == MODEL_NOT_FOUND:
             return UNKNOWN
         return self._name(record.model) or UNKNOWN
@@ -149,7 +150,7 @@ class Tally:
                 self._counts.add(SHADOWED, (rule,))
 
 
-def _outcome(record: Record) -> str:
+def outcome(record: Record) -> str:
     if record.attempts and record.attempts[-1].outcome == FailureKind.REQUEST_FAULT:
         return VENDOR_FAULT
     return record.outcome
