@@ -126,12 +126,6 @@ class Gateway:
         )
         self._keys.read()
         self.access = Access(keyring, first.tokens)
-        self._ledger = Ledger(settings.state.dir / LEDGER)
-        self.quotas = Quotas(
-            self._ledger,
-            lambda: self._now.prices,
-            lambda model: self.engine.routes.find(model).targets,
-        )
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
@@ -153,6 +147,12 @@ class Gateway:
             backends=self._backends,
             listed=self._servers.lists,
             told=self._told,
+        )
+        self._ledger = Ledger(settings.state.dir / LEDGER)
+        self.quotas = Quotas(
+            self._ledger,
+            lambda: self._now.prices,
+            lambda model: self.engine.routes.find(model).targets,
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)

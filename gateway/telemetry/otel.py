@@ -226,8 +226,8 @@ class _Instruments:
         self._request(record.duration_us / 1e6, of)
         if record.stream and record.outcome == "served" and (first := first_content(record)):
             self._first(first, of)
-            if (tokens := rate(record, first)) is not None:
-                self._each(1 / tokens, of)
+            if (speed := rate(record, first)) is not None:
+                self._each(1 / speed, of)
 
 
 def _in_time(attempts: Sequence[AttemptRecord], ended: int) -> Iterator[tuple[AttemptRecord, int]]:
@@ -252,7 +252,7 @@ class _Way(BaseAdapter):
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        timeout: float | tuple[float | None, float | None] | None = None,
         verify: bool | str = True,
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
