@@ -158,7 +158,8 @@ def test_killed_at_any_instant_it_leaves_an_account_that_is_whole(file: Path, nu
         getattr(found.months[0].used, n) for n in ("requests", "tokens", "cost")
     )
     assert requests > 10
-    assert abs(2 * requests - tokens) <= 4
+    # Without tokens are the request of above, the one that the process held, and one half told.
+    assert abs(2 * requests - tokens) <= 6
     assert abs(requests - cost) <= 2
 
 
