@@ -14,9 +14,13 @@
     │   ├── ModelNotFound            404
     │   ├── ResponseNotFound         404
     │   ├── RouteNotFound            404
+    │   ├── NotThere                 404  what an operator names
     │   └── MethodNotAllowed         405
     ├── Unauthenticated              401  no key, or none that opens anything
+    │   └── TooManyWrongKeys         429  from one peer; carries ``retry_after``
     ├── Forbidden                    403  the key is not for this
+    ├── Refused                      409  what an operator asks cannot be done as things stand
+    ├── Misdirected                  421  the ``Host`` is none of this gateway's
     ├── RateLimited                  429  the key has asked more than it may, for now
     ├── BudgetSpent                  429  the key's month has cost what it may
     ├── PolicyDenied                 451  policy leaves no target
@@ -151,6 +155,13 @@ class RouteNotFound(RequestError):
     code = "unknown_url"
 
 
+class NotThere(RequestError):
+    """No vendor, key, operator or local model of that name."""
+
+    status = 404
+    code = "not_found"
+
+
 class MethodNotAllowed(RequestError):
     """The path exists, the method does not."""
 
@@ -164,6 +175,14 @@ class Unauthenticated(GatewayError):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+
+class TooManyWrongKeys(Unauthenticated):
+    """One peer has presented so many wrong keys that it is told no more of them for a while."""
+
+    status = 429
+    code = "too_many_wrong_keys"
+    passes = True
 
 
 class Forbidden(GatewayError):
@@ -192,6 +211,24 @@ class BudgetSpent(GatewayError):
     status = 429
     type = "insufficient_quota"
     code = "insufficient_quota"
+
+
+class Refused(GatewayError):
+    """What an operator asks for cannot be done as things stand. The message says why."""
+
+    status = 409
+    type = "refused"
+    code = "refused"
+
+
+class Misdirected(GatewayError):
+    """Operators' paths answer only to names that are this gateway's, so that no page on the web
+    comes near them by a name of its own.
+    """
+
+    status = 421
+    type = "invalid_request_error"
+    code = "unknown_host"
 
 
 class PolicyDenied(GatewayError):

@@ -22,6 +22,8 @@ from gateway.config.settings import Settings
 from gateway.configured import revision
 from gateway.errors import StartupError, StateError
 from gateway.inventory import Inventory
+from gateway.local.commands import Commands
+from gateway.local.control import ControlServer
 from gateway.local.keeper import ModelStatus
 from gateway.local.supervisor import Supervisor
 from gateway.local.wanted import Checked, Wanted
@@ -97,6 +99,8 @@ class Keeping:
         )
         self._policies = policies
         self._recording = recording
+        commands = Commands(self._supervisor, self._commanded)
+        self._control = ControlServer(self._supervisor, commands, run_dir)
         self._watched = Watched(settings.file, settled=SETTLED)
         self._watched.beside = _beside(inventory)
         first = Kept(
@@ -132,8 +136,10 @@ class Keeping:
     async def _keep(self) -> None:
         try:
             await self._supervisor.start()
+            await self._control.start()
             self._publish()
         except StartupError as error:
+            await self._control.stop()
             await self._supervisor.stop()
             self._started.set_exception(error)
             return
@@ -145,6 +151,7 @@ class Keeping:
             self._policies.watch(lambda _: self._look(), self._stop),
         )
         telling.cancel()
+        await self._control.stop()
         await self._supervisor.stop()
 
     async def _tell_models(self) -> None:
@@ -184,6 +191,13 @@ class Keeping:
     def _look(self) -> None:
         self._recording.look(self._policies, self._store.current.revision, self._store.problem)
 
+    def _commanded(self) -> None:
+        """A model was loaded or unloaded by command: another version of what is told, of the same
+        configuration.
+        """
+        self._version += 1
+        self._changed()
+
     def _changed(self) -> None:
         self._look()
         try:
@@ -192,16 +206,16 @@ class Keeping:
             self._log.error("configuration.not_told", problem=error.message)
 
     def _publish(self) -> None:
-        at_once = self._supervisor.at_once
-        preload = {model.name: model.preload for model in self._store.current.wanted.models}
+        at_once, on_demand = self._supervisor.at_once, self._supervisor.on_demand
         told = Publication(
             version=self._version,
             text=self._store.current.text,
             sockets={
-                name: Socket(str(path), on_demand=not preload[name], at_once=name in at_once)
+                name: Socket(str(path), on_demand=name in on_demand, at_once=name in at_once)
                 for name, path in self._supervisor.sockets().items()
             },
             problem=self._store.problem,
+            control=str(self._control.path),
         )
         if told != self._told:
             publish(self._run_dir, told)

@@ -15,16 +15,19 @@ from starlette.types import ASGIApp
 
 from gateway import __version__
 from gateway.access.callers import Access
+from gateway.access.entrance import Entrance
 from gateway.access.following import Following
 from gateway.access.issuer import Issuer
-from gateway.access.keyring import Keyring
+from gateway.access.keyring import Keyring, Keyrings
 from gateway.access.layout import FILE as LEDGER
 from gateway.access.ledger import Ledger
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
+from gateway.access.sessions import Ended, Sessions
 from gateway.audit.journal import Journal
 from gateway.auditing import audit_sink
 from gateway.config.configuration import ConfigurationStore, Watched
+from gateway.config.credential import ENDED, credential, owner
 from gateway.config.fixed import with_fixed
 from gateway.config.presence import RUN, Announcement, Presence
 from gateway.config.prices import prices
@@ -42,6 +45,7 @@ from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
 from gateway.errors import StateError
+from gateway.http.admin.gate import Names
 from gateway.http.app import create_app
 from gateway.http.cors import CrossOrigin, Pages
 from gateway.http.quotas import Quotas
@@ -54,6 +58,8 @@ from gateway.http.state import (
 from gateway.inventory import Inventory, policy_sources
 from gateway.local.client import LocalBackend
 from gateway.observing import Observing
+from gateway.operating.parts import Parts
+from gateway.operating.running import Running
 from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.telemetry.post import Post
@@ -81,7 +87,8 @@ class ServeOptions:
 
     ``overrides`` are flags by dotted path; ``text`` is the configuration that the gateway was
     started with: what it cannot change while it runs stays what this says; ``shared`` is the folder
-    in which serving processes count, for a scrape of any of them.
+    in which serving processes count, for a scrape of any of them. With an ``admin_port`` what is
+    for operators is there, and at ``admin_url``.
     """
 
     config: Path
@@ -89,6 +96,8 @@ class ServeOptions:
     text: bytes
     url: str
     shared: Path
+    admin_url: str
+    admin_port: int | None = None
 
 
 class Gateway:
@@ -122,10 +131,13 @@ class Gateway:
         self.scrape = self._observing.scrape
         self.journal = Journal(self._audit, self._observing.observers)
         self._keys = Following(
-            SqliteKeys(settings.state.dir / KEYS), keyring := Keyring(), lambda: None
+            SqliteKeys(settings.state.dir / KEYS), keyrings := Keyrings(), lambda: None
         )
         self._keys.read()
-        self.access = Access(keyring, first.tokens)
+        self.access = Access(keyrings.apps, first.tokens)
+        self.entrance = _entrance(run, keyrings.operators)
+        self.apart = options.admin_port
+        self.names = _names(settings)
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
@@ -156,6 +168,18 @@ class Gateway:
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)
+        self.operations = Running(
+            Parts(
+                settings=settings,
+                run_dir=run,
+                url=options.url,
+                engine=self.engine,
+                policies=self._store,
+                journal=self.journal,
+                configured=lambda: self._now,
+                state=self.state,
+            )
+        )
         cors = settings.server.cors
         self.pages = None if cors is None else Pages(cors.origins, cors.headers, cors.max_age)
 
@@ -378,6 +402,7 @@ class Gateway:
             Presence(
                 pid=os.getpid(),
                 url=self._options.url,
+                admin_url=self._options.admin_url,
                 policy_dir=str(self._settings.policy.dir),
                 revision=self._store.current.revision,
                 configuration=self._now.revision,
@@ -458,6 +483,21 @@ def policy_store(inventory: Inventory) -> PolicyStore:
 def _limits(settings: Settings) -> Limits:
     section = settings.responses
     return Limits(section.keep, float(section.expire_after), int(section.max_mb * 1_000_000))
+
+
+def _entrance(run: Path, keyring: Keyring) -> Entrance:
+    """For operators: by their keys, and by the credential that the main process has written."""
+    here = credential(run)
+    sessions = Sessions(bytes.fromhex(here.secret), Ended(run / ENDED))
+    return Entrance(keyring, here.token, sessions, owner())
+
+
+def _names(settings: Settings) -> Names:
+    """By which operators come: those that are configured, and the address that is listened on."""
+    admin = settings.admin
+    host = admin.host if admin.port is not None else settings.server.host
+    own = f"[{host}]" if ":" in host else host
+    return Names(frozenset({*admin.hosts, own} - {"0.0.0.0", "[::]"}), admin.https)  # noqa: S104
 
 
 def run_dir(settings: Settings) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 
 import structlog
 
-from gateway.access.keyring import Keyring
+from gateway.access.keyring import Keyring, Keyrings
 from gateway.access.repository import KeyRepository
 from gateway.errors import StateError
 
@@ -19,7 +19,7 @@ class Following:
     """``changed`` is called whenever the keyring has been filled anew."""
 
     def __init__(
-        self, repository: KeyRepository, keyring: Keyring, changed: Callable[[], None]
+        self, repository: KeyRepository, keyring: Keyring | Keyrings, changed: Callable[[], None]
     ) -> None:
         self._repository = repository
         self._keyring = keyring

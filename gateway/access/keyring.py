@@ -13,9 +13,12 @@ _NOBODY = "0" * 64
 
 
 class Keyring:
-    """``keys`` may be replaced at any time, by all that there are then."""
+    """Those of apps, or with ``operators`` theirs: the others are never in it. ``keys`` may be
+    replaced at any time, by all that there are then.
+    """
 
-    def __init__(self, keys: Iterable[Key] = ()) -> None:
+    def __init__(self, keys: Iterable[Key] = (), *, operators: bool = False) -> None:
+        self._operators = operators
         self._keys: Mapping[str, Key] = {}
         self.replace(keys)
 
@@ -24,7 +27,12 @@ class Keyring:
 
     def replace(self, keys: Iterable[Key]) -> None:
         """All keys, those that are good no more too: they are told why."""
-        self._keys = {key.id: key for key in keys}
+        self._keys = {key.id: key for key in keys if (key.role is not None) is self._operators}
+
+    def good(self, id: str, now: datetime) -> Key | None:
+        """The key of that id, as long as it is good."""
+        key = self._keys.get(id)
+        return key if key is not None and key.good(now) else None
 
     def find(self, written: str, now: datetime) -> Key:
         """The key that is written so. Raises ``Unauthenticated``, which tells nobody but the owner
@@ -34,9 +42,9 @@ class Keyring:
         key = self._keys.get(id or "")
         if key is None:
             opens(_DUMMY, written)
-            raise _incorrect()
+            raise self._incorrect()
         if not opens(key, written):
-            raise _incorrect()
+            raise self._incorrect()
         if not key.good(now):
             what = (
                 "was revoked" if key.revoked is not None and key.revoked <= now else "has expired"
@@ -47,12 +55,25 @@ class Keyring:
             )
         return key
 
+    def _incorrect(self) -> Unauthenticated:
+        command = f"gateway {'operators' if self._operators else 'keys'} create"
+        return Unauthenticated(
+            f"Incorrect API key provided. Keys of this gateway are made with `{command}`.",
+            code="invalid_api_key",
+        )
+
+
+class Keyrings:
+    """Both kinds, filled together."""
+
+    def __init__(self) -> None:
+        self.apps = Keyring()
+        self.operators = Keyring(operators=True)
+
+    def replace(self, keys: Iterable[Key]) -> None:
+        keys = tuple(keys)
+        self.apps.replace(keys)
+        self.operators.replace(keys)
+
 
 _DUMMY = Key(id="", name="", digest=_NOBODY, created=datetime.min.replace(tzinfo=UTC))
-
-
-def _incorrect() -> Unauthenticated:
-    return Unauthenticated(
-        "Incorrect API key provided. Keys of this gateway are made with `gateway keys create`.",
-        code="invalid_api_key",
-    )

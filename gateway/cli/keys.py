@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-import msgspec
 
-from gateway.access.keys import LABELS, Key, Limits, make
-from gateway.access.repository import FILE, SqliteKeys, revoked
-from gateway.cli.options import Moment, config_option, format_option, settings_in_force
-from gateway.domain.decision import Labels
+from gateway.access.keys import LABELS
+from gateway.cli.office import Office, Span, asked, end_of, show_new
+from gateway.cli.options import Moment, config_option, format_option
+from gateway.cli.remote import local_actor
+from gateway.http.operations import KeyAsked
 
+KIND = "keys"
 MILLIONTHS = 1_000_000
-_SPAN = re.compile(r"(\d{1,4})([hdwy])\Z")
-_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "y": 24 * 365}
-
-
-class Span(click.ParamType[timedelta]):
-    """A time such as 12h, 30d, 8w or 1y."""
-
-    name = "span"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = _SPAN.match(value)
-        if match is None:
-            self.fail(f"{value!r} is no span of time like 12h, 30d, 8w or 1y")
-        return timedelta(hours=int(match[1]) * _HOURS[match[2]])
 
 
 class Money(click.ParamType[int]):
@@ -105,17 +88,27 @@ def create(
 
     Example: gateway keys create checkout --team shop --model 'gpt-*' --requests-per-minute 600
     """
-    written, key = make(
-        name,
-        datetime.now(UTC),
-        labels=Labels(team, app, environment, data_class, frozenset(tags)),
+    wanted = asked(
+        KeyAsked,
+        name=name,
+        team=team,
+        app=app,
+        environment=environment,
+        data_class=data_class,
+        tags=tags,
         may_set=may_set,
         models=models,
-        limits=Limits(requests_per_minute, tokens_per_minute, concurrent, budget),
+        limits={
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+            "concurrent": concurrent,
+            "budget": budget,
+        },
         expires=expires,
     )
-    _repository(config).add(key)
-    _show(written, key, format_)
+    office = Office(config, KIND)
+    made = office.create(wanted, lambda keys: keys.create(wanted, local_actor(), datetime.now(UTC)))
+    show_new(made, format_)
 
 
 @keys.command("list")
@@ -127,13 +120,12 @@ def list_(all_: bool, config: Path, format_: str) -> None:
 
     Example: gateway keys list --all
     """
-    now = datetime.now(UTC)
-    found = [key for key in _repository(config).all() if all_ or key.good(now)]
+    found = [key for key in Office(config, KIND).all() if all_ or key["good"]]
     if format_ == "json":
-        click.echo(json.dumps([_told(key, now) for key in found], indent=1))
+        click.echo(json.dumps(found, indent=1))
         return
     for key in found:
-        click.echo(_line(key, now))
+        click.echo(_line(key))
     if not found:
         click.echo("no keys: whoever is on this machine may use the gateway, and nobody else")
 
@@ -146,12 +138,8 @@ def revoke(id: str, config: Path) -> None:
 
     Example: gateway keys revoke x7k2m9q4wp
     """
-    now = datetime.now(UTC)
-    try:
-        key = _repository(config).change(id, lambda key: revoked(key, now))
-    except KeyError:
-        _unknown(id)
-    click.echo(f"{key.id} ({key.name}) is revoked; running gateways know within a second")
+    key = Office(config, KIND).revoke(id)
+    click.echo(f"{key['id']} ({key['name']}) is revoked; running gateways know within a second")
 
 
 @keys.command()
@@ -170,73 +158,20 @@ def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
 
     Example: gateway keys rotate x7k2m9q4wp --overlap 8h
     """
-    now = datetime.now(UTC)
-    repository = _repository(config)
-    old = next((key for key in repository.all() if key.id == id), None)
-    if old is None:
-        _unknown(id)
-    if not old.good(now):
-        click.echo(f"{id} is good no more: make a new key with `gateway keys create`", err=True)
-        sys.exit(1)
-    written, heir = make(
-        old.name,
-        now,
-        labels=old.labels,
-        may_set=old.may_set,
-        models=old.models,
-        limits=old.limits,
-        account=old.accounted,
-        expires=old.expires,
-    )
-    repository.add(heir)
-    end = now + overlap
-    repository.change(
-        id,
-        lambda key: msgspec.structs.replace(
-            key, heir=heir.id, expires=end if key.expires is None else min(end, key.expires)
-        ),
-    )
-    _show(written, heir, format_)
+    heir = Office(config, KIND).rotate(id, overlap)
+    show_new(heir, format_)
     if format_ == "text":
-        click.echo(f"{id} is good until {end:%Y-%m-%d %H:%M} UTC", err=True)
+        end = datetime.now(UTC) + overlap
+        click.echo(f"{id} is good until {end:%Y-%m-%d %H:%M} UTC at most", err=True)
 
 
-def _repository(config: Path) -> SqliteKeys:
-    return SqliteKeys(settings_in_force(config).state.dir / FILE)
+def _line(key: dict[str, Any]) -> str:
+    labels = [f"{name}={value}" for name, value in _labels(key["labels"])]
+    models = ", ".join(key["models"]) or "all models"
+    return "  ".join(filter(None, (key["id"], key["name"], " ".join(labels), models, end_of(key))))
 
 
-def _unknown(id: str) -> NoReturn:
-    click.echo(
-        f"there is no key {id[:64]!r}: `gateway keys list --all` tells which there are", err=True
-    )
-    sys.exit(1)
-
-
-def _show(written: str, key: Key, format_: str) -> None:
-    if format_ == "json":
-        click.echo(json.dumps({"key": written, **_told(key, key.created)}, indent=1))
-        return
-    click.echo(written)
-    click.echo(f"{key.id} is its id. Keep the key now: it is not shown again.", err=True)
-
-
-def _told(key: Key, now: datetime) -> dict[str, Any]:
-    """A key without its digest, as data."""
-    told: dict[str, Any] = msgspec.to_builtins(key)
-    del told["digest"]
-    return {**told, "good": key.good(now)}
-
-
-def _line(key: Key, now: datetime) -> str:
-    labels = [f"{name}={value}" for name, value in _labels(key.labels)]
-    models = ", ".join(key.models) or "all models"
-    end = f"until {key.expires:%Y-%m-%d}" if key.expires is not None else ""
-    if not key.good(now):
-        end = "revoked" if key.revoked is not None else "expired"
-    return "  ".join(filter(None, (key.id, key.name, " ".join(labels), models, end)))
-
-
-def _labels(labels: Labels) -> list[tuple[str, str]]:
-    plain = [(name, getattr(labels, name)) for name in LABELS if name != "tags"]
-    tags = [("tag", tag) for tag in sorted(labels.tags)]
+def _labels(labels: dict[str, Any]) -> list[tuple[str, str]]:
+    plain = [(name, labels[name]) for name in LABELS if name != "tags"]
+    tags = [("tag", tag) for tag in labels["tags"]]
     return [(name, value) for name, value in plain if value is not None] + tags

@@ -11,6 +11,7 @@ from gateway.cli.audit import audit
 from gateway.cli.doctor import doctor
 from gateway.cli.keys import keys
 from gateway.cli.models import models
+from gateway.cli.operators import operators
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
 from gateway.cli.status import status
@@ -29,7 +30,9 @@ def root() -> None:
     """
 
 
-for command in (serve, ban, unban, status, doctor, policy, vendors, models, keys, audit):
+COMMANDS = (serve, ban, unban, status, doctor, policy, vendors, models, keys, operators, audit)
+
+for command in COMMANDS:
     root.add_command(command)
 
 

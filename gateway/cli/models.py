@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.models_add import add
+from gateway.cli.models_memory import load, unload
 from gateway.cli.options import config_option, format_option, settings_of
 from gateway.cli.text import GB, counted
 from gateway.config.manifests import load_manifest
@@ -36,7 +37,8 @@ def models() -> None:
     """
 
 
-models.add_command(add)
+for command in (add, load, unload):
+    models.add_command(command)
 
 
 @dataclass(frozen=True, slots=True)

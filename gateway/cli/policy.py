@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from pydantic import TypeAdapter
 
 from gateway.access.callers import claiming
 from gateway.access.keys import LABELS
@@ -25,7 +26,9 @@ from gateway.cli.policy_diff import diff_
 from gateway.cli.policy_signing import keygen, sign, verify_
 from gateway.cli.policy_simulate import simulate_
 from gateway.cli.policy_test import test_
+from gateway.cli.remote import running_gateway
 from gateway.cli.text import COLOURS, counted
+from gateway.config.settings import Settings
 from gateway.domain.call import Api
 from gateway.domain.decision import Labels
 from gateway.domain.target import Capability
@@ -95,6 +98,7 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
 )
 @click.option("--at", type=Moment(), help="The instant to decide for.  [default: now]")
 @click.option("--embeddings", is_flag=True, help="The request is for embeddings.")
+@click.option("--live", is_flag=True, help="Ask the running gateway: what is not well counts too.")
 @config_option
 @policy_option
 @format_option
@@ -108,6 +112,7 @@ def explain_(
     says: tuple[tuple[str, str], ...],
     at: datetime | None,
     embeddings: bool,
+    live: bool,
     config: Path,
     policy_dir: Path | None,
     format_: str,
@@ -118,6 +123,9 @@ def explain_(
     """
     known = Labels(team, app, environment, data_class, frozenset(tags))
     labels = claiming(known, dict(says), LABELS)
+    if live:
+        _show(_asked(settings_of(config, policy_dir), model, labels, at), format_)
+        return
     moment = at or datetime.now(UTC)
     engine = offline_engine(settings_of(config, policy_dir), model)
     plan = engine.plan(
@@ -127,7 +135,29 @@ def explain_(
         labels=labels,
         at=moment,
     )
-    explanation = explain(engine.policy, plan, model, labels, moment)
+    _show(explain(engine.policy, plan, model, labels, moment), format_)
+
+
+def _asked(settings: Settings, model: str, labels: Labels, at: datetime | None) -> Explanation:
+    """What the running gateway says. Ends with 1 where none runs."""
+    remote = running_gateway(settings)
+    if remote is None:
+        click.echo("no gateway is running on this configuration", err=True)
+        sys.exit(1)
+    said = {
+        "model": model,
+        "team": labels.team,
+        "app": labels.app,
+        "environment": labels.environment,
+        "data_class": labels.data_class,
+        "tag": sorted(labels.tags),
+        "at": at.isoformat() if at is not None else None,
+    }
+    query = {name: value for name, value in said.items() if value is not None}
+    return TypeAdapter(Explanation).validate_python(remote.ask("GET", "/explain", query=query))
+
+
+def _show(explanation: Explanation, format_: str) -> None:
     if format_ == "json":
         click.echo(json.dumps(asdict(explanation), indent=2, default=_plain))
     else:

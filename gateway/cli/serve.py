@@ -26,6 +26,7 @@ from gateway.access.repository import SqliteKeys
 from gateway.auditing import audit_sink
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
+from gateway.config.credential import renew
 from gateway.config.presence import RUN
 from gateway.config.publication import published
 from gateway.config.sections import is_loopback
@@ -91,8 +92,11 @@ def serve(
     _tell_who_may_ask(settings)
     if settings.offline:
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
-    listening = _listen(settings.server.host, settings.server.port)
-    url = _url(listening)
+    listening = [_listen(settings.server.host, settings.server.port)]
+    if settings.admin.port is not None:
+        listening.append(_listen(settings.admin.host, settings.admin.port))
+    url, admin_url = _url(listening[0]), _url(listening[-1])
+    renew(run_dir(settings))
     shared = Shared.begin(run_dir(settings))
     overrides = {key: value for key, value in flags.items() if value is not None}
     options = ServeOptions(
@@ -100,6 +104,8 @@ def serve(
         overrides={**overrides, "policy.dir": settings.policy.dir},
         text=text,
         url=url,
+        admin_url=admin_url,
+        admin_port=listening[1].getsockname()[1] if len(listening) > 1 else None,
         shared=shared.folder,
     )
     signal.signal(signal.SIGTERM, _end)
@@ -119,7 +125,8 @@ def serve(
         )
         keeping.start()
         ending.callback(keeping.stop)
-        threading.Thread(target=_announce, args=(url, settings), daemon=True).start()
+        announcing = (url, admin_url, settings)
+        threading.Thread(target=_announce, args=announcing, daemon=True).start()
         _run(options, settings, listening)
 
 
@@ -179,7 +186,7 @@ def _first(
         return text, settings, error.message
 
 
-def _run(options: ServeOptions, settings: Settings, listening: socket.socket) -> None:
+def _run(options: ServeOptions, settings: Settings, listening: list[socket.socket]) -> None:
     server = uvicorn.Config(
         partial(serving_app, options),
         factory=True,
@@ -198,9 +205,9 @@ def _run(options: ServeOptions, settings: Settings, listening: socket.socket) ->
         timeout_graceful_shutdown=10,
     )
     if settings.server.workers == 1:
-        uvicorn.Server(server).run(sockets=[listening])
+        uvicorn.Server(server).run(sockets=listening)
     else:
-        Multiprocess(server, sockets=[listening]).run()
+        Multiprocess(server, sockets=listening).run()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -223,21 +230,23 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _announce(url: str, settings: Settings) -> None:
-    """Print the address and a line to try, once the gateway is ready."""
+def _announce(url: str, admin_url: str, settings: Settings) -> None:
+    """Print the addresses and a line to try, once the gateway is ready."""
     began = time.monotonic()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() - began < READY_WITHIN:
         try:
-            with opener.open(f"{url}/readyz", timeout=2):
+            with opener.open(f"{admin_url}/readyz", timeout=2):
                 break
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     else:
-        click.echo(f"not ready after {READY_WITHIN:g} s: see {url}/readyz", err=True)
+        click.echo(f"not ready after {READY_WITHIN:g} s: see {admin_url}/readyz", err=True)
         return
     model = next((name for name in settings.models if not is_pattern(name)), "gpt-4o")
     click.echo(f"\nready after {time.monotonic() - began:.1f} s on {url}")
+    if admin_url != url:
+        click.echo(f"operators: {admin_url}")
     click.echo(
         f"try: curl -si {url}/v1/chat/completions -H 'content-type: application/json' "
         f'-d \'{{"model": "{model}", "messages": ['

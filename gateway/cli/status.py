@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gateway.cli.options import config_option, format_option, policy_option, settings_in_force
+from gateway.cli.remote import running_gateway
 from gateway.cli.text import GB, counted
-from gateway.config.presence import Presence, running
-from gateway.wiring import run_dir
+
+ANSWER_WITHIN = 5.0
+"""Seconds."""
 
 
 @click.command()
@@ -28,25 +28,23 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
     Example: gateway status --format json
     """
     settings = settings_in_force(config, policy_dir)
-    folder = str(settings.policy.dir)
-    serving = [p for p in running(run_dir(settings)) if p.policy_dir == folder]
-    if not serving:
+    remote = running_gateway(settings)
+    if remote is None:
         click.echo("no gateway is running on this configuration", err=True)
         sys.exit(1)
-    shared = _ask(serving[0])
+    shared = remote.ask("GET", "/status", within=ANSWER_WITHIN)
     if format_ == "json":
-        processes = [_process(presence) for presence in serving]
-        click.echo(json.dumps({**shared, "url": serving[0].url, "processes": processes}, indent=2))
+        click.echo(json.dumps(shared, indent=2))
         return
-    click.echo(f"{shared['status']} on {serving[0].url}, version {shared['version']}")
+    click.echo(f"{shared['status']} on {shared['url']}, version {shared['version']}")
     if shared["offline"]:
         click.secho(
             "offline: cloud channels are left out, not looked up and not dialled", bold=True
         )
-    for presence in serving:
-        revisions = f"policy {presence.revision[:12]}, configuration {presence.configuration[:12]}"
-        click.echo(f"process {presence.pid}: {revisions}")
-        for problem in filter(None, (presence.problem, presence.configuration_problem)):
+    for one in shared["processes"]:
+        revisions = f"policy {one['policy'][:12]}, configuration {one['configuration'][:12]}"
+        click.echo(f"process {one['pid']}: {revisions}")
+        for problem in filter(None, (one["problem"], one["configuration_problem"])):
             click.secho(f"  not in force: {problem}", fg="red")
     for value in shared["configuration"]["restart"]:
         click.secho(f"{value} takes a restart", fg="yellow")
@@ -59,16 +57,6 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         _print_server(server)
     for channel in shared["without_credentials"]:
         click.echo(f"channel {channel}: no credentials")
-
-
-def _process(presence: Presence) -> dict[str, object]:
-    return {
-        "pid": presence.pid,
-        "policy": presence.revision,
-        "configuration": presence.configuration,
-        "problem": presence.problem,
-        "configuration_problem": presence.configuration_problem,
-    }
 
 
 def _show(loaded: dict[str, Any]) -> None:
@@ -100,14 +88,3 @@ def _print_server(server: dict[str, Any]) -> None:
         click.echo(
             f"  {model['target']}: {model['developer']}{lineage}, {model['locality']}{configured}"
         )
-
-
-def _ask(presence: Presence) -> dict[str, Any]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{presence.url}/admin/status", timeout=5) as answer:
-            state: dict[str, Any] = json.load(answer)
-            return state
-    except (urllib.error.URLError, OSError) as error:
-        click.echo(f"process {presence.pid} does not answer on {presence.url}: {error}", err=True)
-        sys.exit(1)

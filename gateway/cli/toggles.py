@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from gateway.cli.options import Moment, config_option, key_option, policy_option, settings_in_force
-from gateway.config.presence import running
+from gateway.cli.remote import Remote, either, local_actor, named, processes, record
 from gateway.config.settings import Settings
 from gateway.config.signing import Signer
-from gateway.config.toggles import Toggles
 from gateway.domain.identity import Role
-from gateway.inventory import Inventory, policy_sources
-from gateway.wiring import run_dir
-
-CONFIRM_WITHIN = 5.0
-"""Seconds to wait for every serving process to take the new policy."""
+from gateway.http.seen import Toggled
+from gateway.inventory import Inventory
+from gateway.operating.toggling import Toggling
 
 
 @click.command()
@@ -53,16 +51,29 @@ def ban(
     Example: gateway ban openai --reason "directive 12" --reference https://example.org/12
     """
     settings = settings_in_force(config, policy_dir)
-    policy = _toggles(settings, key).ban(
-        vendor,
-        reason=reason,
-        authority=authority,
-        reference=reference,
-        until=until,
-        roles=_roles(roles),
-        now=datetime.now(UTC),
-    )
-    _confirm(f"{vendor} is banned", settings, policy.revision)
+    meant = _roles(roles)
+    body = {
+        "reason": reason,
+        "authority": authority,
+        "reference": reference,
+        "until": until.isoformat() if until is not None else None,
+        "roles": [*meant],
+    }
+
+    def here() -> Toggled:
+        return _toggling(settings, key).ban(
+            vendor,
+            reason=reason,
+            authority=authority,
+            reference=reference,
+            until=until,
+            roles=meant,
+            actor=local_actor(),
+            now=datetime.now(UTC),
+        )
+
+    toggled = _toggled(settings, key, "POST", vendor, body, here)
+    _say(f"{vendor} is banned", settings, toggled)
 
 
 @click.command()
@@ -76,14 +87,37 @@ def unban(vendor: str, key: Path | None, config: Path, policy_dir: Path | None) 
     Example: gateway unban openai
     """
     settings = settings_in_force(config, policy_dir)
-    policy = _toggles(settings, key).unban(vendor)
-    _confirm(f"the ban of {vendor} is lifted", settings, policy.revision)
+
+    def here() -> Toggled:
+        return _toggling(settings, key).unban(vendor, actor=local_actor(), now=datetime.now(UTC))
+
+    toggled = _toggled(settings, key, "DELETE", vendor, None, here)
+    _say(f"the ban of {vendor} is lifted", settings, toggled)
 
 
-def _toggles(settings: Settings, key: Path | None) -> Toggles:
-    inventory = Inventory(settings)
+def _toggled(
+    settings: Settings,
+    key: Path | None,
+    method: str,
+    vendor: str,
+    body: Mapping[str, object] | None,
+    here: Callable[[], Toggled],
+) -> Toggled:
+    """By the running gateway. Who signs does it here: a private key goes nowhere."""
+    if key is not None:
+        return here()
+    path = f"/vendors/{named('vendor', vendor)}/ban"
+
+    def there(remote: Remote) -> Toggled:
+        return Toggled.model_validate(remote.ask(method, path, body))
+
+    return either(settings, there, here)
+
+
+def _toggling(settings: Settings, key: Path | None) -> Toggling:
     signer = Signer(key) if key is not None else None
-    return Toggles(policy_sources(settings), inventory.catalog, inventory.policy_loader(), signer)
+    serving = partial(processes, settings)
+    return Toggling(Inventory(settings), serving, record(settings), signer)
 
 
 def _roles(text: str) -> tuple[Role, ...]:
@@ -94,30 +128,21 @@ def _roles(text: str) -> tuple[Role, ...]:
         raise click.BadParameter(f"{text!r}: roles are {known}", param_hint="--roles") from None
 
 
-def _confirm(done: str, settings: Settings, revision: str) -> None:
-    """Wait until every serving process of this policy folder has the new revision in force."""
-    began = time.monotonic()
-    folder = str(settings.policy.dir)
-    while True:
-        serving = [p for p in running(run_dir(settings)) if p.policy_dir == folder]
-        if not serving:
-            click.echo(f"{done} in {folder}; no gateway is running on it")
-            return
-        waiting = [p for p in serving if p.revision != revision]
-        seconds = time.monotonic() - began
-        if not waiting:
-            count = len(serving)
-            click.echo(
-                f"{done}: in force after {seconds:.2f} s in {count} serving "
-                f"process{'es' if count > 1 else ''}, policy {revision[:12]}"
-            )
-            return
-        if seconds > CONFIRM_WITHIN:
-            for presence in waiting:
-                click.echo(
-                    f"process {presence.pid} still has policy {presence.revision[:12]}: "
-                    f"{presence.problem or 'it does not say why'}",
-                    err=True,
-                )
-            sys.exit(1)
-        time.sleep(0.02)
+def _say(done: str, settings: Settings, toggled: Toggled) -> None:
+    """What came of it; ends with 1 where a serving process has not taken it."""
+    for waiting in toggled.waiting:
+        click.echo(
+            f"process {waiting.pid} still has policy {waiting.policy[:12]}: "
+            f"{waiting.problem or 'it does not say why'}",
+            err=True,
+        )
+    if toggled.waiting:
+        sys.exit(1)
+    count = toggled.processes
+    if not count:
+        click.echo(f"{done} in {settings.policy.dir}; no gateway is running on it")
+        return
+    click.echo(
+        f"{done}: in force after {toggled.seconds:.2f} s in {count} serving "
+        f"process{'es' if count > 1 else ''}, policy {toggled.revision[:12]}"
+    )

@@ -11,6 +11,7 @@ from gateway.config.settings import Settings
 
 FIXED: dict[str, tuple[str, ...]] = {
     "server": ("host", "port", "workers", "max_body_mb", "deadline", "cors"),
+    "admin": ("port", "host", "hosts", "https"),
     "state": ("dir",),
     "policy": ("dir", "designations"),
     "translate": ("python",),

@@ -17,12 +17,14 @@ RUN = "run"
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """One serving process. ``revision`` is the policy's, ``problem`` says why the newest one on
-    disk is not in force; ``configuration`` and its problem are the same of the configuration.
+    """One serving process: apps reach it at ``url``, operators at ``admin_url``. ``revision`` is
+    the policy's, ``problem`` says why the newest one on disk is not in force; ``configuration`` and
+    its problem are the same of the configuration.
     """
 
     pid: int
     url: str
+    admin_url: str
     policy_dir: str
     revision: str
     configuration: str

@@ -28,13 +28,15 @@ class Socket(msgspec.Struct, frozen=True):
 
 class Publication(msgspec.Struct, frozen=True):
     """A ``version`` is a number that grows; ``text`` is what stood in the file, ``problem`` says
-    why something newer does not count.
+    why something newer does not count; ``control`` is the socket on which the main process takes
+    commands for the local models.
     """
 
     version: int
     text: bytes
     sockets: dict[str, Socket]
     problem: str | None = None
+    control: str = ""
 
 
 def publish(run_dir: Path, publication: Publication) -> None:

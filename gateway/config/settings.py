@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.config.access import AccessSection
+from gateway.config.admin import AdminSection
 from gateway.config.auditing import AuditSection
 from gateway.config.documents import (
     Document,
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     access: AccessSection = Field(default_factory=AccessSection)
     prices: PricesSection = Field(default_factory=PricesSection)
     telemetry: TelemetrySection = Field(default_factory=TelemetrySection)
+    admin: AdminSection = Field(default_factory=AdminSection)
     translate: TranslateSection
     state: StateSection
     policy: PolicySection
@@ -149,7 +151,8 @@ def load_settings(
     except ValidationError as error:
         wrong = findings(error, merged, Settings)
         raise DocumentError([*found, *(_placed(f, document, layers) for f in wrong)]) from None
-    found += [_placed(finding, document, layers) for finding in _files(settings)]
+    wrong = [*_ports(settings), *_files(settings)]
+    found += [_placed(finding, document, layers) for finding in wrong]
     if found:
         raise DocumentError(found)
     return settings
@@ -229,6 +232,13 @@ def _tls_sections(values: Mapping[str, Any]) -> Iterable[tuple[Mapping[str, Any]
     yield _mapping(values, "upstream"), "proxy_tls"
     oidc = _mapping(_mapping(values, "access"), "oidc")
     yield from ((oidc, "tls"), (oidc, "proxy_tls"))
+
+
+def _ports(settings: Settings) -> Iterable[Finding]:
+    """Operators are told from apps by the port that they come to."""
+    port = settings.admin.port
+    if port is not None and port != 0 and port == settings.server.port:
+        yield Finding(("admin", "port"), "must be another port than server.port", "")
 
 
 def _files(settings: Settings) -> Iterable[Finding]:

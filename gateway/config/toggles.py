@@ -9,7 +9,7 @@ keeps what is in force, and reads again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from gateway.config.schema import validate
 from gateway.config.signing import SIGNATURE, Signer
 from gateway.config.sources import POLICIES, Sources, of_folder
 from gateway.domain.identity import SELF, UNKNOWN
-from gateway.errors import DocumentError, SignatureError, StartupError, StateError
+from gateway.errors import DocumentError, NotThere, Refused, SignatureError, StateError
 from gateway.policy.compile import Policy
 from gateway.vendors.catalog import Catalog
 
@@ -62,41 +62,66 @@ class Toggles:
         """Deny a vendor from ``now`` on; an earlier toggle of it is replaced. Returns the new
         policy.
 
-        Raises StartupError (code ``toggle_refused``) where the ban says too little or nothing
-        known, DocumentError where the folder would not load, SignatureError where it would not be
-        signed as it must, StateError where it cannot be written.
+        Raises NotThere where there is no such vendor, Refused where the ban says too little,
+        DocumentError where the folder would not load, SignatureError where it would not be signed
+        as it must, StateError where it cannot be written.
         """
         _known(vendor, self._catalog)
         if not reason.strip():
             raise _refused("a ban needs a reason: --reason '…'")
         if until is not None and until <= now:
             raise _refused(f"--until {until.isoformat()} is not after now")
-        match: dict[str, Any] = {"vendor": [vendor]}
-        if roles:
-            match["roles"] = list(roles)
-        rule: dict[str, Any] = {
-            "id": _rule_id(vendor),
-            "match": match,
-            "verdict": "deny",
+        more = {
             "reason": reason.strip(),
             "authority": authority,
             "reference": reference,
             "from": _moment(now),
             "until": _moment(until) if until is not None else None,
         }
-        rule = {key: value for key, value in rule.items() if value is not None}
+        rule = _rule(
+            vendor, roles, {key: value for key, value in more.items() if value is not None}
+        )
         folder = self._sources.policies
         with _locked(folder):
             files = self._sources.read()
-            data = _toggles(folder, files)
-            rules = [old for old in data["rules"] if old["id"] != rule["id"]]
-            return self._put(files, {**data, "rules": [*rules, rule]})
+            return self._put(files, _with(_toggles(folder, files), rule))
+
+    def proposed(self, vendor: str, roles: Sequence[str] | None = None) -> Policy:
+        """The policy that would follow from a ban. Writes nothing, and needs no signature. Raises
+        as ``ban`` does.
+        """
+        _known(vendor, self._catalog)
+        files = self._sources.read()
+        rule = _rule(vendor, roles, {"reason": "proposed"})
+        content = _text(_with(_toggles(self._sources.policies, files), rule)).encode()
+        return self._loader.tested(self._sources, {**files, _NAME: content})
+
+    def liftable(self, vendors: Iterable[str]) -> frozenset[str]:
+        """Those of which ``unban`` would take back a toggle. Raises as that does."""
+        folder = self._sources.policies
+        files = self._sources.read()
+        toggled = {rule["id"] for rule in _toggles(folder, files)["rules"]}
+        by_hand = (
+            [parse_document(raw, str(folder / name)) for name, raw in _by_hand(files)]
+            if toggled
+            else []
+        )
+        return frozenset(
+            vendor
+            for vendor in vendors
+            if _rule_id(vendor) in toggled
+            and all(
+                conditional
+                for document in by_hand
+                for _, _, conditional in _denials(document, vendor)
+            )
+        )
 
     def unban(self, vendor: str) -> Policy:
         """Take back the toggle of a vendor. Returns the new policy.
 
-        Raises StartupError (code ``toggle_refused``) where a hand-written rule denies the vendor
-        all the same, naming its place, or where nothing bans it.
+        Raises NotThere where there is no such vendor, Refused where a hand-written rule denies it
+        all the same, naming its place, or where nothing bans it; and as ``ban`` does.
         """
         _known(vendor, self._catalog)
         folder = self._sources.policies
@@ -147,8 +172,21 @@ def _rule_id(vendor: str) -> str:
     return f"ban-{vendor}"
 
 
-def _refused(message: str) -> StartupError:
-    return StartupError(message, code="toggle_refused")
+def _rule(vendor: str, roles: Sequence[str] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The toggle of a vendor, in the words of a policy file."""
+    match: dict[str, Any] = {"vendor": [vendor]}
+    if roles:
+        match["roles"] = list(roles)
+    return {"id": _rule_id(vendor), "match": match, "verdict": "deny", **more}
+
+
+def _with(data: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
+    rules = [old for old in data["rules"] if old["id"] != rule["id"]]
+    return {**data, "rules": [*rules, rule]}
+
+
+def _refused(message: str) -> Refused:
+    return Refused(message, code="toggle_refused")
 
 
 def _moment(moment: datetime) -> str:
@@ -160,7 +198,7 @@ def _known(vendor: str, catalog: Catalog) -> None:
         return
     near = catalog.canonical(vendor) or catalog.nearest(vendor)
     hint = f": did you mean {near!r}?" if near else "; gateway vendors list shows all"
-    raise _refused(f"unknown vendor {vendor!r}{hint}")
+    raise NotThere(f"unknown vendor {vendor[:100]!r}{hint}", code="unknown_vendor")
 
 
 def _toggles(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -181,9 +219,7 @@ def _toggles(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
 def _refuse_by_hand(
     folder: Path, files: Mapping[str, bytes], vendor: str, *, only_unconditional: bool
 ) -> None:
-    for name, raw in sorted(of_folder(files, POLICIES).items()):
-        if name in (TOGGLES, SIGNATURE):
-            continue
+    for name, raw in _by_hand(files):
         document = parse_document(raw, str(folder / name))
         for line, word, conditional in _denials(document, vendor):
             if conditional and only_unconditional:
@@ -192,6 +228,12 @@ def _refuse_by_hand(
                 f"{vendor} is denied by the hand-written rule {word!r} at "
                 f"{document.file}:{line}: nothing was changed, edit that file"
             )
+
+
+def _by_hand(files: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
+    """The files that people write, by name."""
+    own = of_folder(files, POLICIES).items()
+    return sorted((name, raw) for name, raw in own if name not in (TOGGLES, SIGNATURE))
 
 
 def _denials(document: Document, vendor: str) -> Iterator[tuple[int, str, bool]]:

@@ -23,7 +23,7 @@ from gateway.domain.plan import Plan
 from gateway.domain.target import Capability, Target
 from gateway.engine.attempt import Attempt, Told
 from gateway.engine.course import Course
-from gateway.engine.routes import Routes
+from gateway.engine.routes import Route, Routes
 from gateway.engine.sent import Sent
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
@@ -90,12 +90,13 @@ class Engine:
         session: str | None = None,
         at: datetime | None = None,
         policy: Policy | None = None,
+        route: Route | None = None,
     ) -> Plan:
-        """The plan for a request as things stand, by the policy in force unless another is given.
-        Without an ``api`` it is for what the model is there for: one with equivalent vectors, for
-        those. Raises ``ModelNotFound``.
+        """The plan for a request as things stand, by the policy in force and the configured route
+        unless others are given. Without an ``api`` it is for what the model is there for: one with
+        equivalent vectors, for those. Raises ``ModelNotFound``.
         """
-        route = self.routes.find(model)
+        route = route or self.routes.find(model)
         vectors = api is Api.EMBEDDINGS or (api is None and bool(route.equivalent))
         one_space = route.one_space if vectors else None
         policy = policy or self.policy

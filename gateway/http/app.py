@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Match
@@ -17,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
 from gateway.access.callers import Access
+from gateway.access.entrance import Entrance
+from gateway.audit.happening import Happening
 from gateway.audit.journal import Journal
 from gateway.engine.loop import Engine
 from gateway.errors import (
@@ -26,16 +30,20 @@ from gateway.errors import (
     MethodNotAllowed,
     RouteNotFound,
 )
-from gateway.http import kept_responses, metrics, models, operators, probes
+from gateway.http import kept_responses, metrics, models, probes
+from gateway.http.admin import routes, session
+from gateway.http.admin.entry import Entry
+from gateway.http.admin.gate import Gate, Names, Visit
 from gateway.http.anthropic import CountTokens, Messages
 from gateway.http.cors import Pages
 from gateway.http.door import Door
-from gateway.http.exchange import Header, header, told_of
+from gateway.http.exchange import ClientGone, Header, header, told_of
 from gateway.http.generate import Generate, Surface
 from gateway.http.ids import names, new_id, told
 from gateway.http.kept_responses import KeptResponses
 from gateway.http.openai import ChatCompletions
-from gateway.http.openapi.document import document
+from gateway.http.openapi.document import document, of_paths
+from gateway.http.operations import Operations
 from gateway.http.other import ID, Answer, asked_by, manners_of, open_to_all, tidied, unknown
 from gateway.http.passing import Passed
 from gateway.http.quotas import Quotas
@@ -67,6 +75,22 @@ class Services(Protocol):
     def responses(self) -> KeptResponses: ...
 
     @property
+    def operations(self) -> Operations: ...
+
+    @property
+    def entrance(self) -> Entrance: ...
+
+    @property
+    def names(self) -> Names:
+        """Those by which operators come."""
+        ...
+
+    @property
+    def apart(self) -> int | None:
+        """The port of what is for operators, where that is another than the apps'."""
+        ...
+
+    @property
     def max_body(self) -> int:
         """Bytes."""
         ...
@@ -92,6 +116,7 @@ class GatewayApp(FastAPI):
 
     door: Door
     data_plane: Mapping[str, Generate] = {}
+    entry: Entry
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -103,7 +128,7 @@ class GatewayApp(FastAPI):
             await super().__call__(scope, receive, send)
             return
         route = self.data_plane.get(scope["path"])
-        if route is not None and scope["method"] == "POST":
+        if route is not None and scope["method"] == "POST" and self.entry.is_here(scope):
             await route(scope, receive, send)
             return
         path = tidied(scope["path"])
@@ -119,13 +144,17 @@ class GatewayApp(FastAPI):
         allowed = self._methods(scope)
         ids = told(manners_of(scope), scope[ID], names(scope))
         answer = Answer(send, ids, body=method != "HEAD", last=header(scope, b"expect") is not None)
-        # A browser asks what it may send before it sends a key.
-        if method != "OPTIONS" and not open_to_all(scope["path"]):
-            try:
+        try:
+            receive = await self.entry.let_in(scope, receive, answer.add)
+            without = open_to_all(scope["path"]) or self.entry.describes(scope)
+            # A browser asks what it may send before it sends a key.
+            if method != "OPTIONS" and not without:
                 scope = asked_by(scope, self.door.who(scope))
-            except GatewayError as refused:
-                await answer.error(scope, refused)
-                return
+        except ClientGone:
+            return
+        except GatewayError as refused:
+            await answer.error(scope, refused)
+            return
         if method == "HEAD" and "GET" in allowed:
             await super().__call__({**scope, "method": "GET"}, receive, answer)
         elif method in allowed:
@@ -140,19 +169,16 @@ class GatewayApp(FastAPI):
             await answer.error(scope, error, [_allow(allowed)])
 
     def _methods(self, scope: Scope) -> frozenset[str]:
-        """What a path can be asked with, as far as the one who asks may know."""
+        """What a path can be asked with."""
         if scope["path"] in self.data_plane:
             return frozenset({"POST"})
-        found: set[str] = set()
-        if not operators.hides(scope):
-            asked = {**scope, "app": self, "router": self.router}
-            found |= {
-                method
-                for method in _METHODS
-                for route in self.routes
-                if route.matches({**asked, "method": method})[0] is Match.FULL
-            }
-        return frozenset(found)
+        asked = {**scope, "app": self, "router": self.router}
+        return frozenset(
+            method
+            for method in _METHODS
+            for route in self.routes
+            if route.matches({**asked, "method": method})[0] is Match.FULL
+        )
 
 
 _METHODS = ("DELETE", "GET", "POST")
@@ -169,11 +195,21 @@ def create_app(services: Services) -> GatewayApp:
         title="Sovereign Gateway",
         version=__version__,
         lifespan=lambda _: services.lifespan(),
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
     )
     pages = services.pages
     app.door = door = Door(services.access, () if pages is None else pages.origins)
+    journal = services.journal
+
+    def refused(peer: str, why: str) -> None:
+        now = datetime.now(UTC)
+        journal.happened(Happening("operator.refused", now, subject=peer, reason=why))
+
+    def noted(what: str, visit: Visit) -> None:
+        journal.happened(Happening(f"operator.{what}", datetime.now(UTC), actor=visit.actor.name))
+
+    gate = Gate(services.entrance, services.names, refused)
+    app.entry = Entry(gate, door.near, services.apart)
     surfaces: Mapping[str, Surface] = {
         "/v1/chat/completions": ChatCompletions(),
         "/v1/completions": Completions(),
@@ -201,7 +237,9 @@ def create_app(services: Services) -> GatewayApp:
     }
     app.include_router(probes.router(services.state, door.near))
     app.include_router(metrics.router(services.scrape))
-    app.include_router(operators.router(services.engine, services.state))
+    for router in (*routes.routers(services.operations, gate), *session.routers(gate, noted)):
+        app.include_router(router)
+    app.include_router(_described(app))
     app.include_router(models.router(services.engine))
     app.include_router(kept_responses.router(services.responses))
     app.add_exception_handler(GatewayError, _on_gateway_error)
@@ -209,6 +247,18 @@ def create_app(services: Services) -> GatewayApp:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(Exception, _on_fault)
     return app
+
+
+def _described(app: GatewayApp) -> APIRouter:
+    """``/openapi.json``: of what is there for whoever asks."""
+    routes = APIRouter()
+
+    @routes.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        there = partial(app.entry.is_there, request.scope)
+        return JSONResponse(of_paths(app.openapi(), there))
+
+    return routes
 
 
 def _response(request: Request, error: GatewayError) -> Response:

@@ -15,7 +15,12 @@ def router(scrape: Callable[[str], Awaitable[tuple[bytes, str]]]) -> APIRouter:
         "/metrics",
         summary="What Prometheus is told",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            401: {"description": "Metrics are for this machine and for operators."},
+            429: {"description": "Too many wrong keys from one peer."},
+        },
+        openapi_extra={"security": [{}, {"operator": []}]},
     )
     async def metrics(request: Request) -> Response:
         text, media = await scrape(request.headers.get("accept", ""))

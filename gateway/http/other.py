@@ -9,6 +9,7 @@ from starlette.types import Message, Scope, Send
 
 from gateway.access.callers import Caller
 from gateway.errors import GatewayError
+from gateway.http.admin.manners import AdminManners, of_operators
 from gateway.http.anthropic import AnthropicManners, speaks_anthropic
 from gateway.http.exchange import Header, Manners, send_error
 from gateway.http.openai import OpenAIManners
@@ -48,7 +49,11 @@ def tidied(path: str) -> str:
 
 
 def manners_of(scope: Scope) -> Manners:
-    """The dialect of whoever asks a path that all share: only SDKs of one of them send a header."""
+    """The dialect of whoever asks a path that all share: only SDKs of one of them send a header.
+    Operators' paths have a way of their own.
+    """
+    if of_operators(scope["path"]):
+        return AdminManners()
     return AnthropicManners() if speaks_anthropic(scope) else OpenAIManners()
 
 
@@ -74,6 +79,10 @@ class Answer:
         self._body = body
         if last:
             self._ids.append((b"connection", b"close"))
+
+    def add(self, header: Header) -> None:
+        """A header that the answer has besides."""
+        self._ids.append(header)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -16,6 +16,8 @@ from gateway.local.fit import Needs
 from gateway.local.layout import Layout
 from gateway.local.place import place
 from gateway.local.protocol import NO_TOKENS, Pong, Retire, Tokens, encode
+from gateway.local.residency import Resident
+from gateway.local.wanted import Checked, same_worker
 
 CRASHES = 3
 WITHIN = 60.0
@@ -35,8 +37,9 @@ class ModelState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
     """One model as it is now. ``pid`` is that of the worker that runs, ``detail`` for people;
-    ``layout`` is that of the worker that runs or ran last. Of ``slots``, ``active`` are busy, and
-    ``waiting`` requests have none; ``tokens`` are those of all its workers so far.
+    ``layout`` is that of the worker that runs or ran last; ``needs`` are the bytes that the model
+    is reckoned to need, wherever. Of ``slots``, ``active`` are busy, and ``waiting`` requests have
+    none; ``tokens`` are those of all its workers so far.
     """
 
     name: str
@@ -49,6 +52,8 @@ class ModelStatus:
     active: int = 0
     waiting: int = 0
     tokens: Tokens = NO_TOKENS
+    tokens_per_second: float = 0.0
+    needs: int = 0
 
 
 @dataclass(slots=True)
@@ -56,10 +61,11 @@ class Keeper:
     """One model's mutable state. ``needs`` is the memory that it is reckoned to need, ``template``
     the Jinja source in place of the file's own, ``layout`` where its worker has it once
     it is ``laid_out``; ``greeted`` says that the worker has been ready, ``without`` why the model
-    goes without devices for now; ``leaving`` that no worker follows the one that runs, ``at_once``
-    that it is to be asked before it is ready, for one that leaves has no more room; ``tokens`` are
-    those of the worker that runs, and ``before`` of all before it; ``moved`` is set for all
-    whenever something is otherwise with one, and ``told`` of each state. ``task`` keeps it.
+    goes without devices for now; ``dismissed`` that the worker is to go, whatever it is doing;
+    ``leaving`` that no worker follows the one that runs, ``at_once`` that it is to be asked before
+    it is ready, for one that leaves has no more room; ``tokens`` are those of the worker that runs,
+    and ``before`` of all before it; ``moved`` is set for all whenever something is otherwise with
+    one, and ``told`` of each state. ``task`` keeps it.
     """
 
     model: LocalModel
@@ -81,8 +87,10 @@ class Keeper:
     waiting: int = 0
     tokens: Tokens = NO_TOKENS
     before: Tokens = NO_TOKENS
+    pace: float = 0.0
     used: float = 0.0
     retiring: bool = False
+    dismissed: bool = False
     leaving: bool = False
     voice: asyncio.StreamWriter | None = None
     at_once: bool = False
@@ -113,11 +121,30 @@ class Keeper:
             self.active,
             self.waiting,
             self.before + self.tokens,
+            self.pace,
+            self.needs.total,
         )
+
+    @property
+    def resident(self) -> Resident:
+        """What it takes of the memory."""
+        return Resident(
+            self.model.name,
+            self.layout.memory,
+            self.model.preload,
+            self.busy,
+            self.used,
+            {share.device: share.bytes for share in self.layout.devices},
+        )
+
+    def takes(self, one: Checked) -> bool:
+        """Whether the worker that runs will do."""
+        return self.template == one.template and same_worker(self.model, one.model)
 
     def heard(self, pong: Pong) -> None:
         """What the worker says of its work."""
         self.active, self.waiting, self.tokens = pong.active, pong.waiting, pong.tokens
+        self.pace = pong.tokens_per_second
         self.busy = pong.active + pong.waiting > 0
         if self.busy or pong.asked != self.asked:
             self.used = time.monotonic()
@@ -128,7 +155,7 @@ class Keeper:
     def ended(self) -> None:
         """The worker is no more."""
         self.process = self.voice = None
-        self.active = self.waiting = 0
+        self.active, self.waiting, self.pace = 0, 0, 0.0
         self.before, self.tokens = self.before + self.tokens, NO_TOKENS
         self.moved.set()
 
@@ -137,6 +164,12 @@ class Keeper:
         if not self.retiring and self.voice is not None:
             self.retiring = True
             self.voice.write(encode(Retire()))
+
+    def dismiss(self) -> None:
+        """End the worker: what it is answering breaks off."""
+        if self.process is not None and self.process.returncode is None:
+            self.dismissed = True
+            self.process.kill()
 
     def become(self, state: ModelState, detail: str = "") -> None:
         self.state, self.detail = state, detail

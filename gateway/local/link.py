@@ -62,7 +62,7 @@ class Link:
         self._path = path
         # A connection has a model loaded, so where that is done on demand there is none before.
         self._wanted = asyncio.Event()
-        self._on_demand = on_demand
+        self.on_demand = on_demand
         self._writer: asyncio.StreamWriter | None = None
         self._asked: dict[int, Asked] = {}
         self._last = 0
@@ -100,6 +100,12 @@ class Link:
                     await self.up.wait()
         return self.hello is not None
 
+    def become(self, *, on_demand: bool) -> None:
+        """From now on there is a worker always, or only when it is asked for."""
+        if self.on_demand and not on_demand:
+            self._wanted.set()
+        self.on_demand = on_demand
+
     def next_id(self) -> int:
         self._last += 1
         return self._last
@@ -113,7 +119,7 @@ class Link:
         """Connect, and connect again, until cancelled."""
         delay = FIRST_DELAY
         while True:
-            if self._on_demand:
+            if self.on_demand:
                 await self._wanted.wait()
             try:
                 reader, self._writer = await asyncio.open_unix_connection(self._path)

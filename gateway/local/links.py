@@ -44,7 +44,9 @@ class Links:
                 self._added.add(name)
                 self._links[name] = self._connect(name, path, on_demand)
                 continue
-            if path in (before.path, self._path(self._coming.get(name))):
+            there = [one for one in (before, self._coming.get(name)) if one and one.path == path]
+            if there:
+                there[0].become(on_demand=name in on_demand)
                 continue
             self._forget(name)
             link = self._connect(name, path, on_demand)
@@ -110,7 +112,3 @@ class Links:
         task = self._tasks.pop(link)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-    @staticmethod
-    def _path(link: Link | None) -> Path | None:
-        return None if link is None else link.path

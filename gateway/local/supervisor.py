@@ -33,11 +33,10 @@ from gateway.local.residency import (
     check_budget,
     idle_since,
     lay_out,
-    least_memory,
     make_room,
 )
 from gateway.local.spawning import knock, listen, socket_folder
-from gateway.local.wanted import Checked, Wanted, same_worker
+from gateway.local.wanted import Checked, Wanted, least
 from gateway.processes.logs import Logs
 
 COMING = (ModelState.STARTING, ModelState.RESTARTING)
@@ -100,7 +99,7 @@ class Supervisor:
         socket cannot be made.
         """
         self.change(self._wanted, await self.prepare(self._wanted))
-        self._begin(self._unload_idle())
+        self.begin(self._unload_idle())
 
     async def prepare(self, wanted: Wanted) -> tuple[Checked, ...]:
         """Check the files of these models, and that they fit. Changes nothing. Raises
@@ -117,7 +116,7 @@ class Supervisor:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
         self._gpus.check_layers(wanted.models)
-        always, others = _least(checked, rooms, preload=True), _least(checked, rooms, preload=False)
+        always, others = (least(checked, rooms, preload=preload) for preload in (True, False))
         check_budget(always, others, wanted.budget)
         return tuple(checked)
 
@@ -131,7 +130,7 @@ class Supervisor:
         same = {
             one.model.name: keeper
             for one in checked
-            if (keeper := before.get(one.model.name)) is not None and _takes(keeper, one)
+            if (keeper := before.get(one.model.name)) is not None and keeper.takes(one)
         }
         made = self._keepers_of([one for one in checked if one.model.name not in same])
         for one in checked:
@@ -145,10 +144,10 @@ class Supervisor:
         for name, keeper in before.items():
             if self._keepers.get(name) is not keeper:
                 self._leaving.append(keeper)
-                left[name] = self._begin(self._leave(keeper))
+                left[name] = self.begin(self._leave(keeper))
         for name, keeper in made.items():
             after = left.get(name) if keeper.at_once else None
-            keeper.task = self._begin(self._keep(keeper, after))
+            keeper.task = self.begin(self._keep(keeper, after))
 
     async def stop(self) -> None:
         """End all workers and remove the sockets."""
@@ -176,6 +175,36 @@ class Supervisor:
     def status(self) -> tuple[ModelStatus, ...]:
         """Of every model, in the order of the configuration."""
         return tuple(keeper.status for keeper in self._keepers.values())
+
+    @property
+    def on_demand(self) -> frozenset[str]:
+        """The models that are loaded when they are asked for, by the configuration or since they
+        were unloaded by command.
+        """
+        return frozenset(name for name, one in self._keepers.items() if not one.model.preload)
+
+    def keeper(self, name: str) -> Keeper:
+        """Raises KeyError for a name that is not there."""
+        return self._keepers[name]
+
+    def preloads(self, name: str) -> bool:
+        """Whether a model is, by the configuration, to be in memory whatever else is."""
+        return any(one.preload for one in self._wanted.models if one.name == name)
+
+    async def verify(self, keeper: Keeper) -> None:
+        """Check a model's files again. Raises ModelFileError as ``start`` does."""
+        await asyncio.to_thread(verify_model, keeper.model, self._state_dir, self._accept)
+
+    async def renew(self, name: str) -> None:
+        """Give a model that was given up another start, at another socket. Raises as ``prepare``
+        and ``change`` do.
+        """
+        given_up = self._keepers.pop(name)
+        try:
+            self.change(self._wanted, await self.prepare(self._wanted))
+        except StartupError:
+            self._keepers[name] = given_up
+            raise
 
     def socket_path(self, name: str) -> Path:
         """Where the model's worker is reached. Raises KeyError for a name that is not there."""
@@ -244,7 +273,8 @@ class Supervisor:
         self._made.update(made.keys())
         return made
 
-    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do it meanwhile; ``stop`` cancels it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -306,9 +336,9 @@ class Supervisor:
             now = time.monotonic()
             if keeper.leaving:
                 return
-            if keeper.retiring:
+            if keeper.retiring or keeper.dismissed:
                 self._log.info("local_model_unloaded", model=keeper.model.name)
-                keeper.without = ""
+                keeper.without, keeper.dismissed = "", False
                 keeper.become(ModelState.UNLOADED)
                 continue
             keeper.blame_devices(why, now)
@@ -410,34 +440,9 @@ class Supervisor:
     def _residents(self) -> list[Resident]:
         """Who is in memory, or about to be; who leaves is nobody's to unload."""
         found = [
-            _resident(keeper)
+            keeper.resident
             for keeper in self._keepers.values()
             if keeper.loaded or keeper.model.preload or keeper.state in COMING
         ]
-        leaving = [_resident(keeper) for keeper in self._leaving if keeper.loaded]
+        leaving = [keeper.resident for keeper in self._leaving if keeper.loaded]
         return [*found, *(replace(one, always=True) for one in leaving)]
-
-
-def _takes(keeper: Keeper, one: Checked) -> bool:
-    """Whether the worker that runs will do."""
-    return keeper.template == one.template and same_worker(keeper.model, one.model)
-
-
-def _resident(keeper: Keeper) -> Resident:
-    return Resident(
-        keeper.model.name,
-        keeper.layout.memory,
-        keeper.model.preload,
-        keeper.busy,
-        keeper.used,
-        {share.device: share.bytes for share in keeper.layout.devices},
-    )
-
-
-def _least(checked: Sequence[Checked], rooms: Sequence[Room], *, preload: bool) -> dict[str, int]:
-    """Bytes of main memory that models need at least."""
-    return {
-        one.model.name: least_memory(one.needs, rooms, one.model.gpu_layers)
-        for one in checked
-        if one.model.preload is preload
-    }

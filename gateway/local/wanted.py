@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.domain.local_model import LocalModel
 from gateway.local.fit import Needs
+from gateway.local.residency import Room, least_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,12 @@ def same_worker(before: LocalModel, now: LocalModel) -> bool:
         source=said.source,
     )
     return replace(now, manifest=manifest) == before
+
+
+def least(checked: Sequence[Checked], rooms: Sequence[Room], *, preload: bool) -> dict[str, int]:
+    """Bytes of main memory that models need at least."""
+    return {
+        one.model.name: least_memory(one.needs, rooms, one.model.gpu_layers)
+        for one in checked
+        if one.model.preload is preload
+    }

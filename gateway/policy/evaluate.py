@@ -23,7 +23,7 @@ _HANDLINGS = (Handling.WARN, Handling.DRAIN, Handling.AVOID)
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class Judged:
     """One party's verdict; ``rule`` is ``None`` where the default decided."""
 
     party: Party
@@ -93,6 +93,18 @@ def _evaluate(
     )
 
 
+def judge_parties(
+    policy: Policy, target: str, identity: Identity, labels: Labels, now: datetime
+) -> tuple[Judged, ...]:
+    """The verdict on each party of a target by itself, in their order; what the labels claim to be
+    is not looked at.
+    """
+    return tuple(
+        _judge(brief, [one for one in brief.clauses if one.holds(labels, now)], labels, now)
+        for brief in policy.briefs(target, identity)
+    )
+
+
 def share_left(drain: Drain, now: datetime) -> float:
     """What share of requests a drain still sends: 1 until its start, 0 from its end, linear
     between.
@@ -110,7 +122,7 @@ def share_sent(decision: Decision, request_id: str, now: datetime) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share_left(decision.drain, now)
 
 
-def _judge(brief: Brief, holding: Sequence[Clause], labels: Labels, now: datetime) -> _Judged:
+def _judge(brief: Brief, holding: Sequence[Clause], labels: Labels, now: datetime) -> Judged:
     """The verdict on one party, over the clauses that hold, worst first."""
     lifted: tuple[Rule, Waiver] | None = None
     worst = Verdict.DENY
@@ -120,19 +132,19 @@ def _judge(brief: Brief, holding: Sequence[Clause], labels: Labels, now: datetim
             # A waiver is above whatever is milder than what it lifts.
             break
         if rule.verdict is Verdict.ALLOW:
-            return _Judged(brief.party, Verdict.ALLOW, rule, rule.reason)
+            return Judged(brief.party, Verdict.ALLOW, rule, rule.reason)
         waiver = clause.lifted_by(labels, now)
         if waiver is None:
-            return _Judged(brief.party, rule.verdict, rule, rule.reason)
+            return Judged(brief.party, rule.verdict, rule, rule.reason)
         worst = rule.verdict
         lifted = lifted or (rule, waiver)
     if lifted is not None:
         rule, waiver = lifted
-        return _Judged(brief.party, Verdict.ALLOW, rule, f"waiver {waiver.id}", waiver.id)
-    return _Judged(brief.party, brief.default, None, brief.default_reason)
+        return Judged(brief.party, Verdict.ALLOW, rule, f"waiver {waiver.id}", waiver.id)
+    return Judged(brief.party, brief.default, None, brief.default_reason)
 
 
-def _and_also(judged: Sequence[_Judged]) -> str:
+def _and_also(judged: Sequence[Judged]) -> str:
     """The default's reason, with the rules that say the same of other parties: a ban must not be
     hidden behind a channel that nobody allowed.
     """
@@ -145,7 +157,7 @@ def _and_also(judged: Sequence[_Judged]) -> str:
     return "; ".join(reasons)
 
 
-def _waived(judged: Iterable[_Judged]) -> str | None:
+def _waived(judged: Iterable[Judged]) -> str | None:
     """The waiver that a target needed, on whichever party: one that is denied got none."""
     waivers = []
     for one in judged:

@@ -16,7 +16,7 @@ from gateway.config.schema import validate
 from gateway.config.shipped import load_catalog
 from gateway.config.sources import Sources, read_folder
 from gateway.config.toggles import TOGGLES, Toggles
-from gateway.errors import DocumentError, StartupError
+from gateway.errors import DocumentError, NotThere, Refused
 from gateway.policy.compile import Policy
 from tests.config.by_name import resolver
 
@@ -94,7 +94,7 @@ def test_unban_of_a_hand_written_denial_names_its_line(policies: Path, toggled: 
     if toggled:
         put(policies, "anthropic")
     before = read_folder(policies)
-    with pytest.raises(StartupError, match="hand-written rule 'anthropic'") as caught:
+    with pytest.raises(Refused, match="hand-written rule 'anthropic'") as caught:
         lift(policies, "anthropic")
     assert f"{policies / '10-vendors.yaml'}:5: nothing was changed" in caught.value.message
     assert read_folder(policies) == before
@@ -106,20 +106,20 @@ def test_unban_of_a_rule_in_the_general_form_names_its_line(policies: Path) -> N
         "version: 1\nrules:\n  - match: {vendor: [mistral], locality: [cloud]}\n"
         "    id: no-mistral\n    verdict: deny\n"
     )
-    with pytest.raises(StartupError, match=r"rule 'no-mistral' at .*20\.yaml:4: "):
+    with pytest.raises(Refused, match=r"rule 'no-mistral' at .*20\.yaml:4: "):
         lift(policies, "mistral")
 
 
 def test_unban_of_what_is_not_banned_says_so(policies: Path) -> None:
     """A clear answer, and no file."""
-    with pytest.raises(StartupError, match="openai is not banned: no toggle and no rule"):
+    with pytest.raises(Refused, match="openai is not banned: no toggle and no rule"):
         lift(policies, "openai")
     assert not (policies / TOGGLES).exists()
 
 
 def test_an_unknown_vendor_gets_the_nearest_word(policies: Path) -> None:
     """A typing mistake bans nobody."""
-    with pytest.raises(StartupError, match="unknown vendor 'opnai': did you mean 'openai'"):
+    with pytest.raises(NotThere, match="unknown vendor 'opnai': did you mean 'openai'"):
         put(policies, "opnai")
     assert not (policies / TOGGLES).exists()
 
@@ -132,7 +132,7 @@ def test_a_ban_that_says_too_little_is_refused(
     policies: Path, reason: str, until: datetime | None, expected: str
 ) -> None:
     """Reason and a sensible end, or nothing is written."""
-    with pytest.raises(StartupError, match=expected):
+    with pytest.raises(Refused, match=expected):
         put(policies, "openai", reason, until=until)
     assert not (policies / TOGGLES).exists()
 
@@ -140,7 +140,7 @@ def test_a_ban_that_says_too_little_is_refused(
 def test_a_toggles_file_that_does_not_parse_is_left_alone(policies: Path) -> None:
     """Somebody's work in it is not overwritten; the message says where it is wrong."""
     (policies / TOGGLES).write_text("rules: [\n")
-    with pytest.raises(StartupError, match="so it is not rewritten") as caught:
+    with pytest.raises(Refused, match="so it is not rewritten") as caught:
         put(policies, "openai")
     assert f"{TOGGLES}:2:1: not valid YAML" in caught.value.message
     assert (policies / TOGGLES).read_text() == "rules: [\n"

@@ -17,6 +17,7 @@ from typing import Any
 from starlette.types import Message
 
 from gateway.audit.record import Record
+from gateway.config.credential import renew
 from gateway.config.publication import Publication, publish
 from gateway.config.settings import load_settings
 from gateway.domain.call import Call
@@ -110,9 +111,11 @@ class Tale:
         config = folder / "gateway.yaml"
         config.write_text(configuration(story, {n: v.port for n, v in vendors.items()}))
         text = config.read_bytes()
-        publish(run_dir(load_settings(config, {}, {}, text)), Publication(1, text, {}))
-        shared = Shared.begin(folder / "run").folder
-        self._gateway = Gateway(ServeOptions(config, {}, text, "http://127.0.0.1:0", shared))
+        run_folder = run_dir(load_settings(config, {}, {}, text))
+        publish(run_folder, Publication(1, text, {}))
+        renew(run_folder)
+        shared, url = Shared.begin(folder / "run").folder, "http://127.0.0.1:0"
+        self._gateway = Gateway(ServeOptions(config, {}, text, url, shared, url))
         engine = self._gateway.engine
         engine._backends = {**engine._backends, "local": Words()}
         self._app = create_app(self._gateway)

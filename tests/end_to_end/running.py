@@ -61,7 +61,8 @@ class RunningGateway:
     """``with RunningGateway(folder, text) as gateway``: up and ready; stopped at the end.
 
     Its commands begin with ``prefix``, and ``environ`` is added to what they find around them;
-    ``serves`` is the module whose ``main`` is the command line that serves.
+    ``serves`` is the module whose ``main`` is the command line that serves; with ``admin_port`` the
+    configuration has what is for operators there.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RunningGateway:
         prefix: tuple[str, ...] = (),
         environ: Mapping[str, str] = MappingProxyType({}),
         serves: str = "gateway.cli",
+        admin_port: int | None = None,
     ) -> None:
         self.folder = folder
         self.config = folder / "gateway.yaml"
@@ -82,8 +84,9 @@ class RunningGateway:
         self.policies.mkdir(parents=True, exist_ok=True)
         self.config.write_text(config)
         (self.policies / "10-vendors.yaml").write_text(policy)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_url = f"http://127.0.0.1:{admin_port or self.port}"
         self.output = folder / "output.txt"
         self._flags = flags
         self._key = key
@@ -96,6 +99,12 @@ class RunningGateway:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def credential(self) -> str:
+        """That of the gateway's own user."""
+        found = json.loads((self.folder / "state" / "run" / "operator.json").read_text())
+        return str(found["token"])
 
     @property
     def sdk(self) -> OpenAI:
@@ -161,10 +170,16 @@ class RunningGateway:
             check=False,
         )
 
-    def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Status and body; status 0 where nobody listens."""
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and body; status 0 where nobody listens. Operators' paths are asked with the
+        credential of this machine.
+        """
+        url = self.url if path.startswith("/v1") else self.admin_url
+        request = urllib.request.Request(f"{url}{path}")
+        if path.startswith("/admin"):
+            request.add_header("authorization", f"Bearer {self.credential}")
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
@@ -230,7 +245,7 @@ def _cli(module: str = "gateway.cli") -> tuple[str, ...]:
     return (sys.executable, "-c", f"from {module} import main; main()")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port

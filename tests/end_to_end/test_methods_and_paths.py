@@ -21,12 +21,11 @@ SAME = (
     ("/v1/models", READ),
     ("/v1/models/gpt-4o", READ),
     ("/v1/models/of/a/vendor", READ),
-    ("/admin/status", READ),
     (CHAT, {"OPTIONS", "POST"}),
     (MESSAGES, {"OPTIONS", "POST"}),
     (f"{MESSAGES}/count_tokens", {"OPTIONS", "POST"}),
 )
-CHANGING = ("/metrics", "/readyz", "/admin/status")
+CHANGING = ("/metrics", "/readyz")
 """They tell of what goes on."""
 
 

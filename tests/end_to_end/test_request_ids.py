@@ -46,7 +46,6 @@ def connection(gateway: RunningGateway) -> Iterator[Connection]:
         ("GET", "/v1/models/no-such", None),
         ("GET", "/v1/nothing", None),
         ("GET", "/livez", None),
-        ("GET", "/admin/explain", None),
     ],
 )
 def test_every_answer_tells_its_id(

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from gateway.http.admin.gate import Names
 from gateway.http.app import GatewayApp, create_app
 from tests.exchange.asgi import Arriving, asked
 from tests.exchange.bare import bare
 
+HOST = (b"host", b"localhost:8080")
 ANTHROPIC = (b"anthropic-version", b"2023-06-01")
 
 
@@ -23,7 +25,7 @@ def broken() -> None:
 @pytest.fixture(scope="module")
 def app() -> GatewayApp:
     """Whose state cannot be told."""
-    return create_app(bare(state=broken))
+    return create_app(bare(state=broken, names=Names()))
 
 
 async def answered(
@@ -41,19 +43,27 @@ async def answered(
     return start["status"], dict(start["headers"]), b"".join(body["body"] for body in bodies)
 
 
-@pytest.mark.parametrize("peer", ["10.0.0.5", "::ffff:10.0.0.5", "2001:db8::1", "", "unix"])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.0.0.5", "2001:db8::1", "", "unix"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "DELETE"])
-async def test_operators_paths_are_not_there_for_others(
+async def test_who_is_no_operator_is_not_told_what_is_there(
     app: GatewayApp, method: str, peer: str
 ) -> None:
-    """Whatever is asked: the answer is that of a path that never was."""
+    """Whatever is asked, from wherever: the answer is that for a path that never was."""
     for path in ("/admin/status", "/admin/explain", "/admin", "//admin//status/"):
-        there = await answered(app, method, path, peer=peer)
-        never = await answered(app, method, "/admin/nothing", peer=peer)
-        assert (there[0], never[0]) == (404, 404)
+        there = await answered(app, method, path, HOST, peer=peer)
+        never = await answered(app, method, "/admin/nothing", HOST, peer=peer)
+        assert (there[0], never[0]) == (401, 401)
         assert b"allow" not in there[1]
-        tidy = path.replace("//", "/").rstrip("/").encode()
-        assert there[2].replace(b" " + tidy, b"") == never[2].replace(b" /admin/nothing", b"")
+        ids = [told[1][b"x-gateway-request-id"] for told in (there, never)]
+        assert there[2].replace(ids[0], b"") == never[2].replace(ids[1], b"")
+
+
+@pytest.mark.parametrize("host", [b"", b"page.example", b"127.0.0.1.page.example", b"[::2]:80"])
+async def test_nor_who_came_by_another_name(app: GatewayApp, host: bytes) -> None:
+    """Before it is asked who they are; a second name beside a right one is no better."""
+    for sent in ([(b"host", host)], [HOST, (b"host", host)]):
+        status, _, body = await answered(app, "GET", "/admin/status", *sent)
+        assert (status, json.loads(body)["error"]["code"]) == (421, "unknown_host")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,19 @@ SCHEMAS: Mapping[str, Schema] = {
             )
         }
     ),
+    "OperatorsError": record(
+        {
+            "error": record(
+                {
+                    "type": STRING,
+                    "code": TEXT_OR_NULL,
+                    "message": STRING,
+                    "param": TEXT_OR_NULL,
+                    "request_id": STRING,
+                }
+            )
+        }
+    ),
     "CompletionUsage": record(
         {
             "prompt_tokens": COUNT,

@@ -4,7 +4,7 @@ as FastAPI knows it, and what all answers have in common.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from gateway.http.openapi.operation import (
     EVENTS,
     JSON,
     OPENAI,
+    OPERATORS,
     Body,
     Operation,
 )
@@ -58,6 +59,7 @@ _ERRORS: Mapping[str, Schema] = {
     OPENAI: ref("OpenAIError"),
     ANTHROPIC: ref("AnthropicError"),
     EITHER: {"anyOf": [ref("OpenAIError"), ref("AnthropicError")]},
+    OPERATORS: ref("OperatorsError"),
 }
 _HEADERS: Mapping[str, str] = {
     "x-gateway-request-id": "The id of the audit record.",
@@ -103,7 +105,7 @@ _OF_LIMITS = {
     ),
 }
 _ON_ALL = ("x-gateway-request-id",)
-_OF_DIALECT = {OPENAI: ("x-request-id",), ANTHROPIC: ("request-id",), EITHER: ()}
+_OF_DIALECT = {OPENAI: ("x-request-id",), ANTHROPIC: ("request-id",), EITHER: (), OPERATORS: ()}
 _OF_TARGET = ("x-gateway-served-by", "x-gateway-locality", "x-gateway-policy")
 _SOMETIMES = ("x-gateway-failover",)
 _AGAIN = ("retry-after", "retry-after-ms", "x-should-retry")
@@ -124,7 +126,10 @@ def document(app: FastAPI) -> dict[str, Any]:
         components.pop(name, None)
     for item in found["paths"].values():
         for operation in item.values():
-            _complete(operation)
+            if OPERATORS in operation.get("tags", ()):
+                _of_operators(operation)
+            else:
+                _complete(operation)
     for operation in OPERATIONS:
         found["paths"].setdefault(operation.path, {})[operation.method] = _written(operation)
         if operation.body is not None:
@@ -138,10 +143,78 @@ def document(app: FastAPI) -> dict[str, Any]:
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            "operator": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An operator's key, or the credential of the gateway's machine.",
+            },
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "gateway_session",
+                "description": "Of `POST /admin/session`. What changes something takes "
+                "`x-gateway-csrf` beside it, and a page of the gateway itself.",
+            },
         },
     }
     found["security"] = [{}, {"bearer": []}, {"key": []}]
     return found
+
+
+def of_paths(whole: Mapping[str, Any], there: Callable[[str], bool]) -> Mapping[str, Any]:
+    """What of a document is about paths that are ``there``."""
+    paths = {path: item for path, item in whole["paths"].items() if there(path)}
+    if len(paths) == len(whole["paths"]):
+        return whole
+    components = whole["components"]
+    waiting, used = [*references(paths)], set[str]()
+    while waiting:
+        reference = waiting.pop()
+        if reference not in used:
+            used.add(reference)
+            kind, _, name = reference.removeprefix("#/components/").partition("/")
+            waiting += references(components[kind][name])
+    kept = {
+        kind: {
+            name: one
+            for name, one in named.items()
+            if kind == "securitySchemes" or f"#/components/{kind}/{name}" in used
+        }
+        for kind, named in components.items()
+    }
+    return {**whole, "paths": paths, "components": kept}
+
+
+def references(part: object) -> Iterator[str]:
+    """Every ``$ref`` within."""
+    if isinstance(part, Mapping):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for inside in part.values():
+            yield from references(inside)
+    elif isinstance(part, list):
+        for inside in part:
+            yield from references(inside)
+
+
+def _of_operators(operation: dict[str, Any]) -> None:
+    """As ``_complete``, for the operators' API: it has one way of telling errors."""
+    answers = operation["responses"]
+    answers.pop("422", None)
+    for status, why in ((400, _WHY[400]), (500, _WHY[500])):
+        answers[str(status)] = {"description": why}
+    if "requestBody" in operation:
+        answers["413"] = {"description": "The body is larger than what operators have to say."}
+        answers["415"] = {"description": _WHY[415]}
+    for status, answer in answers.items():
+        names = [*_ON_ALL, *(("retry-after",) if status == "429" else ())]
+        answer["headers"] = _headers(names)
+        if int(status) >= 400:
+            answer["content"] = {JSON: {"schema": _ERRORS[OPERATORS]}}
+    operation["security"] = [] if operation.pop("x-anybody", False) else [*_OF_OPERATORS]
+
+
+_OF_OPERATORS: tuple[dict[str, list[str]], ...] = ({"operator": []}, {"session": []})
 
 
 def _complete(operation: dict[str, Any]) -> None:
@@ -152,6 +225,9 @@ def _complete(operation: dict[str, Any]) -> None:
     if "404" in answers:
         answers["404"] = _error(404, EITHER)
     answers["500"] = _error(500, EITHER)
+    for status, answer in answers.items():
+        if int(status) >= 400:
+            answer.setdefault("content", {JSON: {"schema": _ERRORS[EITHER]}})
     for answer in answers.values():
         answer["headers"] = _headers(_ON_ALL)
 
