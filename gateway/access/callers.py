@@ -25,7 +25,7 @@ def header_of(label: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """``key`` is ``None`` where none are configured. ``owner`` is whose an answer is that is kept:
-    nobody else's key finds it.
+    nobody else's key finds it, but the one that a key was rotated to.
     """
 
     key: Key | None
@@ -76,7 +76,7 @@ class Access:
             key = self.tokens.find(presented, now)
         else:
             key = self.keyring.find(presented, now)
-        return Caller(key, claiming(key.labels, said, key.may_set), key.id)
+        return Caller(key, claiming(key.labels, said, key.may_set), key.accounted)
 
 
 def claiming(labels: Labels, said: Mapping[str, str], may_set: tuple[str, ...]) -> Labels:
