@@ -16,7 +16,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+import msgspec
 from openai import OpenAI
+
+from gateway.audit.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-planted-0123456789abcdef"
@@ -209,8 +212,8 @@ class RunningGateway:
         return self.post(json.dumps(body).encode())
 
     def records(self) -> list[dict[str, Any]]:
-        """All audit records of requests written so far."""
-        return [line for line in self.audit_lines() if line["kind"] == "request"]
+        """All audit records of requests written so far, with what their lines leave out."""
+        return [whole(line) for line in self.audit_lines() if line["kind"] == "request"]
 
     def events(self) -> list[dict[str, Any]]:
         """What the audit log has of happenings so far."""
@@ -239,6 +242,12 @@ class RunningGateway:
         if self._key is not None:
             environment["VENDOR_KEY"] = self._key
         return environment
+
+
+def whole(line: dict[str, Any]) -> dict[str, Any]:
+    """The record of a request's line: what is not there is ``None`` or empty."""
+    record: dict[str, Any] = msgspec.to_builtins(msgspec.convert(line, Record))
+    return record
 
 
 def _cli(module: str = "gateway.cli") -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import trustme
 
-from tests.end_to_end.running import ROOT, RunningGateway
+from tests.end_to_end.running import ROOT, RunningGateway, whole
 from tests.faults.asking import QUESTION, Got, ask
 from tests.faults.row import FIRST, LOCAL, SECOND, Does, Mode, Row, Step
 from tests.faults.table import SCENARIOS
@@ -170,10 +170,12 @@ class House:
             with file.open("rb") as stream:
                 stream.seek(self._read)
                 read = stream.read()
-            whole = read[: read.rfind(b"\n") + 1]
-            self._read += len(whole)
-            lines = map(json.loads, whole.split(b"\n")[:-1])
-            self._records |= {line["id"]: line for line in lines if line["kind"] == "request"}
+            ended = read[: read.rfind(b"\n") + 1]
+            self._read += len(ended)
+            lines = map(json.loads, ended.split(b"\n")[:-1])
+            self._records |= {
+                line["id"]: whole(line) for line in lines if line["kind"] == "request"
+            }
 
     def _configuration(self) -> str:
         channels, models = [], []
