@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -20,8 +23,11 @@ def test_verify_says_the_right_thing_of_a_gateway_that_was_killed(tmp_path: Path
         gateway.start()
         for _ in range(20):
             assert gateway.ask()[0] == 200
+        children = _children(gateway.pid)
         gateway.kill()
-        subprocess.run(["pkill", "-9", "-P", str(gateway.pid)], check=False)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         log = tmp_path / "state" / "audit"
         file = max(log.glob("audit-*.jsonl"))
         with file.open("ab") as stream:
@@ -49,3 +55,9 @@ def test_verify_says_the_right_thing_of_a_gateway_that_was_killed(tmp_path: Path
         assert 1 <= served <= 21
         done = gateway.run("audit", "tail", "-n", "1", "--kind", "request", policy=False)
         assert "gpt-4o → openai/gpt-4o  allow by openai  served 200" in done.stdout
+
+
+def _children(pid: int) -> list[int]:
+    words = ["ps", "-o", "pid=", "--ppid", str(pid)]
+    done = subprocess.run(words, capture_output=True, check=True)
+    return [int(word) for word in done.stdout.split()]
