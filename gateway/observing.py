@@ -18,6 +18,7 @@ import structlog
 from gateway import __version__
 from gateway.audit.journal import Journal, Observer
 from gateway.audit.record import Record
+from gateway.audit.sink import Standing
 from gateway.config.telemetry import TelemetrySection
 from gateway.domain.decision import Mode
 from gateway.domain.target import Target
@@ -46,6 +47,12 @@ UNMET = Counter(
 LEFT = 0.1
 """Seconds for which finished requests are left; those are not counted if the process is killed."""
 
+LOST = Counter(
+    "gateway_audit_lost_records",
+    "Records that will never be in the audit log: too many waited while it could not be written.",
+    (),
+)
+
 
 class Observed(Protocol):
     """What is watched."""
@@ -54,6 +61,8 @@ class Observed(Protocol):
     def engine(self) -> Engine: ...
     @property
     def journal(self) -> Journal: ...
+    @property
+    def audit(self) -> Standing: ...
     def state(self) -> State: ...
 
 
@@ -141,6 +150,7 @@ class Observing:
         self._requests.write(finished)
         if self._otel is not None:
             self._otel.write(finished)
+        self._counts.reach(LOST, (), self._observed.audit.lost)
         engine = self._observed.engine
         for model, words in engine.lacking.items():
             for word in words:
@@ -153,6 +163,7 @@ class Observing:
         health = {name: engine.health(name) for name in targets}
         obstacles = {name: found.obstacle(now) for name, found in health.items()}
         policy, configuration = engine.policy, state.configuration
+        audit = self._observed.audit
         return Reading(
             pid=os.getpid(),
             ready=state.status != "starting",
@@ -173,6 +184,8 @@ class Observing:
             configuration_since=configuration.loaded_at.timestamp(),
             degraded=state.policy.problem is not None,
             outdated=configuration.problem is not None,
+            audit_waiting=audit.waiting,
+            audit_fails=audit.problem is not None,
         )
 
 

@@ -25,6 +25,7 @@ from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
 from gateway.access.sessions import Ended, Sessions
 from gateway.audit.journal import Journal
+from gateway.audit.sink import Standing as AuditStanding
 from gateway.auditing import audit_sink
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.credential import ENDED, credential, owner
@@ -196,6 +197,11 @@ class Gateway:
             return None
         headers = otlp_headers(self._settings)
         return Poster(self._pool, otlp, section.endpoint, headers).post
+
+    @property
+    def audit(self) -> AuditStanding:
+        """How writing the audit log goes."""
+        return self._audit.standing
 
     @property
     def logs(self) -> Logs:

@@ -207,6 +207,18 @@ GAUGES = (
         (),
         _most(lambda one: {(): one.outdated}),
     ),
+    Gauge(
+        "gateway_audit_waiting_records",
+        "Records that are not in the audit log yet.",
+        (),
+        _sum(lambda one: {(): one.audit_waiting}),
+    ),
+    Gauge(
+        "gateway_audit_failing",
+        "1 where the audit log cannot be written now.",
+        (),
+        _most(lambda one: {(): one.audit_fails}),
+    ),
 )
 
 MODELS = (

@@ -27,7 +27,9 @@ class Reading(msgspec.Struct, frozen=True):
     ``lacking`` is what no local target of a configured model can do and another can. ``breakers``
     are 0 (closed), 1 (half open) or 2 (open), ``obstacles`` why a target may not be tried now, and
     ``attempts`` how many are under way on each. ``degraded`` says that the newest policy on disk is
-    not in force, ``outdated`` the same of the configuration. Times are in seconds since the epoch.
+    not in force, ``outdated`` the same of the configuration, ``audit_fails`` that the audit log
+    cannot be written, for which ``audit_waiting`` records wait. Times are in seconds since the
+    epoch.
     """
 
     pid: int
@@ -49,6 +51,8 @@ class Reading(msgspec.Struct, frozen=True):
     configuration_since: float
     degraded: bool
     outdated: bool
+    audit_waiting: int
+    audit_fails: bool
 
 
 class ModelReading(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.observing import UNMET
+from gateway.observing import LOST, UNMET
 from gateway.telemetry import tally
 from gateway.telemetry.counts import Counter, Histogram
 from gateway.telemetry.metrics import GAUGES, MODELS, STATE, STATE_HELP
@@ -20,7 +20,7 @@ Row = tuple[str, tuple[str, ...], str, str]
 def rows() -> Iterator[Row]:
     """All metrics of the gateway's own, in the order of the page."""
     counted = [one for one in vars(tally).values() if isinstance(one, Counter | Histogram)]
-    for one in (*counted, UNMET):
+    for one in (*counted, UNMET, LOST):
         if isinstance(one, Counter):
             yield f"{one.name}_total", one.labels, "counter", one.help
         else:

@@ -34,6 +34,8 @@ READING = Reading(
     configuration_since=999.0,
     degraded=True,
     outdated=False,
+    audit_waiting=5,
+    audit_fails=True,
 )
 MODEL = ModelReading("smollm2", "ready", None, 2, 4, 3, 1, 100, 40, 50, 1 << 20)
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -95,6 +97,8 @@ def test_everything_that_is_read_is_told(shared: Shared, accept: str) -> None:
         ("gateway_configuration_info", "def"): 1,
         ("gateway_configuration_loaded_timestamp_seconds",): 999,
         ("gateway_configuration_degraded",): 0,
+        ("gateway_audit_waiting_records",): 5,
+        ("gateway_audit_failing",): 1,
         ("gateway_local_queue_length", "smollm2"): 1,
         ("gateway_local_slots", "smollm2"): 4,
         ("gateway_local_slots_busy", "smollm2"): 3,
