@@ -56,6 +56,11 @@ check: setup $(STAMPS)/dev ## Format, lint, types, layers
 bench-local: setup ## The local engine beside llama.cpp's own server (BENCH=its options)
 	$(BIN)/python -m benchmarks.local $(BENCH)
 
+# BENCH: for instance BENCH="--each --quick"
+.PHONY: bench-operators
+bench-operators: setup $(STAMPS)/dev ## What keys, the audit log, logs, metrics and traces cost a relayed request
+	$(BIN)/python -m benchmarks.operators $(BENCH)
+
 .PHONY: fuzz
 fuzz: setup $(STAMPS)/dev ## 100,000 broken files for the reader of GGUF headers
 	$(BIN)/python -m tests.local.fuzz_gguf --inputs 100000
