@@ -4,7 +4,7 @@ but never taken for ours.
 
 from __future__ import annotations
 
-import random
+import os
 import re
 from collections.abc import Mapping
 
@@ -26,8 +26,8 @@ _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 
 
 def new_id() -> str:
-    """An id, and no secret: the kernel need not be asked for it."""
-    return f"{random.getrandbits(128):032x}"
+    """One that cannot be foreseen from others: it stands in the audit log, and shares go by it."""
+    return os.urandom(16).hex()
 
 
 def names(scope: Scope) -> Names:
