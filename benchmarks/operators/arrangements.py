@@ -42,6 +42,8 @@ def _audit(gateway: RunningGateway, _: str) -> None:
     assert kinds.count("checkpoint") > 10
     assert kinds.count("request") > 1000
     assert (gateway.folder / "copies.jsonl").stat().st_size > 0
+    verified = gateway.run("audit", "verify", policy=False)
+    assert verified.returncode == 0, verified.stdout
 
 
 def _logs(gateway: RunningGateway, _: str) -> None:
