@@ -11,6 +11,7 @@ TRANSLATE := .venv-translate
 CLIENTS := .venv-clients
 LLAMAINDEX := .venv-llamaindex
 NODE := tests/clients/node
+AXE := tests/console/browser
 
 .DEFAULT_GOAL := help
 
@@ -43,6 +44,11 @@ clients: $(CLIENTS)/.stamp $(LLAMAINDEX)/.stamp $(NODE)/node_modules/.stamp ## I
 .PHONY: test-conformance
 test-conformance: setup $(STAMPS)/dev clients ## SDKs, frameworks and llm-comply in front of a gateway
 	SHORT=$(SHORT) $(BIN)/python -m pytest -rs tests/clients
+
+# SHORT=1: a ban and what it moves, once more without scripts, and axe once
+.PHONY: test-console
+test-console: setup $(STAMPS)/console $(AXE)/node_modules/.stamp ## The console in Chromium (Debian: apt install chromium npm)
+	SHORT=$(SHORT) $(BIN)/python -m pytest -rs tests/console/browser
 
 .PHONY: check
 check: setup $(STAMPS)/dev ## Format, lint, types, layers
@@ -131,7 +137,8 @@ engine: ## Install the local engine anew, for instance with other CMAKE_ARGS
 
 .PHONY: clean
 clean: ## Remove the virtual environments and what was built (the wheel cache stays)
-	rm -rf $(VENV) $(TRANSLATE) $(CLIENTS) $(LLAMAINDEX) $(NODE)/node_modules build dist
+	rm -rf $(VENV) $(TRANSLATE) $(CLIENTS) $(LLAMAINDEX) $(NODE)/node_modules $(AXE)/node_modules \
+		build dist
 
 $(STAMPS)/venv:
 	@command -v $(PYTHON) >/dev/null || \
@@ -205,6 +212,14 @@ $(STAMPS)/dev: requirements/dev.txt requirements/prices.txt $(STAMPS)/gateway
 	@$(PIP) install --require-hashes --no-deps -r requirements/prices.txt
 	@touch $@
 
+$(STAMPS)/console: requirements/console.txt $(STAMPS)/dev
+	@echo "installing what drives a browser (130 MB)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/console.txt
+	@touch $@
+
+$(AXE)/node_modules/.stamp: $(AXE)/package.json $(AXE)/package-lock.json
+	@npm ci --prefix $(AXE) --ignore-scripts --no-audit --no-fund --loglevel error && touch $@
+
 # Pinned versions with hashes and without addresses. Needs uv.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --no-strip-extras --quiet $(if $(UPGRADE),--upgrade)
@@ -217,6 +232,7 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 	$(COMPILE) pyproject.toml --extra local --extra otel --extra parquet --group dev \
 		-c requirements/local.txt \
 		--no-emit-package llama-cpp-python -o requirements/dev.txt
+	$(COMPILE) requirements/console.in -c requirements/dev.txt -o requirements/console.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/llama.in --no-deps -o requirements/llama.txt
 	$(COMPILE) requirements/model.in --no-deps -o requirements/model.txt
@@ -225,9 +241,11 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 	$(COMPILE) requirements/clients.in -o requirements/clients.txt
 	$(COMPILE) requirements/llamaindex.in -o requirements/llamaindex.txt
 
-# The lock names no addresses: neither where packages come from, nor whom to fund.
+# The locks name no addresses: neither where packages come from, nor whom to fund.
 .PHONY: node-lock
-node-lock: ## Pin what the package.json of the Node clients names (needs npm)
-	npm install --prefix $(NODE) --package-lock-only --omit-lockfile-registry-resolved \
-		--ignore-scripts --no-audit --no-fund --loglevel error
-	$(PYTHON) -m tests.clients.lock $(NODE)/package-lock.json
+node-lock: ## Pin what the package.json of the Node clients and of axe name (needs npm)
+	for folder in $(NODE) $(AXE); do \
+		npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved \
+			--ignore-scripts --no-audit --no-fund --loglevel error && \
+		$(PYTHON) -m tests.clients.lock $$folder/package-lock.json || exit 1; \
+	done

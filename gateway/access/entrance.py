@@ -27,6 +27,10 @@ class Entrance:
         self._owner = owner
         self.sessions = sessions
 
+    def made(self) -> bool:
+        """Whether an operator's key was ever made."""
+        return len(self._keyring) > 0
+
     def by_key(self, presented: str, user: str | None, now: datetime) -> Actor:
         """Who presents this. ``user`` is who, by their own words, uses the credential of this
         machine: it is one for all who can read it. Raises ``Unauthenticated``.

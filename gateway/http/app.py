@@ -35,6 +35,8 @@ from gateway.http.admin import routes, session
 from gateway.http.admin.entry import Entry
 from gateway.http.admin.gate import Gate, Names, Visit
 from gateway.http.anthropic import CountTokens, Messages
+from gateway.http.console.routes import router as console
+from gateway.http.console.seats import Seats
 from gateway.http.cors import Pages
 from gateway.http.door import Door
 from gateway.http.exchange import ClientGone, Header, header, told_of
@@ -239,6 +241,8 @@ def create_app(services: Services) -> GatewayApp:
     app.include_router(metrics.router(services.scrape))
     for router in (*routes.routers(services.operations, gate), *session.routers(gate, noted)):
         app.include_router(router)
+    seats = Seats(gate, services.entrance.made, noted)
+    app.include_router(console(services.operations, seats))
     app.include_router(_described(app))
     app.include_router(models.router(services.engine))
     app.include_router(kept_responses.router(services.responses))

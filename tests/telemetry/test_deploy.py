@@ -52,7 +52,7 @@ def rules() -> list[dict[str, Any]]:
 
 def known() -> dict[str, set[str]]:
     """The labels of each series that a gateway may tell, by its name."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for name, labels, kind, _ in rows():
         of = set(labels)
         if kind == "histogram":
