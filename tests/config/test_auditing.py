@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gateway.audit.rules import Fsync, Rules
 from gateway.auditing import audit_sink, rules
+from gateway.config.auditing import AuditSection
 from gateway.config.fixed import with_fixed
 from gateway.config.settings import Settings, load_settings
 from gateway.errors import DocumentError, StateError
@@ -92,3 +94,13 @@ def test_a_folder_that_cannot_be_written(config: Path) -> None:
     (settings.state.dir / "audit").touch()
     with pytest.raises(StateError, match=r"cannot be written \(File exists\): make the folder"):
         audit_sink(settings, "main", {})
+
+
+def test_the_page_tells_the_defaults(config: Path) -> None:
+    """Of all that can be said, in one block; what names a file is left out here."""
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    block = next(one for one in re.findall(r"```yaml\n(.*?)```", page, re.S) if "on_failure" in one)
+    said = [line for line in block.splitlines(keepends=True) if "file:PATH    #" not in line]
+    config.write_text(config.read_text() + "".join(said))
+    assert load_settings(config, {}, {}).audit == AuditSection()
+    assert all(f"{name}:" in block for name in AuditSection.model_fields)

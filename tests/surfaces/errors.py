@@ -134,9 +134,10 @@ CAUSES = (
     ),
     Cause(
         "the audit log cannot be written, and nothing is to be answered without",
-        AuditUnavailable("x"),
+        AuditUnavailable("x", retry_after=5.0),
         "InternalServerError",
         "OverloadedError",
+        again=True,
     ),
     Cause(
         "the deadline has passed",
