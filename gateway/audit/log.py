@@ -72,25 +72,25 @@ class Log:
                 self._signer = made(folder) if signing_key is None else Signer(signing_key)
                 self._signer.show(folder)
 
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Write one batch, and a checkpoint where one is due. Raises ``OSError``: then nothing of
-        the batch is in the log.
+    def append(self, entries: Sequence[Entry], *, sign: bool = False) -> None:
+        """Write one batch, and a checkpoint where one is due or it is to ``sign``. Raises
+        ``OSError``: then nothing of the batch is in the log.
         """
         with self.locked():
-            self.put(entries)
+            self.put(entries, sign=sign)
 
     def locked(self) -> AbstractContextManager[None]:
         """While this process alone may write. Raises ``OSError``."""
         return locked(self.folder / LOCK)
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[Entry], *, sign: bool = False) -> None:
         """``append`` for who holds the lock."""
         self._catch_up()
         full = self._full()
         if full:
             self._write((), sign=True)
             self._begin_next()
-        signed = self._write([*self._found, *entries])
+        signed = self._write([*self._found, *entries], sign=sign)
         self._found.clear()
         if (full or signed) and self._signer is not None:
             self._retire()

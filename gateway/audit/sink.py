@@ -135,13 +135,15 @@ class LogSink:
         return Standing(self._problem, waiting, self._lost["records"], self._lost["contents"])
 
     def close(self) -> None:
-        """Write what waits, and that the process ends. What cannot be written is given up: the next
-        start will tell that this process did not end cleanly.
+        """Write what waits, and that the process ends, and sign it: the next who could may come
+        long after. What cannot be written is given up: the next start will tell that this process
+        did not end cleanly.
         """
         self._queue.put(None)
         self._thread.join()
         left = len(self._waiting) + self._untold["records"]
-        if not left and self._written([event("gateway.stopped", self._role, pid=os.getpid())]):
+        stopped = event("gateway.stopped", self._role, pid=os.getpid())
+        if not left and self._written([stopped], sign=True):
             self._present.leave()
         else:
             self._log.error("audit.given_up", records=left, problem=self._failed)
@@ -226,10 +228,10 @@ class LogSink:
             if not self._waiting:
                 return
 
-    def _written(self, entries: list[Entry]) -> bool:
+    def _written(self, entries: list[Entry], *, sign: bool = False) -> bool:
         self._writing_since = time.monotonic()
         try:
-            self._into.append(entries)
+            self._into.append(entries, sign=sign)
         except OSError as error:
             self._failed = _said(error, self._failed, "records")
             return False

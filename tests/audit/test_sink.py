@@ -86,7 +86,9 @@ def test_a_process_tells_that_it_is_there_and_that_it_goes(tmp_path: Path) -> No
         (None, None),
         (None, "one"),
         ("gateway.stopped", None),
+        (None, None),
     ]
+    assert verified(tmp_path)[-1]["kind"] == "checkpoint"
     assert verified(tmp_path)[0]["detail"] == {"pid": os.getpid()}
     assert not list((tmp_path / "running").iterdir())
 
