@@ -107,6 +107,18 @@ def test_keys_in_a_file_are_followed(tmp_path: Path) -> None:
             sdk.models.list()
 
 
+def test_each_who_shows_a_token_has_limits_of_its_own(tmp_path: Path) -> None:
+    """Whichever of its tokens it shows."""
+    issuer = Issuer("ES256")
+    (tmp_path / "jwks.json").write_bytes(issuer.jwks)
+    text = settings("file:jwks.json", "limits: {requests_per_minute: 2}")
+    with RunningGateway(tmp_path, text, key=None) as gateway:
+        ann = [issuer.token(team="red", models="mine", jti=str(number)) for number in range(3)]
+        assert [with_token(gateway, one).status for one in ann] == [200, 200, 429]
+        bob = issuer.token(team="red", models="mine", sub="bob")
+        assert with_token(gateway, bob).status == 200
+
+
 @pytest.mark.parametrize(("locality", "reached"), [("cloud", False), ("sovereign", True)])
 def test_offline_an_issuer_is_asked_only_inside_our_own_boundary(
     tmp_path: Path, locality: str, reached: bool
