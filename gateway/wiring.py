@@ -104,6 +104,8 @@ class ServeOptions:
 class Gateway:
     """One serving process: its parts, and what it tells of itself. Implements ``Services``."""
 
+    engine: Engine
+
     def __init__(self, options: ServeOptions) -> None:
         settings = load_settings(options.config, options.overrides, os.environ, options.text)
         run = run_dir(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -10,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from gateway.domain.events import Failed, FailureKind
 from gateway.wire.relay import VendorError
 
+_USERINFO = re.compile(r"://[^\s/?#@]*@")
+"""As whom an address is called, with the password: nobody's to read."""
 BLOCKED = frozenset(
     {
         "access_terminated",
@@ -93,7 +96,8 @@ def _request_fault(status: int, error: VendorError) -> Failed:
         kind = FailureKind.INCAPABLE
     return Failed(
         kind,
-        (error.message or f"The vendor answered {status} without saying why.")[:MOST_MESSAGE],
+        _USERINFO.sub("://", error.message or "")[:MOST_MESSAGE]
+        or f"The vendor answered {status} without saying why.",
         status,
         code=error.code and error.code[:MOST_WORD],
         param=error.param and error.param[:MOST_WORD],

@@ -35,7 +35,7 @@ class Receiver:
         """All spans so far, their attributes as a mapping."""
         found = []
         for one in [one for one in self.posted if one.path.endswith("/v1/traces")]:
-            for resource in ExportTraceServiceRequest.FromString(one.body).resource_spans:
+            for resource in _read(ExportTraceServiceRequest, one.body).resource_spans:
                 for scope in resource.scope_spans:
                     found += [
                         {
@@ -58,13 +58,18 @@ class Receiver:
         """The newest point of each histogram, by its name and attributes."""
         found = {}
         for one in [one for one in self.posted if one.path.endswith("/v1/metrics")]:
-            for resource in ExportMetricsServiceRequest.FromString(one.body).resource_metrics:
+            for resource in _read(ExportMetricsServiceRequest, one.body).resource_metrics:
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:
                         for point in metric.histogram.data_points:
                             of = frozenset(_values(point.attributes).items())
                             found[metric.name, of] = point
         return found
+
+
+def _read(kind: Any, body: bytes) -> Any:
+    """Messages of protobuf have no annotations."""
+    return kind.FromString(body)
 
 
 def _values(attributes: Any) -> dict[str, Any]:
