@@ -36,6 +36,14 @@ from gateway.errors import DocumentError
 from gateway.inventory import Inventory
 from gateway.policy.explain import ExplainedRule, ExplainedTarget, Explanation, explain
 from gateway.standalone import offline_engine
+from gateway.wire import openai_embeddings, openai_passing
+
+NEEDS: Mapping[Api, frozenset[Capability]] = {
+    Api.COMPLETIONS: frozenset({Capability.COMPLETIONS}),
+    Api.EMBEDDINGS: openai_embeddings.NEEDS,
+    **{api: frozenset({need}) for api, need in openai_passing.NEEDS.items()},
+}
+"""What an API needs of a target, whatever its requests are."""
 
 
 @click.group()
@@ -97,7 +105,11 @@ def check(config: Path, policy_dir: Path | None, format_: str) -> None:
     help="What the request says of itself by header; the stricter decision counts.",
 )
 @click.option("--at", type=Moment(), help="The instant to decide for.  [default: now]")
-@click.option("--embeddings", is_flag=True, help="The request is for embeddings.")
+@click.option(
+    "--api",
+    type=click.Choice([api.value for api in Api]),
+    help="What is asked.  [default: what the model is there for]",
+)
 @click.option("--live", is_flag=True, help="Ask the running gateway: what is not well counts too.")
 @config_option
 @policy_option
@@ -111,7 +123,7 @@ def explain_(
     tags: tuple[str, ...],
     says: tuple[tuple[str, str], ...],
     at: datetime | None,
-    embeddings: bool,
+    api: str | None,
     live: bool,
     config: Path,
     policy_dir: Path | None,
@@ -123,15 +135,18 @@ def explain_(
     """
     known = Labels(team, app, environment, data_class, frozenset(tags))
     labels = claiming(known, dict(says), LABELS)
+    if live and api is not None:
+        raise click.UsageError("a running gateway is asked without --api")
     if live:
         _show(_asked(settings_of(config, policy_dir), model, labels, at), format_)
         return
     moment = at or datetime.now(UTC)
     engine = offline_engine(settings_of(config, policy_dir), model)
+    which = None if api is None else Api(api)
     plan = engine.plan(
         model,
-        api=Api.EMBEDDINGS if embeddings else None,
-        needs=frozenset({Capability.EMBEDDINGS} if embeddings else ()),
+        api=which,
+        needs=frozenset() if which is None else NEEDS.get(which, frozenset()),
         labels=labels,
         at=moment,
     )

@@ -190,3 +190,23 @@ def test_a_model_that_is_not_configured_is_said_so(house: Path) -> None:
     result = asked(house, "--model", "gpt-9")
     assert result.exception is not None
     assert "'gpt-9' is not configured" in str(result.exception)
+
+
+def test_any_api_can_be_asked_about(house: Path) -> None:
+    """Who has not got it is left out, and says what is lacking; a word that is none is refused."""
+    config = house / "gateway.yaml"
+    reranks = '"https://c.example/v1", apis: [rerank], api_key'
+    config.write_text(config.read_text().replace('"https://c.example/v1", api_key', reranks))
+    (house / "policies" / "10.yaml").write_text("version: 1\ndefault: allow\n")
+    plain = explained(house, "--model", "claude-sonnet-4-5", "--api", "chat/completions")
+    assert len(plain["plan"]) == 7
+    answer = explained(house, "--model", "claude-sonnet-4-5", "--api", "rerank")
+    assert answer["plan"] == ["vertex/claude-sonnet-4-5@20250929"]
+    left_out = {target["left_out"] for target in answer["targets"] if target["channel"] != "google"}
+    assert left_out == {"capability"}
+    wrong = asked(house, "--model", "claude-sonnet-4-5", "--api", "rank")
+    assert wrong.exit_code == 2
+    assert "rerank" in wrong.output
+    both = asked(house, "--model", "claude-sonnet-4-5", "--api", "rerank", "--live")
+    assert both.exit_code == 2
+    assert "without --api" in both.output

@@ -224,5 +224,5 @@ def test_explain_says_who_may_stand_in(bench: Bench) -> None:
     told = bench.gateway.run("policy", "explain", "--model", "one").stdout
     assert "plan: openai/text-embedding-3-small → second/gpt-4o" in told
     assert "other_vectors" in told
-    told = bench.gateway.run("policy", "explain", "--model", "spaces", "--embeddings").stdout
+    told = bench.gateway.run("policy", "explain", "--model", "spaces", "--api", "embeddings").stdout
     assert "plan: openai/text-embedding-3-small (cloud)" in told
