@@ -156,7 +156,7 @@ class Gateway:
         self._discovering: asyncio.Task[None] | None = None
         self._following_issuer: asyncio.Task[None] | None = None
         self._backends: dict[str, Backend] = {LOCAL: self._local, **self._relaying(first)}
-        self.engine = Engine(
+        self.engine: Engine = Engine(
             routes=first.routes,
             policy=lambda: self._store.current,
             backends=self._backends,

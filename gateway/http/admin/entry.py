@@ -62,7 +62,7 @@ class Entry:
         path = scope["path"]
         if not self.is_here(scope):
             raise RouteNotFound(f"{path[:200]} is not on this port.")
-        if path == METRICS:
+        if path == METRICS and scope["method"] != "OPTIONS":
             self._let_read_metrics(scope)
         if not of_operators(path) and not self.describes(scope):
             return receive

@@ -1,0 +1,147 @@
+"""What operators see of a running gateway, and what commands do to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.admin.asking import ask, events, operator
+from tests.end_to_end.running import RunningGateway, configuration
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """Whose vendor's address nobody answers at: the local model serves."""
+    folder = tmp_path_factory.mktemp("running")
+    text = configuration("http://127.0.0.1:9/v1").replace(
+        "base_url", "allow_private: true, base_url", 1
+    )
+    with RunningGateway(folder, text, flags=("--workers", "2")) as running:
+        yield running
+
+
+def test_a_ban_is_previewed_made_seen_and_lifted(gateway: RunningGateway) -> None:
+    """By commands and by the API alike; whoever did it stands in the log."""
+    key = gateway.credential
+    preview = ask(gateway.port, "GET", "/admin/vendors/openai/preview", key=key).json
+    assert preview["denied"] == ["openai/gpt-4o"]
+    assert preview["stranded"] == ["only-cloud"]
+    moved = {one["model"]: one["then"] for one in preview["models"] if one["moved"]}
+    assert moved == {"gpt-4o": "local/smollm2", "only-cloud": None}
+    done = gateway.run("ban", "openai", "--reason", "directive 12", "--authority", "the court")
+    assert (done.returncode, "in 2 serving processes" in done.stdout) == (0, True), done.stderr
+    vendors = ask(gateway.port, "GET", "/admin/vendors", key=key).json
+    assert vendors[0]["vendor"] == "openai"
+    told = ("standing", "rule", "reason", "authority", "toggled", "liftable", "everywhere")
+    assert [vendors[0][name] for name in told] == [
+        *("banned", "ban-openai", "directive 12", "the court"),
+        *(True, True, True),
+    ]
+    done = gateway.run("policy", "explain", "--model", "only-cloud", "--live", "--format", "json")
+    assert json.loads(done.stdout)["outcome"] == "denied"
+    assert gateway.run("unban", "openai").returncode == 0
+    again = gateway.run("unban", "openai")
+    assert (again.returncode, "openai is not banned" in again.stderr) == (1, True)
+    banned, lifted = events(gateway, "vendor")[::-1]
+    assert (banned["event"], banned["reason"]) == ("vendor.banned", "directive 12")
+    assert (lifted["event"], lifted["actor"]) == ("vendor.unbanned", banned["actor"])
+    assert banned["actor"].startswith("local:")
+
+
+def test_a_ban_that_is_none_changes_nothing(gateway: RunningGateway) -> None:
+    """And it is said what is wrong with it."""
+    key = gateway.credential
+    for vendor, body, status, code in (
+        ("opnai", {"reason": "x"}, 404, "unknown_vendor"),
+        ("openai", {"reason": "  "}, 400, "invalid_value"),
+        ("openai", {}, 400, "invalid_value"),
+        ("openai", {"reason": "x", "until": "2020-01-01T00:00:00Z"}, 409, "toggle_refused"),
+        ("openai", {"reason": "x", "roles": ["cook"]}, 400, "invalid_value"),
+        ("openai", {"reason": "x", "key": "y"}, 400, "invalid_value"),
+    ):
+        got = ask(gateway.port, "POST", f"/admin/vendors/{vendor}/ban", body, key=key)
+        assert (got.status, got.code) == (status, code), got.body
+    assert (
+        not (gateway.policies / "90-toggles.yaml").exists()
+        or "rules: []" in (gateway.policies / "90-toggles.yaml").read_text()
+    )
+
+
+def test_requests_are_seen_with_why_they_went_where_they_did(gateway: RunningGateway) -> None:
+    """In all processes: the log is theirs together."""
+    key = gateway.credential
+    for _ in range(4):
+        assert gateway.ask()[0] == 200
+    time.sleep(0.5)
+    decisions = ask(gateway.port, "GET", "/admin/decisions?limit=4", key=key).json
+    assert [one["served_by"] for one in decisions] == ["local/smollm2"] * 4
+    first = decisions[0]["explanation"]
+    assert first.startswith("Served by local/smollm2, since openai/gpt-4o ")
+    traffic = ask(gateway.port, "GET", "/admin/traffic?minutes=5", key=key).json
+    assert sum(one["local"] for one in traffic["moments"]) == traffic["requests"] == 4
+    assert traffic["failovers"] == 4
+    (target,) = traffic["targets"]
+    assert (target["target"], target["locality"], target["requests"]) == (
+        *("local/smollm2", "local"),
+        4,
+    )
+    rows = ask(gateway.port, "GET", "/admin/targets", key=key).json
+    first_model = next(one for one in rows if one["model"] == "gpt-4o")
+    assert {one["target"] for one in first_model["targets"]} == {"openai/gpt-4o", "local/smollm2"}
+
+
+def test_a_model_is_unloaded_and_loaded_by_command(gateway: RunningGateway) -> None:
+    """Though it is to be there always; asked for, it comes back by itself."""
+    done = gateway.run("models", "unload", "smollm2", "--wait", policy=False)
+    assert (done.returncode, done.stdout) == (0, "local/smollm2 is unloaded\n"), done.stderr
+    time.sleep(1)
+    (model,) = ask(gateway.port, "GET", "/admin/models", key=gateway.credential).json
+    assert (model["state"], model["pid"], model["ready"]) == ("unloaded", None, False)
+    assert gateway.get("/readyz")[0] == 200
+    done = gateway.run("models", "load", "smollm2", "--wait", policy=False)
+    assert (done.returncode, done.stdout) == (0, "local/smollm2 is ready\n"), done.stderr
+    done = gateway.run("models", "unload", "smollm2", "--cut", "--wait", policy=False)
+    assert done.returncode == 0, done.stderr
+    status, _, headers = gateway.ask()
+    assert (status, headers["x-gateway-served-by"]) == (200, "local/smollm2")
+    asked = [one["event"] for one in events(gateway, "model") if one["event"].endswith("_asked")]
+    assert asked == ["model.unload_asked", "model.load_asked", "model.unload_asked"]
+    done = gateway.run("models", "load", "nothing", policy=False)
+    assert (done.returncode, "no local model 'nothing'" in done.stderr) == (1, True)
+
+
+def test_commands_may_be_given_by_an_operator_s_key(gateway: RunningGateway) -> None:
+    """Where the credential of the machine is not theirs to read; the role counts."""
+    viewer = operator(gateway, "viewer", "on call")
+    gateway._environ = {"GATEWAY_OPERATOR_KEY": viewer["key"]}
+    try:
+        assert gateway.run("status").returncode == 0
+        done = gateway.run("ban", "openai", "--reason", "x")
+        assert (done.returncode, "takes the role operator" in done.stderr) == (1, True)
+    finally:
+        gateway._environ = {}
+
+
+def test_keys_are_made_by_command_with_and_without_a_gateway(gateway: RunningGateway) -> None:
+    """The last test of this gateway: it is stopped, and its files go on."""
+    made = gateway.run(
+        *("operators", "create", "alice", "--role", "viewer", "--format", "json"), policy=False
+    )
+    alice = json.loads(made.stdout)
+    assert ask(gateway.port, "GET", "/admin/session", key=alice["key"]).json["title"] == "alice"
+    gateway.stop()
+    listed = gateway.run("operators", "list", policy=False)
+    assert f"{alice['id']}  alice  viewer" in listed.stdout
+    revoked = gateway.run("operators", "revoke", alice["id"], policy=False)
+    assert revoked.returncode == 0, revoked.stderr
+    rotated = gateway.run("operators", "rotate", alice["id"], policy=False)
+    assert (rotated.returncode, "good no more" in rotated.stderr) == (1, True)
+    shop = gateway.run("keys", "create", "shop", "--format", "json", policy=False)
+    assert json.loads(shop.stdout)["key"].startswith("sgw_")
+    happened = [one for one in gateway.records() if one.get("kind") == "event"]
+    mine = [one for one in happened if one["event"] in ("operator.revoked", "key.created")]
+    assert [one["event"] for one in mine] == ["operator.revoked", "key.created"]
+    assert all(one["actor"].startswith("local:") for one in mine)
