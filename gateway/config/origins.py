@@ -12,7 +12,9 @@ from gateway.config.documents import Steps, core_scalar, parse_document
 from gateway.errors import DocumentError, Problem
 
 PREFIX = "GATEWAY_"
-RESERVED = frozenset({"GATEWAY_WHEEL_CACHE", "GATEWAY_CONFIG", "GATEWAY_POLICY_KEY"})
+RESERVED = frozenset(
+    {"GATEWAY_WHEEL_CACHE", "GATEWAY_CONFIG", "GATEWAY_OPERATOR_KEY", "GATEWAY_POLICY_KEY"}
+)
 """Variables that are not values of the configuration."""
 
 # What Kubernetes puts into the environment for a service that is called "gateway".

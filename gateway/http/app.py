@@ -241,7 +241,7 @@ def create_app(services: Services) -> GatewayApp:
     app.include_router(metrics.router(services.scrape))
     for router in (*routes.routers(services.operations, gate), *session.routers(gate, noted)):
         app.include_router(router)
-    seats = Seats(gate, services.entrance.made, noted)
+    seats = Seats(gate, lambda: services.entrance.made(), noted)
     app.include_router(console(services.operations, seats))
     app.include_router(_described(app))
     app.include_router(models.router(services.engine))
