@@ -101,6 +101,7 @@ class Generate:
             api=self.surface.api,
             client_request_id=client_id(given),
             traceparent=traceparent(scope),
+            cost=0,
         )
         with self._journal.request(record) as transcript:
             heard = send if transcript is None else _overheard(send, transcript)
