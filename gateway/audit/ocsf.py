@@ -209,9 +209,9 @@ def _tokens(record: Record) -> dict[str, Any]:
 
 
 def _unmapped(record: Record) -> dict[str, Any]:
-    labels = _full(msgspec.to_builtins(record.labels))
+    labels = _full(msgspec.to_builtins(record.labels, order="sorted"))
     labels = {name: value for name, value in labels.items() if name not in ("team", "app")}
-    rest = _full(msgspec.to_builtins(record))
+    rest = _full(msgspec.to_builtins(record, order="sorted"))
     rest = {name: value for name, value in rest.items() if name not in _MAPPED}
     return rest | ({"labels": labels} if labels else {})
 

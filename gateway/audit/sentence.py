@@ -40,7 +40,7 @@ def data(line: Line) -> dict[str, Any]:
         return {"kind": "bad", **told.pop("place"), **told}
     links = {"seq": line.seq, "prev": line.prev}
     if isinstance(line, Request):
-        return {"kind": "request", **links, **msgspec.to_builtins(line.record)}
+        return {"kind": "request", **links, **msgspec.to_builtins(line.record, order="sorted")}
     if isinstance(line, Event):
         return {"kind": "event", **links, **msgspec.to_builtins(line.happening)}
     told = {"at": line.at, "key": line.key, "signature": line.signature}

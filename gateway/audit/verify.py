@@ -45,6 +45,7 @@ def verify(
     lines = ((file, text) for file in files for text in texts(file))
     read = 0
     try:
+        walk.begin()
         for file, text in lines:
             read += len(text.content) + 1
             if read > _STEP:
@@ -79,12 +80,16 @@ class _Walk:
         self._keys = keys
         self._external = external
         self._copies = iter(()) if external is None else copies(external, keys)
-        self._copy: Copy | None = next(self._copies, None)
+        self._copy: Copy | None = None
         self._last: _Seen | None = None
         self._before: _Seen | None = None
         self._beginning: Path | None = None
         self._vouched = False
         self._shortened: Fault | None = None
+
+    def begin(self) -> None:
+        """Raises ``Broken`` where the first copy is none."""
+        self._copy = next(self._copies, None)
 
     def take(self, file: Path, text: Text, following: Iterator[tuple[Path, Text]]) -> bool:
         """Look at a line. Whether to go on."""

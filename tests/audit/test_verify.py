@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from gateway.audit.chain import NOTHING, Head, Kind, digest, line
 from gateway.audit.happening import Happening
+from gateway.audit.reader import LONGEST_LINE
 from gateway.audit.verified import Check, Fault, Verified
 from gateway.audit.verify import verify
 from tests.audit.logs import NOW, Signer, Written, joined, request
+from tests.audit.test_reader import MADE
 
 SIGNER = Signer()
 KEYS = {SIGNER.id: SIGNER.public}
@@ -224,3 +226,56 @@ def test_a_segment_that_was_cut_off_is_missed_by_the_next(
     else:
         assert (where(found.fault), found.fault.check) == (whole, Check.END)
     assert found.seq in (whole, 12)
+
+
+@given(st.lists(st.one_of(MADE, st.sampled_from(SIGNED.lines)), min_size=1, max_size=4))
+def test_no_garbage_makes_verify_raise(folder: Path, pieces: list[bytes]) -> None:
+    """Nor any that stands between lines of a log, or among copies of checkpoints."""
+    (file,) = saved(folder, [b"\n".join(pieces)])
+    found = verify([file], KEYS)
+    assert found.lines <= len(pieces)
+    again = verify(saved(folder, parts(SIGNED.lines)), KEYS, external=copy(folder, *pieces))
+    assert again.fault is None or again.fault.check in set(Check)
+
+
+def test_a_line_that_is_longer_than_any_is_a_fault(folder: Path) -> None:
+    (file,) = saved(folder, [b"x" * (LONGEST_LINE + 1) + b"\n"])
+    found = verify([file], KEYS)
+    assert found.fault is not None
+    assert (found.fault.check, found.fault.line, found.lines) == (Check.LENGTH, 1, 0)
+
+
+FORGED = SIGNED.lines[4].replace(b'"at":"2026', b'"at":"2025')
+
+
+@pytest.mark.parametrize(
+    ("lines", "check", "line_"),
+    [
+        ([SIGNED.lines[4], SIGNED.lines[0]], Check.EXTERNAL, 2),
+        ([SIGNED.lines[9], SIGNED.lines[4]], Check.EXTERNAL, 2),
+        ([SIGNED.lines[4], b"{}"], Check.JSON, 2),
+        ([FORGED], Check.SIGNATURE, 1),
+    ],
+)
+def test_copies_that_are_none_are_told(
+    folder: Path, lines: list[bytes], check: Check, line_: int
+) -> None:
+    """A line that is no checkpoint, an order that cannot be, another signature."""
+    copied = copy(folder, *lines)
+    found = verify(saved(folder, parts(SIGNED.lines)), KEYS, external=copied)
+    assert found.fault is not None
+    assert (found.fault.file, found.fault.line, found.fault.check) == (str(copied), line_, check)
+
+
+def test_copies_that_are_older_than_the_log_are_counted(folder: Path) -> None:
+    """As those of lines that were removed; twice the same line is once."""
+    gone = Happening("audit.deleted", NOW, detail={"last_seq": 5, "last_hash": "", "first_seq": 1})
+    detail = {**gone.detail, "last_hash": digest(SIGNED.lines[4])}
+    log = made(signed=True).add(Happening(gone.event, NOW, detail=detail)).sign()
+    (file,) = saved(folder, [joined(log.lines[5:])])
+    copied = copy(folder, *log.lines[4:5], *log.lines[9:10] * 2, log.lines[13])
+    found = verify([file], KEYS, external=copied)
+    assert found.fault is None
+    assert found.external is not None
+    assert (found.external.earlier, found.external.agreed, found.first) == (1, 2, 6)
+    assert found.external.last == found.mark
