@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,14 +152,18 @@ def test_no_more_at_once_than_may() -> None:
     assert isinstance(account.settle(limits, reserved, Used()).admit(limits, Ask(1, 1)), tuple)
 
 
-def test_the_longer_wait_is_told() -> None:
+@pytest.mark.parametrize(
+    ("tokens", "why", "wait"), [(10, Why.TOKENS, 10 * SECOND), (0, Why.REQUESTS, SECOND)]
+)
+def test_the_longer_wait_is_told(tokens: int, why: Why, wait: int) -> None:
+    """Where neither has room; who waits for the shorter one would only be told the other."""
     limits = Limits(requests_per_minute=60, tokens_per_minute=60)
     account = Account().at(limits, 0)
-    for _ in range(30):
-        account, _ = _admitted(account, Ask(1, 1), limits)
-    refused = account.admit(limits, Ask(10, 0))
+    for _ in range(60):
+        account, _ = _admitted(account, Ask(1, 0), limits)
+    refused = account.admit(limits, Ask(tokens, 0))
     assert isinstance(refused, Refusal)
-    assert (refused.why, refused.wait) == (Why.TOKENS, 10 * SECOND)
+    assert (refused.why, refused.wait) == (why, wait)
 
 
 def _admitted(account: Account, ask: Ask, limits: Limits = RATES) -> tuple[Account, Reserved]:
