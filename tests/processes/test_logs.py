@@ -75,7 +75,8 @@ from gateway.audit.journal import Journal
 from gateway.audit.record import Record
 from datetime import datetime, UTC
 class Nowhere:
-    def write(self, record): pass
+    def begin(self): pass
+    def write(self, record, transcript): pass
 with Journal(Nowhere()).request(Record(id="r-1", at=datetime.now(UTC), api="a")):
     log.info("ours")
     logging.getLogger("theirs").error("theirs")
