@@ -113,6 +113,7 @@ def _of_event(seq: int, happened: Happening) -> dict[str, Any]:
         told = _base(3002, activity, name, happened.at, seq, str(seq)) | {
             "user": {"name": happened.subject or "unknown"},
             "service": _SERVICE,
+            **_given(status_detail=happened.reason),
         }
     elif about == "gateway" and what in _LIFE:
         status = _SUCCESS

@@ -58,7 +58,7 @@ EVENTS = (
     Happening("policy.refused", NOW, subject="r2", reason="line 3"),
     Happening("key.created", NOW, "operator:o1", "k1"),
     Happening("key.revoked", NOW, "operator:o1", "k1"),
-    Happening("operator.refused", NOW, subject="127.0.0.1"),
+    Happening("operator.refused", NOW, subject="127.0.0.1", reason="no such key"),
     Happening("operator.logged_in", NOW, "operator:o1", "o1"),
     Happening("model.loaded", NOW, subject="smollm2"),
     Happening("gateway.started", NOW, detail={"pid": 7}),
@@ -89,6 +89,8 @@ def test_every_line_but_a_checkpoint_is_an_event_of_ocsf(tmp_path: Path) -> None
     ]
     assert [one["activity_id"] for one in found[4:]] == [9, 3, 3, 1, 4, 1, 1, 10, 3, 99]
     assert [one["status_id"] for one in found[4:]] == [1, 1, 2, 1, 1, 2, 1, 1, 1, 2]
+    assert found[4]["comment"] == "an order"
+    assert found[9]["status_detail"] == "no such key"
 
 
 def test_a_request_keeps_in_ocsf_what_it_tells(tmp_path: Path) -> None:
