@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.access.operators import Actor, OperatorRole
 from gateway.domain.decision import Labels
@@ -38,7 +38,17 @@ Title = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1
 """What people call a key."""
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$")]
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
-Count = Annotated[int, Field(ge=1, le=10**15)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10**15)]
+
+
+def _in_words(value: object) -> object:
+    if isinstance(value, (int, float)):
+        raise ValueError("expected a time by ISO 8601, such as 2027-01-01T00:00:00Z")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_in_words)]
+"""Never a number, of which nobody knows what it counts."""
 
 
 class LimitsAsked(BaseModel):
@@ -66,7 +76,7 @@ class KeyAsked(BaseModel):
     may_set: tuple[Literal["team", "app", "environment", "data_class", "tags"], ...] = ()
     models: tuple[Pattern, ...] = ()
     limits: LimitsAsked = LimitsAsked()
-    expires: AwareDatetime | None = None
+    expires: Instant | None = None
 
 
 class Operations(Protocol):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 
 from gateway.access.operators import OperatorRole
 from gateway.domain.identity import Role
-from gateway.http.operations import Title
+from gateway.http.operations import Instant, Title
 
 YEAR = 366 * 24 * 3600
 Words = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
@@ -24,26 +24,26 @@ class BanAsked(Asked):
     reason: Words
     authority: Words | None = None
     reference: Words | None = None
-    until: AwareDatetime | None = None
+    until: Instant | None = None
     roles: list[Role] = Field(default_factory=list)
 
 
 class UnloadAsked(Asked):
     """With ``cut``, answers that are running break off; without, they are waited for."""
 
-    cut: bool = False
+    cut: StrictBool = False
 
 
 class RotateAsked(Asked):
     """``overlap`` are the seconds for which the key that is replaced is good, still."""
 
-    overlap: Annotated[int, Field(ge=0, le=YEAR)] = 24 * 3600
+    overlap: Annotated[int, Field(strict=True, ge=0, le=YEAR)] = 24 * 3600
 
 
 class OperatorAsked(Asked):
     name: Title
     role: OperatorRole
-    expires: AwareDatetime | None = None
+    expires: Instant | None = None
 
 
 class LoginAsked(Asked):
