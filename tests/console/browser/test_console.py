@@ -270,10 +270,14 @@ def test_a_local_model_is_unloaded_and_loaded(browser: Browser, watched: Watched
 @LONG
 def test_what_is_old_is_called_old(browser: Browser, watched: Watched) -> None:
     with looking(browser, watched.gateway.url) as looked:
-        looked.sign_in(watched.keys["viewer"])
+        looked.sign_in(watched.keys["operator"])
         live = looked.page.locator("#live")
         expect(live).to_have_text("Live")
+        looked.page.locator("#unload-smollm2").click()
+        dialog(looked, "Unload smollm2")
         looked.page.context.set_offline(True)
+        looked.page.get_by_role("button", name="Unload").click()
+        expect(looked.page.get_by_role("dialog")).to_contain_text("The gateway does not answer")
         expect(live).to_contain_text("No answer for", timeout=15_000)
         expect(looked.page.locator("#said")).to_contain_text("What is shown is old")
         looked.page.context.set_offline(False)

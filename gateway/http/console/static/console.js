@@ -83,7 +83,7 @@ async function poll() {
       if (newer?.answer.ok) refresh(newer.document);
     }
   } catch (error) {
-    if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
+    if (!unanswered(error)) throw error;
   }
   tell();
   setTimeout(poll, EVERY);
@@ -97,6 +97,23 @@ function tick() {
 }
 
 // The dialog.
+
+function unanswered(error) {
+  return error instanceof TypeError || error instanceof DOMException;
+}
+
+// What is said where something was asked for, and nobody answered.
+function failed(error) {
+  if (!unanswered(error)) throw error;
+  const words = "The gateway does not answer: look whether it was done once it does.";
+  say(words);
+  if (!dialog.open) return;
+  dialog.querySelector(".unanswered")?.remove();
+  const problem = document.createElement("p");
+  problem.className = "problem unanswered";
+  problem.textContent = words;
+  dialog.prepend(problem);
+}
 
 async function open(address, from) {
   const sheet = await page(address);
@@ -154,7 +171,7 @@ document.addEventListener("click", (event) => {
     dialog.close();
   } else if (link.matches("[data-dialog]")) {
     event.preventDefault();
-    open(link.href, link.id);
+    open(link.href, link.id).catch(failed);
   }
 });
 
@@ -162,16 +179,16 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.matches("[data-dialog]")) {
     event.preventDefault();
-    open(`${form.action}?${new URLSearchParams(new FormData(form))}`, "another");
+    open(`${form.action}?${new URLSearchParams(new FormData(form))}`, "another").catch(failed);
   } else if (form.matches("[data-in-dialog], [data-send]")) {
     event.preventDefault();
     if (!dialog.open) opener = event.submitter.id;
-    send(form, event.submitter);
+    send(form, event.submitter).catch(failed);
   }
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-preview]")) preview(event.target.form);
+  if (event.target.matches("[data-preview]")) preview(event.target.form).catch(failed);
 });
 
 dialog.addEventListener("close", () => dialog.replaceChildren());
