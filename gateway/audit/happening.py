@@ -11,12 +11,15 @@ import msgspec
 
 GATEWAY = "gateway"
 """The actor of what nobody did."""
+ANYBODY = "anybody"
+"""The actor of what was done without a key, where there are none."""
 
 
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     """``event`` is what happened, as ``policy.changed`` or ``vendor.banned``: what it is about
-    before the point. ``actor`` is who did it (``operator:<key id>``, ``local:<user>``); ``subject``
-    what it was done to: a vendor, a key's id, a model. No secret stands in it.
+    before the point. ``actor`` is who did it (``operator:<key id>``, ``key:<id>``,
+    ``local:<user>``); ``subject`` what it was done to: a vendor, a key's id, a model. No secret
+    stands in it.
     """
 
     event: str

@@ -33,13 +33,14 @@ _CLASSES = {
     3004: (3, "Identity & Access Management", "Entity Management"),
 }
 _LOGINS = {
-    "logged_in": (1, "Logon", _SUCCESS),
+    "login": (1, "Logon", _SUCCESS),
     "refused": (1, "Logon", _FAILURE),
-    "logged_out": (2, "Logoff", _SUCCESS),
+    "logout": (2, "Logoff", _SUCCESS),
 }
 _LIFE = {"started": (3, "Start"), "stopped": (4, "Stop")}
 _CHANGES = {
     "created": (1, "Create", _SUCCESS),
+    "read": (2, "Read", _SUCCESS),
     "changed": (3, "Update", _SUCCESS),
     "rotated": (3, "Update", _SUCCESS),
     "refused": (3, "Update", _FAILURE),
@@ -108,13 +109,15 @@ def _of_request(seq: int, record: Record) -> dict[str, Any]:
 
 def _of_event(seq: int, happened: Happening) -> dict[str, Any]:
     about, _, what = happened.event.partition(".")
-    if about == "operator" and what in _LOGINS:
+    if about in ("operator", "key") and what in _LOGINS:
         activity, name, status = _LOGINS[what]
         told = _base(3002, activity, name, happened.at, seq, str(seq)) | {
-            "user": {"name": happened.subject or "unknown"},
+            "user": {"name": "unknown" if status == _FAILURE else happened.actor},
             "service": _SERVICE,
             **_given(status_detail=happened.reason),
         }
+        if status == _FAILURE and happened.subject:
+            told["src_endpoint"] = {"ip": happened.subject}
     elif about == "gateway" and what in _LIFE:
         status = _SUCCESS
         told = _base(6002, *_LIFE[what], happened.at, seq, str(seq)) | {"app": _PRODUCT}

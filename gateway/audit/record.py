@@ -145,13 +145,14 @@ class Record:
     ``at`` is the instant that was decided for, ``policy`` the revision of the policy that decided
     last; ``api`` the path that was asked, behind the version; ``client_request_id`` what the app
     calls the request, ``traceparent`` what its tracing does (W3C); ``key`` the id of the key that
-    it showed. ``status`` is the HTTP status that it got, ``cost`` in millionths of the currency of
-    the prices, ``None`` where that is not known. ``outcome`` is ``served``, ``cancelled``,
-    ``broken`` (the stream ended in an error event) or the code of the error that went back.
-    ``served_by`` is the target that ended the answer; the attempts before it tell where they broke
-    off. ``sent_characters`` of the assistant's text had been sent. ``prompt_hmac`` and ``content``,
-    the sha256 of the file with the encrypted bodies (``lost`` where that could not be written), are
-    there where the configuration wants them.
+    it showed, ``peer`` the address that it came from, where it showed none that is good. ``status``
+    is the HTTP status that it got, ``cost`` in millionths of the currency of the prices, ``None``
+    where that is not known. ``outcome`` is ``served``, ``cancelled``, ``broken`` (the stream ended
+    in an error event) or the code of the error that went back. ``served_by`` is the target that
+    ended the answer; the attempts before it tell where they broke off. ``sent_characters`` of the
+    assistant's text had been sent. ``prompt_hmac`` and ``content``, the sha256 of the file with the
+    encrypted bodies (``lost`` where that could not be written), are there where the configuration
+    wants them.
     """
 
     id: str
@@ -162,6 +163,7 @@ class Record:
     client_request_id: str | None = None
     traceparent: str | None = None
     key: str | None = None
+    peer: str | None = None
     labels: Labels = field(default_factory=Labels)
     policy: str = ""
     targets: tuple[JudgedTarget, ...] = ()

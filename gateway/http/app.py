@@ -18,9 +18,9 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
-from gateway.access.callers import Access
+from gateway.access.callers import Access, Caller
 from gateway.access.entrance import Entrance
-from gateway.audit.happening import Happening
+from gateway.audit.happening import ANYBODY, Happening
 from gateway.audit.journal import Journal
 from gateway.engine.loop import Engine
 from gateway.errors import (
@@ -29,17 +29,19 @@ from gateway.errors import (
     InvalidRequest,
     MethodNotAllowed,
     RouteNotFound,
+    Unauthenticated,
 )
 from gateway.http import kept_responses, metrics, models, probes
 from gateway.http.admin import routes, session
 from gateway.http.admin.entry import Entry
 from gateway.http.admin.gate import Gate, Names, Visit
+from gateway.http.admin.manners import of_operators
 from gateway.http.anthropic import CountTokens, Messages
 from gateway.http.console.routes import router as console
 from gateway.http.console.seats import Seats
 from gateway.http.cors import Pages
 from gateway.http.door import Door
-from gateway.http.exchange import ClientGone, Header, header, told_of
+from gateway.http.exchange import ClientGone, Header, header, peer, told_of
 from gateway.http.generate import Generate, Surface
 from gateway.http.ids import names, new_id, told
 from gateway.http.kept_responses import KeptResponses
@@ -117,6 +119,7 @@ class GatewayApp(FastAPI):
     """
 
     door: Door
+    journal: Journal
     data_plane: Mapping[str, Generate] = {}
     entry: Entry
 
@@ -155,6 +158,8 @@ class GatewayApp(FastAPI):
         except ClientGone:
             return
         except GatewayError as refused:
+            if isinstance(refused, Unauthenticated) and not of_operators(scope["path"]):
+                self._note(scope, refused)
             await answer.error(scope, refused)
             return
         if method == "HEAD" and "GET" in allowed:
@@ -169,6 +174,11 @@ class GatewayApp(FastAPI):
             words = ", ".join(sorted(allowed))
             error = MethodNotAllowed(f"{method[:32]} is not allowed here: use {words}.")
             await answer.error(scope, error, [_allow(allowed)])
+
+    def _note(self, scope: Scope, refused: Unauthenticated) -> None:
+        """Whoever tries keys leaves a trace, also where no model is asked."""
+        now, why = datetime.now(UTC), refused.code or refused.type
+        self.journal.happened(Happening("key.refused", now, subject=peer(scope), reason=why))
 
     def _methods(self, scope: Scope) -> frozenset[str]:
         """What a path can be asked with."""
@@ -201,11 +211,15 @@ def create_app(services: Services) -> GatewayApp:
     )
     pages = services.pages
     app.door = door = Door(services.access, () if pages is None else pages.origins)
-    journal = services.journal
+    app.journal = journal = services.journal
 
-    def refused(peer: str, why: str) -> None:
+    def refused(address: str, why: str) -> None:
         now = datetime.now(UTC)
-        journal.happened(Happening("operator.refused", now, subject=peer, reason=why))
+        journal.happened(Happening("operator.refused", now, subject=address, reason=why))
+
+    def looked(what: str, id: str, caller: Caller) -> None:
+        actor = ANYBODY if caller.key is None else f"key:{caller.key.id}"
+        journal.happened(Happening(f"response.{what}", datetime.now(UTC), actor, id))
 
     def noted(what: str, visit: Visit) -> None:
         journal.happened(Happening(f"operator.{what}", datetime.now(UTC), actor=visit.actor.name))
@@ -245,7 +259,7 @@ def create_app(services: Services) -> GatewayApp:
     app.include_router(console(services.operations, seats))
     app.include_router(_described(app))
     app.include_router(models.router(services.engine))
-    app.include_router(kept_responses.router(services.responses))
+    app.include_router(kept_responses.router(services.responses, looked))
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation)

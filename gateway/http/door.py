@@ -13,6 +13,7 @@ from starlette.types import Scope
 from gateway.access.callers import HEADER, Access, Caller, header_of
 from gateway.access.keys import LABELS
 from gateway.errors import InvalidRequest
+from gateway.http.exchange import peer
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -76,8 +77,7 @@ class Door:
 
 def is_here(scope: Scope) -> bool:
     """Whether what a request comes from is on this machine: a program, or what passes it on."""
-    client = scope.get("client")
-    return client is not None and _is_loopback(client[0])
+    return _is_loopback(peer(scope))
 
 
 @lru_cache(maxsize=1024)

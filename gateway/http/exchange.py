@@ -46,6 +46,12 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
+def peer(scope: Scope) -> str:
+    """The address that a request comes from; empty where it has none."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant.
     Raises ``BodyTooLarge``, keeping no more than that, ``UnsupportedEncoding`` and

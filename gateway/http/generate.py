@@ -35,7 +35,14 @@ from gateway.domain.events import (
 from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
 from gateway.engine.routes import not_configured
-from gateway.errors import BodyUnread, DeadlinePassed, GatewayError, InternalFault, Unavailable
+from gateway.errors import (
+    BodyUnread,
+    DeadlinePassed,
+    GatewayError,
+    InternalFault,
+    Unauthenticated,
+    Unavailable,
+)
 from gateway.http.arrival import Arrival
 from gateway.http.door import Door
 from gateway.http.exchange import (
@@ -45,6 +52,7 @@ from gateway.http.exchange import (
     Header,
     Manners,
     header,
+    peer,
     read_body,
     send_error,
     send_whole,
@@ -119,6 +127,8 @@ class Generate:
                 self._log.exception("request_failed")
                 fault = InternalFault(f"Internal error; request id {record.id}.")
             record.failed(fault)
+            if isinstance(fault, Unauthenticated):
+                record.peer = peer(scope)
             if header(scope, b"expect") is not None and not isinstance(fault, BodyUnread):
                 # Perhaps before its body was asked for: what comes next may be that, or a request.
                 reply.more.append((b"connection", b"close"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from gateway.access.callers import Caller
 from gateway.domain.kept import KeptResponse
 from gateway.errors import InvalidRequest, ResponseNotFound, RouteNotFound
 from gateway.http.other import caller_of
@@ -36,8 +37,10 @@ class KeptResponses(ResponseStore, Protocol):
         ...
 
 
-def router(store: KeptResponses) -> APIRouter:
-    """What has been kept can be seen, listed and deleted; nothing runs in the background."""
+def router(store: KeptResponses, looked: Callable[[str, str, Caller], None]) -> APIRouter:
+    """What has been kept can be seen, listed and deleted; nothing runs in the background. Who did
+    so (``read``, ``deleted``), with which response, is told to ``looked``.
+    """
 
     def owner(request: Request) -> str:
         return caller_of(request.scope).owner
@@ -62,12 +65,14 @@ def router(store: KeptResponses) -> APIRouter:
         found = await store.find(owner(request), id)
         if found is None:
             raise _not_found(id)
+        looked("read", id, caller_of(request.scope))
         return Response(found.body, media_type="application/json")
 
     @routes.delete("/{id}")
     async def delete(request: Request, id: str) -> dict[str, Any]:
         if not await store.forget(owner(request), id):
             raise _not_found(id)
+        looked("deleted", id, caller_of(request.scope))
         return {"id": id, "object": "response.deleted", "deleted": True}
 
     @routes.get("/{id}/input_items")
@@ -82,6 +87,7 @@ def router(store: KeptResponses) -> APIRouter:
         conversation = await store.conversation(owner(request), id)
         if not conversation:
             raise _not_found(id)
+        looked("read", id, caller_of(request.scope))
         items = input_items(conversation)
         return page(items, limit=limit, newest_first=order == "desc", after=after, before=before)
 

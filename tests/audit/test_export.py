@@ -59,7 +59,7 @@ EVENTS = (
     Happening("key.created", NOW, "operator:o1", "k1"),
     Happening("key.revoked", NOW, "operator:o1", "k1"),
     Happening("operator.refused", NOW, subject="127.0.0.1", reason="no such key"),
-    Happening("operator.logged_in", NOW, "operator:o1", "o1"),
+    Happening("operator.login", NOW, "operator:o1"),
     Happening("model.loaded", NOW, subject="smollm2"),
     Happening("gateway.started", NOW, detail={"pid": 7}),
     Happening("audit.torn", NOW, subject="audit-00000001.jsonl", detail={"bytes": 3}),

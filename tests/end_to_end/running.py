@@ -173,12 +173,12 @@ class RunningGateway:
             check=False,
         )
 
-    def get(self, path: str) -> tuple[int, Any]:
+    def get(self, path: str, **headers: str) -> tuple[int, Any]:
         """Status and body; status 0 where nobody listens. Operators' paths are asked with the
         credential of this machine.
         """
         url = self.url if path.startswith("/v1") else self.admin_url
-        request = urllib.request.Request(f"{url}{path}")
+        request = urllib.request.Request(f"{url}{path}", headers=headers)
         if path.startswith("/admin"):
             request.add_header("authorization", f"Bearer {self.credential}")
         try:
@@ -215,9 +215,10 @@ class RunningGateway:
         """All audit records of requests written so far, with what their lines leave out."""
         return [whole(line) for line in self.audit_lines() if line["kind"] == "request"]
 
-    def events(self) -> list[dict[str, Any]]:
-        """What the audit log has of happenings so far."""
-        return [line for line in self.audit_lines() if line["kind"] == "event"]
+    def events(self, event: str | None = None) -> list[dict[str, Any]]:
+        """What the audit log has of happenings so far, or of those of one name."""
+        lines = [line for line in self.audit_lines() if line["kind"] == "event"]
+        return [line for line in lines if event in (None, line["event"])]
 
     def audit_lines(self) -> list[dict[str, Any]]:
         """The lines of the audit log, but for one that is just being written."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,28 @@ def test_times_are_whole_numbers(gateway: RunningGateway) -> None:
     for file in (gateway.folder / "state" / "audit").glob("*.jsonl"):
         for line in file.read_text().splitlines():
             json.loads(line, parse_float=no_float)
+
+
+def test_who_tries_keys_and_who_reads_what_is_kept_leaves_a_trace(tmp_path: Path) -> None:
+    """Where a model is asked in the request's record, with the address; elsewhere as an event."""
+    with RunningGateway(tmp_path, configuration(models=MODELS)) as gateway:
+        made = gateway.run("keys", "create", "shop", "--format", "json", policy=False)
+        key = json.loads(made.stdout)
+        until = time.monotonic() + 5
+        while gateway.get("/v1/models")[0] != 401:
+            assert time.monotonic() < until
+        assert gateway.post(json.dumps(CHAT).encode(), authorization="Bearer sgw_no")[0] == 401
+        record = gateway.last_record()
+        told = (record["outcome"], record["status"], record["peer"])
+        assert told == ("invalid_api_key", 401, "127.0.0.1")
+        assert gateway.get("/v1/models", authorization="Bearer sgw_no")[0] == 401
+        right = {"authorization": f"Bearer {key['key']}"}
+        asked = json.dumps({"model": "local", "input": "Hi", "max_output_tokens": 4}).encode()
+        _, answer, _ = gateway.post(asked, "/v1/responses", **right)
+        assert gateway.get(f"/v1/responses/{answer['id']}", **right)[0] == 200
+        record = gateway.last_record()
+        assert (record["key"], record["peer"]) == (key["id"], None)
+        refused = {(one["subject"], one["reason"]) for one in gateway.events("key.refused")}
+        assert refused == {("127.0.0.1", why) for why in ("missing_api_key", "invalid_api_key")}
+        (read,) = gateway.events("response.read")
+        assert (read["actor"], read["subject"]) == (f"key:{key['id']}", answer["id"])

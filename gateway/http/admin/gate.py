@@ -27,7 +27,7 @@ from gateway.errors import (
     TooManyWrongKeys,
     Unauthenticated,
 )
-from gateway.http.exchange import Header, header
+from gateway.http.exchange import Header, header, peer
 
 VISIT = "gateway.visit"
 """Where the scope of a request holds who comes."""
@@ -179,13 +179,13 @@ class Gate:
             )
 
     def _slowed(self, scope: Scope, error: Unauthenticated) -> Unauthenticated:
-        peer = _peer(scope)
-        wait = self._slowing.wrong(peer, time.monotonic())
+        address = peer(scope)
+        wait = self._slowing.wrong(address, time.monotonic())
         if wait is None:
-            self._refused(peer, error.message)
+            self._refused(address, error.message)
             return error
         return TooManyWrongKeys(
-            f"Too many wrong keys from {peer[:64]}: wait {wait:.0f} seconds.", retry_after=wait
+            f"Too many wrong keys from {address[:64]}: wait {wait:.0f} seconds.", retry_after=wait
         )
 
     def _cookie(self, scope: Scope) -> str | None:
@@ -246,11 +246,6 @@ def _host(scope: Scope) -> str:
     """The ``Host`` of a request, in lower case; of two, neither."""
     said = [value for name, value in scope["headers"] if name == b"host"]
     return said[0].decode("latin-1").lower() if len(said) == 1 else ""
-
-
-def _peer(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 def _bearer(scope: Scope) -> str | None:
