@@ -14,6 +14,7 @@ from gateway.access.keys import LABELS
 from gateway.cli.office import Office, Span, asked, end_of, show_new
 from gateway.cli.options import Moment, config_option, format_option
 from gateway.cli.remote import local_actor
+from gateway.cli.text import counted
 from gateway.http.operations import KeyAsked
 
 KIND = "keys"
@@ -168,7 +169,18 @@ def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
 def _line(key: dict[str, Any]) -> str:
     labels = [f"{name}={value}" for name, value in _labels(key["labels"])]
     models = ", ".join(key["models"]) or "all models"
-    return "  ".join(filter(None, (key["id"], key["name"], " ".join(labels), models, end_of(key))))
+    told = (key["id"], key["name"], " ".join(labels), models, _used(key), end_of(key))
+    return "  ".join(filter(None, told))
+
+
+def _used(key: dict[str, Any]) -> str:
+    """What it used this month, of what it may."""
+    used, limits = key["used"], key["limits"]
+    said = [counted(used["requests"], "request"), counted(used["tokens"], "token")]
+    if used["cost"] or limits["budget"]:
+        of = f" of {limits['budget'] / MILLIONTHS:.2f}" if limits["budget"] else ""
+        said.append(f"{used['cost'] / MILLIONTHS:.2f}{of}")
+    return f"{used['month']}: {', '.join(said)}" if used["requests"] else ""
 
 
 def _labels(labels: dict[str, Any]) -> list[tuple[str, str]]:

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
-from gateway.access.repository import FILE, SqliteKeys
 from gateway.cli.options import settings_in_force
 from gateway.cli.remote import Remote, either, local_actor, moment, named, record
 from gateway.operating.keys import Keys
@@ -90,7 +89,7 @@ class Office:
 
     def _keys(self) -> Keys:
         settings = self._settings
-        return Keys(SqliteKeys(settings.state.dir / FILE), record(settings))
+        return Keys(settings.state.dir, record(settings))
 
 
 def asked(kind: type[Model], **fields: object) -> Model:

@@ -263,6 +263,18 @@ class LimitsState(BaseModel):
     budget: int | None
 
 
+class UsedState(BaseModel):
+    """What a key, and those that it replaces, used in a ``month`` (UTC, ``2026-11``): ``cost`` in
+    millionths of the prices' currency. ``running`` requests are under way.
+    """
+
+    month: str
+    requests: int
+    tokens: int
+    cost: int
+    running: int
+
+
 class KeyState(BaseModel):
     """An app's key, without anything of its secret. ``good`` says whether it opens anything now."""
 
@@ -273,6 +285,7 @@ class KeyState(BaseModel):
     may_set: list[str]
     models: list[str]
     limits: LimitsState
+    used: UsedState
     expires: datetime | None
     revoked: datetime | None
     heir: str | None

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from gateway.access import months
+from gateway.access.account import Used
+from gateway.access.balances import Balance, balances
 from gateway.access.keys import Key, Limits, make
+from gateway.access.layout import FILE as LEDGER
 from gateway.access.operators import Actor, OperatorRole
-from gateway.access.repository import KeyRepository, revoked
+from gateway.access.repository import FILE as KEYS
+from gateway.access.repository import SqliteKeys, revoked
 from gateway.audit.happening import Happening
 from gateway.domain.decision import Labels
 from gateway.errors import NotThere, Refused
@@ -22,20 +28,23 @@ from gateway.http.seen import (
     NewKey,
     NewOperator,
     OperatorState,
+    UsedState,
 )
 
 
 class Keys:
-    """``recorded`` takes what happened. All of it blocks."""
+    """The keys of a state's folder. ``recorded`` takes what happened. All of it blocks."""
 
-    def __init__(self, repository: KeyRepository, recorded: Callable[[Happening], None]) -> None:
-        self._repository = repository
+    def __init__(self, state: Path, recorded: Callable[[Happening], None]) -> None:
+        self._repository = SqliteKeys(state / KEYS)
+        self._ledger = state / LEDGER
         self._recorded = recorded
 
     def apps(self, now: datetime) -> list[KeyState]:
         """All there ever were, newest first."""
         found = [key for key in self._repository.all() if key.role is None]
-        return [_app(key, now) for key in reversed(found)]
+        used = balances(self._ledger, {key.accounted for key in found}, now)
+        return [_app(key, now, used[key.accounted]) for key in reversed(found)]
 
     def operators(self, now: datetime) -> list[OperatorState]:
         """As ``apps``."""
@@ -60,7 +69,7 @@ class Keys:
         )
         self._repository.add(key)
         self._record("key.created", key, actor, now)
-        return NewKey(key=written, **dict(_app(key, now)))
+        return NewKey(key=written, **dict(self._told(key, now)))
 
     def create_operator(
         self, name: str, role: OperatorRole, expires: datetime | None, actor: Actor, now: datetime
@@ -75,7 +84,7 @@ class Keys:
         self._find(id, operators=False)
         key = self._repository.change(id, lambda key: revoked(key, now))
         self._record("key.revoked", key, actor, now)
-        return _app(key, now)
+        return self._told(key, now)
 
     def revoke_operator(self, id: str, actor: Actor, now: datetime) -> OperatorState:
         """As ``revoke``."""
@@ -88,7 +97,7 @@ class Keys:
         """Raises ``NotThere``, and ``Refused`` for a key that is good no more."""
         written, heir = self._heir(self._find(id, operators=False), overlap, now)
         self._record("key.rotated", heir, actor, now, replaces=id)
-        return NewKey(key=written, **dict(_app(heir, now)))
+        return NewKey(key=written, **dict(self._told(heir, now)))
 
     def rotate_operator(
         self, id: str, overlap: timedelta, actor: Actor, now: datetime
@@ -99,6 +108,9 @@ class Keys:
         written, heir = self._heir(old, overlap, now)
         self._record("operator.rotated", heir, actor, now, replaces=id, role=role)
         return NewOperator(key=written, **dict(_operator(heir, role, now)))
+
+    def _told(self, key: Key, now: datetime) -> KeyState:
+        return _app(key, now, balances(self._ledger, (key.accounted,), now)[key.accounted])
 
     def _find(self, id: str, *, operators: bool) -> Key:
         for key in self._repository.all():
@@ -157,8 +169,9 @@ def _role(key: Key) -> OperatorRole:
     return key.role
 
 
-def _app(key: Key, now: datetime) -> KeyState:
-    labels = key.labels
+def _app(key: Key, now: datetime, balance: Balance) -> KeyState:
+    labels, this = key.labels, months.written(months.numbered(now))
+    used = next((month.used for month in balance.months if month.name == this), Used())
     return KeyState(
         **_ends(key, now),
         labels=LabelsState(
@@ -171,6 +184,13 @@ def _app(key: Key, now: datetime) -> KeyState:
         may_set=list(key.may_set),
         models=list(key.models),
         limits=LimitsState(**msgspec.structs.asdict(key.limits)),
+        used=UsedState(
+            month=this,
+            requests=used.requests,
+            tokens=used.tokens,
+            cost=used.cost,
+            running=balance.running,
+        ),
     )
 
 

@@ -14,7 +14,6 @@ import msgspec
 
 from gateway.access.following import LOOK_EVERY
 from gateway.access.operators import Actor, OperatorRole
-from gateway.access.repository import FILE, SqliteKeys
 from gateway.audit.reader import Request, last, last_texts
 from gateway.auditing import audit_folder
 from gateway.config.sections import LOCAL
@@ -67,7 +66,7 @@ class Running:
         self._recent = Recent(self._log)
         self._models = Models(parts, parts.journal.happened)
         # Of its own: the one that is followed is read in another thread.
-        self._keys = Keys(SqliteKeys(parts.settings.state.dir / FILE), parts.journal.happened)
+        self._keys = Keys(parts.settings.state.dir, parts.journal.happened)
         self._one = asyncio.Lock()
 
     async def status(self) -> Status:

@@ -156,6 +156,7 @@ def test_a_stream_that_its_app_leaves_is_settled(gateway: RunningGateway) -> Non
             messages=[{"role": "user", "content": "Count from one to three hundred."}],
             max_tokens=1500,
             stream=True,
+            extra_body={"ignore_eos": True},
         )
         for number, _ in enumerate(stream):
             if number == 5:
@@ -185,8 +186,14 @@ def test_a_budget_is_used_up_by_what_local_tokens_cost(gateway: RunningGateway) 
         assert "0.2 USD" in error.message
         assert "retry-after" not in error.response.headers
         assert error.response.headers["x-should-retry"] == "false"
-    assert settled(gateway, id).cost <= 200_000
+    spent = settled(gateway, id)
+    assert spent.cost <= 200_000
     assert last_record(gateway)["outcome"] == "insufficient_quota"
+    listed = json.loads(gateway.run("keys", "list", "--format", "json", policy=False).stdout)
+    used = next(one["used"] for one in listed if one["id"] == id)
+    assert (used["tokens"], used["cost"], used["running"]) == (spent.tokens, spent.cost, 0)
+    (line,) = (x for x in gateway.run("keys", "list", policy=False).stdout.split("\n") if id in x)
+    assert f"{spent.cost / 1_000_000:.2f} of 0.20" in line
 
 
 def test_the_anthropic_dialect_has_its_own_headers_beside(gateway: RunningGateway) -> None:
@@ -251,7 +258,12 @@ def test_no_more_at_once_than_may_in_all_processes(gateway: RunningGateway) -> N
     def ask() -> None:
         with closing(sdk(gateway, written)) as app:
             try:
-                app.chat.completions.create(model="gpt-4o", messages=HELLO, max_tokens=200)
+                app.chat.completions.create(
+                    model="gpt-4o",
+                    messages=HELLO,
+                    max_tokens=200,
+                    extra_body={"ignore_eos": True},
+                )
                 outcomes.append("served")
             except openai.RateLimitError:
                 outcomes.append("refused")
