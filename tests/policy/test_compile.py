@@ -125,7 +125,9 @@ CHANGES: list[tuple[type, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("part", "change"), CHANGES, ids=str)
+@pytest.mark.parametrize(
+    ("part", "change"), CHANGES, ids=[f"{part.__name__}-{'-'.join(of)}" for part, of in CHANGES]
+)
 def test_whatever_decides_is_in_the_revision(part: type, change: dict[str, Any]) -> None:
     """A change of any one field of a rule or a waiver is another policy."""
     rule, lifted = FIRST, WAIVED
