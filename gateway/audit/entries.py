@@ -13,10 +13,16 @@ from gateway.audit.happening import Happening
 from gateway.audit.record import Record
 
 Entry = tuple[Kind, Mapping[str, object]]
+MOST_TEXT = 1000
+"""Characters of a text that an app or a vendor chose. The rest is not written down: no reader, and
+no verifier, takes a line of any length, and so nobody else may say how long one is.
+"""
 
 
 def entry(told: Record | Happening) -> Entry:
-    """Plain data. What is not there is left out: ``null`` and what is empty."""
+    """Plain data. What is not there is left out: ``null`` and what is empty; and of a text what is
+    beyond ``MOST_TEXT``, but for an operator's own words.
+    """
     fields: dict[str, Any] = msgspec.to_builtins(told, order="deterministic")
     if isinstance(told, Happening):
         return Kind.EVENT, fields
@@ -37,6 +43,8 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
             value = _given(value)
         elif isinstance(value, list):
             value = [_given(one) if isinstance(one, dict) else one for one in value]
+        elif isinstance(value, str):
+            value = value[:MOST_TEXT]
         if value is not None and value != [] and value != {} and value != "":
             found[name] = value
     return found
