@@ -9,6 +9,7 @@
     │   ├── ContextOverflow          400  the prompt is longer than the model's context
     │   ├── BodyTooLarge             413
     │   │   └── BodyUnread           413  and the rest of it is not waited for
+    │   ├── BodyLate                 408  and the rest of it is not waited for
     │   ├── UnsupportedMedia         415  a form where JSON is wanted, or the other way round
     │   ├── UnsupportedEncoding      415  of the body, by Content-Encoding
     │   ├── ModelNotFound            404
@@ -119,6 +120,16 @@ class BodyTooLarge(RequestError):
 
 class BodyUnread(BodyTooLarge):
     """As above, and the rest of the body is not read: the connection cannot go on."""
+
+
+class BodyLate(RequestError):
+    """The rest of the body did not come within ``seconds``, and is not waited for."""
+
+    status = 408
+    code = "request_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The body did not come within {seconds:g} s.")
 
 
 class UnsupportedMedia(RequestError):

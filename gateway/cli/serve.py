@@ -33,6 +33,7 @@ from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern, load_settings, state_dir
 from gateway.configured import revision
 from gateway.errors import StartupError
+from gateway.http.connection import Connection
 from gateway.inventory import Inventory
 from gateway.keeping import Keeping
 from gateway.processes.logs import Logs, configure_logs
@@ -191,7 +192,7 @@ def _run(options: ServeOptions, settings: Settings, listening: list[socket.socke
         partial(serving_app, options),
         factory=True,
         workers=settings.server.workers,
-        http="httptools",
+        http=Connection,
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import (
+    BodyLate,
     BodyTooLarge,
     BodyUnread,
     GatewayError,
@@ -52,10 +54,10 @@ def peer(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant.
-    Raises ``BodyTooLarge``, keeping no more than that, ``UnsupportedEncoding`` and
-    ``InvalidRequest``.
+async def read_body(scope: Scope, receive: Receive, limit: int, within: float) -> bytes:
+    """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant;
+    ``within`` are seconds in which it must have come. Raises ``BodyTooLarge``, keeping no more than
+    that, ``BodyLate``, ``UnsupportedEncoding`` and ``InvalidRequest``.
     """
     encodings: list[bytes] = []
     for name, value in scope["headers"]:
@@ -64,6 +66,23 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         elif name == b"expect" and _length(scope) > limit:
             # Whoever asks before sending is spared the sending.
             raise BodyUnread(_too_large(limit))
+    try:
+        async with asyncio.timeout(within):
+            body = await _received(receive, limit)
+    except TimeoutError:
+        raise BodyLate(within) from None
+    if not encodings:
+        return body
+    name = encoding(b",".join(encodings))
+    if name is None:
+        return body
+    body = await decoded(body, name, limit)
+    if len(body) > limit:
+        raise BodyTooLarge(_too_large(limit))
+    return body
+
+
+async def _received(receive: Receive, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     async for piece in _pieces(receive):
@@ -74,16 +93,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             pieces.append(piece)
     if size > limit:
         raise BodyTooLarge(_too_large(limit))
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    if not encodings:
-        return body
-    name = encoding(b",".join(encodings))
-    if name is None:
-        return body
-    body = await decoded(body, name, limit)
-    if len(body) > limit:
-        raise BodyTooLarge(_too_large(limit))
-    return body
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _length(scope: Scope) -> int:
@@ -163,6 +173,6 @@ def told_of(error: GatewayError) -> list[Header]:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, UnsupportedEncoding):
         headers.append((b"accept-encoding", ACCEPTED.encode()))
-    if isinstance(error, BodyUnread):
+    if isinstance(error, BodyUnread | BodyLate):
         headers.append((b"connection", b"close"))
     return headers

@@ -36,6 +36,7 @@ from gateway.engine.attempt import Serving, Told
 from gateway.engine.loop import Engine
 from gateway.engine.routes import not_configured
 from gateway.errors import (
+    BodyLate,
     BodyUnread,
     DeadlinePassed,
     GatewayError,
@@ -60,6 +61,9 @@ from gateway.http.exchange import (
 from gateway.http.ids import Names, client_id, names, new_id, told, traceparent
 from gateway.http.quotas import Quotas
 from gateway.wire.writer import Writer
+
+LONGEST_NAME = 256
+"""Characters of a model's name, which is written down of every request: none is longer."""
 
 
 class Surface(Manners, Protocol):
@@ -129,7 +133,9 @@ class Generate:
             record.failed(fault)
             if isinstance(fault, Unauthenticated):
                 record.peer = peer(scope)
-            if header(scope, b"expect") is not None and not isinstance(fault, BodyUnread):
+            if header(scope, b"expect") is not None and not isinstance(
+                fault, BodyUnread | BodyLate
+            ):
                 # Perhaps before its body was asked for: what comes next may be that, or a request.
                 reply.more.append((b"connection", b"close"))
             await reply.fail(fault)
@@ -149,14 +155,14 @@ class Generate:
         record.key = None if caller.key is None else caller.key.id
         self._journal.check()
         reply.rates = partial(self._quotas.headers, caller, self.surface.api.dialect)
-        body = await read_body(scope, receive, self._max_body)
+        body = await read_body(scope, receive, self._max_body, self._deadline)
         if transcript is not None:
             transcript.request = body
         arrival = Arrival(scope, record.id, received, received + self._deadline, caller, given)
         call = await self.surface.call(arrival, body)
         call = replace(call, labels=caller.labels, client_id=record.client_request_id)
-        record.model, record.stream = call.model, call.stream
-        if not caller.may_ask(call.model):
+        record.model, record.stream = call.model[:LONGEST_NAME], call.stream
+        if len(call.model) > LONGEST_NAME or not caller.may_ask(call.model):
             raise not_configured(call.model)
         admission = self._quotas.admit(caller, call)
         reply.rates = admission.headers

@@ -13,7 +13,7 @@ import pytest
 from tests.end_to_end.running import RunningGateway, configuration
 
 CHAT = {"model": "local", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
-MODELS = "  local: {targets: [local/smollm2]}"
+MODELS = "  local: {targets: [local/smollm2]}\n  localx*: {targets: [local/smollm2]}"
 EXTRA = "server: {max_body_mb: 0.01}"
 
 
@@ -46,6 +46,15 @@ def test_every_end_has_its_record(
     told = (record["api"], record["status"], record["outcome"], record.get("model", ""))
     assert (answered, told) == (status, (path, status, outcome, model))
     assert 0 < record["duration_us"] < 60_000_000
+
+
+@pytest.mark.parametrize("name", ["local" + "x" * 5000, "\0" * 1000])
+def test_no_name_makes_a_record_large(gateway: RunningGateway, name: str) -> None:
+    """Not even one that a pattern would have: what an app writes there is kept for years."""
+    status, body, _ = gateway.post(json.dumps(CHAT | {"model": name}).encode())
+    assert (status, body["error"]["code"]) == (404, "model_not_found")
+    record = gateway.last_record()
+    assert (record["outcome"], record["model"]) == ("model_not_found", name[:256])
 
 
 def test_who_goes_before_the_body_is_there_leaves_a_record(gateway: RunningGateway) -> None:

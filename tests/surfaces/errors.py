@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import (
     AuditUnavailable,
+    BodyLate,
     BodyTooLarge,
     BodyUnread,
     BudgetSpent,
@@ -69,6 +70,7 @@ CAUSES = (
         "APIStatusError",
         "ContentTooLargeError",
     ),
+    Cause("the body does not come", BodyLate(600), "APIStatusError", "APIStatusError"),
     Cause(
         "the body is of another media type",
         UnsupportedMedia("x"),

@@ -18,6 +18,8 @@ from gateway.http.exchange import Header, read_body
 
 LARGEST = 256_000
 """Bytes of a body that an operator sends."""
+WITHIN = 30.0
+"""Seconds in which it must have come: of a login nobody knows who sends it."""
 METRICS = "/metrics"
 DESCRIPTION = "/openapi.json"
 CONSOLE = "/console"
@@ -76,7 +78,7 @@ class Entry:
         if scope["method"] not in _WITH_BODY:
             return receive
         try:
-            return _again(await read_body(scope, receive, LARGEST))
+            return _again(await read_body(scope, receive, LARGEST, WITHIN))
         except BodyTooLarge as error:
             raise type(error)(f"The body is larger than {LARGEST} bytes.") from None
 

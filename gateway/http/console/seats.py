@@ -11,6 +11,7 @@ from starlette.types import Message
 
 from gateway.access.operators import Actor, OperatorRole
 from gateway.errors import Forbidden, Unauthenticated
+from gateway.http.admin.entry import WITHIN
 from gateway.http.admin.gate import Gate, Visit
 from gateway.http.exchange import read_body
 
@@ -54,7 +55,7 @@ class Seats:
             request.scope[_VISIT] = None
         if request.method != "POST":
             return request
-        body = await read_body(request.scope, request.receive, FORM_LIMIT)
+        body = await read_body(request.scope, request.receive, FORM_LIMIT, WITHIN)
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}

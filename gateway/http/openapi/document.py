@@ -44,6 +44,7 @@ _WHY: Mapping[int, str] = {
     401: "No key is shown, or none that opens anything.",
     403: "The key is good, and not for this.",
     404: "The model, or the path, is not configured, or not for this key.",
+    408: "The body did not come in time.",
     413: "The body is over `server.max_body_mb`, as it is sent or as it is meant.",
     415: "The body's `Content-Encoding` is not read (`Accept-Encoding` says which are), or it is a "
     "form where JSON is wanted, or the other way round.",
@@ -205,6 +206,7 @@ def _of_operators(operation: dict[str, Any]) -> None:
         answers[str(status)] = {"description": why}
     if "requestBody" in operation:
         answers["413"] = {"description": "The body is larger than what operators have to say."}
+        answers["408"] = {"description": _WHY[408]}
         answers["415"] = {"description": _WHY[415]}
     for status, answer in answers.items():
         names = [*_ON_ALL, *(("retry-after",) if status == "429" else ())]

@@ -16,8 +16,8 @@ OPENAI = "openai"
 ANTHROPIC = "anthropic"
 EITHER = "either"
 OPERATORS = "operators"
-OF_OPENAI = (400, 401, 403, 404, 413, 415, 422, 429, 451, 500, 503)
-OF_ANTHROPIC = (400, 401, 403, 404, 413, 415, 422, 429, 451, 500, 529)
+OF_OPENAI = (400, 401, 403, 404, 408, 413, 415, 422, 429, 451, 500, 503)
+OF_ANTHROPIC = (400, 401, 403, 404, 408, 413, 415, 422, 429, 451, 500, 529)
 """What may go wrong with whatever asks a target, in each dialect."""
 
 Range = tuple[str, float, float]
