@@ -41,8 +41,9 @@ def ask(call: Call) -> Ask:
         case Passing(boundary=None):
             return Ask(_tokens(len(call.body)), 0)
         case Passing():
-            # A file: of its bytes nothing follows. What is used is counted where a target tells it.
-            return Ask(0, 0)
+            # A file: of its bytes nothing follows. What is used is counted where a target tells it;
+            # but it is not free, and so none comes in once a budget is spent.
+            return Ask(1, 0)
 
 
 def _asked(prompt: int, most: int | None, answers: int) -> Ask:

@@ -196,7 +196,7 @@ def test_what_other_calls_could_use() -> None:
     assert ask(call(Embedding(("abc", (1, 2, 3, 4))))) == Ask(5, 0)
     assert ask(call(Completion(("abc", "漢字"), max_tokens=7, choices=3))) == Ask(3, 42)
     assert ask(call(Passing())) == Ask(20, 0)
-    assert ask(call(Passing(boundary="b"))) == Ask(0, 0)
+    assert ask(call(Passing(boundary="b"))) == Ask(1, 0)
     assert ask(call(Embedding(("\ud800",)))) == Ask(1, 0)
 
 
