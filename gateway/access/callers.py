@@ -15,6 +15,8 @@ from gateway.domain.decision import Labels
 from gateway.errors import Forbidden, InvalidRequest, Unauthenticated
 
 HEADER = "x-gateway-"
+MOST_TAGS = 64
+"""That a request may say of itself: each rule looks at them, and each record has them."""
 
 
 def header_of(label: str) -> str:
@@ -101,5 +103,7 @@ def claiming(labels: Labels, said: Mapping[str, str], may_set: tuple[str, ...]) 
             raise InvalidRequest(
                 f"{header}: expected up to 100 of A-Z, a-z, 0-9 and . _ : / @ -.", param=header
             )
+        if len(words) > MOST_TAGS:
+            raise InvalidRequest(f"{header}: expected {MOST_TAGS} at the most.", param=header)
         claimed[label] = labels.tags | frozenset(words) if label == "tags" else words[0]
     return replace(labels, claimed=replace(labels, **claimed))

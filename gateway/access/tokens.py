@@ -103,6 +103,9 @@ def claims(written: str, keys: KeySet, issued: Issued) -> Mapping[str, Any]:
         )
     except jwt.PyJWTError as error:
         raise refused(_why(error)) from None
+    except RecursionError:
+        # Its header is read before anybody has signed it.
+        raise refused("is not well formed") from None
     return found
 
 

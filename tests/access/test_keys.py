@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.access.callers import Access
+from gateway.access.callers import MOST_TAGS, Access
 from gateway.access.following import Following
 from gateway.access.keyring import Keyring
 from gateway.access.keys import Key, id_of, make, opens
@@ -251,5 +251,9 @@ def test_a_request_says_of_itself_only_what_its_key_permits() -> None:
     with pytest.raises(Forbidden, match="x-gateway-team") as refused:
         access.caller(written, {"team": "red"}, near=True, now=NOW)
     assert refused.value.param == "x-gateway-team"
+    many = ",".join(f"t{number}" for number in range(MOST_TAGS + 1))
+    for said in ({"tags": many}, {"tags": "a b"}):
+        with pytest.raises(InvalidRequest, match="x-gateway-tags"):
+            access.caller(written, said, near=True, now=NOW)
     with pytest.raises(InvalidRequest, match="x-gateway-data-class"):
         access.caller(written, {"data_class": "a b"}, near=True, now=NOW)

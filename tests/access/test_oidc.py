@@ -149,6 +149,7 @@ def test_clocks_may_be_a_little_apart() -> None:
         "eyJhbGciOiJFUzI1NiJ9.e30.AA",
         "eyJ" + "A" * 20_000 + ".e30.AA",
         "eyJ.\ud800.",
+        f"eyJhIjp{'W1tb' * 3500}.e30.AA",
     ],
 )
 def test_what_is_no_token_opens_nothing(written: str) -> None:
