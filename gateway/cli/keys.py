@@ -14,7 +14,7 @@ from gateway.access.keys import LABELS
 from gateway.cli.office import Office, Span, asked, end_of, show_new
 from gateway.cli.options import Moment, config_option, format_option
 from gateway.cli.remote import local_actor
-from gateway.cli.text import counted
+from gateway.cli.text import counted, plain
 from gateway.http.operations import KeyAsked
 
 KIND = "keys"
@@ -140,7 +140,9 @@ def revoke(id: str, config: Path) -> None:
     Example: gateway keys revoke x7k2m9q4wp
     """
     key = Office(config, KIND).revoke(id)
-    click.echo(f"{key['id']} ({key['name']}) is revoked; running gateways know within a second")
+    click.echo(
+        f"{key['id']} ({plain(key['name'])}) is revoked; running gateways know within a second"
+    )
 
 
 @keys.command()
@@ -170,7 +172,7 @@ def _line(key: dict[str, Any]) -> str:
     labels = [f"{name}={value}" for name, value in _labels(key["labels"])]
     models = ", ".join(key["models"]) or "all models"
     told = (key["id"], key["name"], " ".join(labels), models, _used(key), end_of(key))
-    return "  ".join(filter(None, told))
+    return plain("  ".join(filter(None, told)))
 
 
 def _used(key: dict[str, Any]) -> str:

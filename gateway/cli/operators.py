@@ -12,6 +12,7 @@ from gateway.access.operators import OperatorRole
 from gateway.cli.office import Office, Span, asked, end_of, show_new
 from gateway.cli.options import Moment, config_option, format_option
 from gateway.cli.remote import local_actor
+from gateway.cli.text import plain
 from gateway.http.admin.asked import OperatorAsked
 
 KIND = "operators"
@@ -69,7 +70,7 @@ def list_(all_: bool, config: Path, format_: str) -> None:
         return
     for key in found:
         words = (key["id"], key["name"], key["role"], end_of(key))
-        click.echo("  ".join(filter(None, words)))
+        click.echo(plain("  ".join(filter(None, words))))
     if not found:
         click.echo("no operators: the user of the gateway on its own machine, and nobody else")
 
@@ -83,7 +84,9 @@ def revoke(id: str, config: Path) -> None:
     Example: gateway operators revoke x7k2m9q4wp
     """
     key = Office(config, KIND).revoke(id)
-    click.echo(f"{key['id']} ({key['name']}) is revoked; running gateways know within a second")
+    click.echo(
+        f"{key['id']} ({plain(key['name'])}) is revoked; running gateways know within a second"
+    )
 
 
 @operators.command()

@@ -11,7 +11,7 @@ import click
 
 from gateway.cli.options import config_option, format_option, policy_option, settings_in_force
 from gateway.cli.remote import running_gateway
-from gateway.cli.text import GB, counted
+from gateway.cli.text import GB, counted, plain
 
 ANSWER_WITHIN = 5.0
 """Seconds."""
@@ -78,13 +78,13 @@ def _show(loaded: dict[str, Any]) -> None:
 def _print_server(server: dict[str, Any]) -> None:
     """A sovereign channel, and a line for each model: its target id, and who is behind it."""
     colour = {"up": "green", "down": "red"}.get(server["standing"])
-    detail = f", {server['detail']}" if server["detail"] else ""
+    detail = f", {plain(server['detail'])}" if server["detail"] else ""
     seen = f"; seen {server['seen']}" if server["seen"] and server["standing"] != "up" else ""
     click.echo(f"channel {server['channel']}: ", nl=False)
     click.echo(f"{click.style(server['standing'], fg=colour)}{detail}{seen}")
     for model in server["models"] or ():
         lineage = f" (derived from {', '.join(model['lineage'])})" if model["lineage"] else ""
         configured = "" if model["configured"] else ", not configured under models"
-        click.echo(
-            f"  {model['target']}: {model['developer']}{lineage}, {model['locality']}{configured}"
-        )
+        said = f"{model['target']}: {model['developer']}{lineage}, {model['locality']}{configured}"
+        # What a server calls its models.
+        click.echo(f"  {plain(said)}")

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from gateway.config.documents import Document, parse_document
 from gateway.config.files import locked, write_atomically
@@ -69,6 +70,8 @@ class Toggles:
         _known(vendor, self._catalog)
         if not reason.strip():
             raise _refused("a ban needs a reason: --reason '…'")
+        if any(_obeyed(text) for text in (reason, authority, reference) if text is not None):
+            raise _refused("a ban is told in words: without what a terminal would obey")
         if until is not None and until <= now:
             raise _refused(f"--until {until.isoformat()} is not after now")
         more = {
@@ -187,6 +190,11 @@ def _with(data: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refused(message: str) -> Refused:
     return Refused(message, code="toggle_refused")
+
+
+def _obeyed(text: str) -> bool:
+    """Whether a terminal would do something for it but show it: commands print what it is."""
+    return any(category(sign) == "Cc" and sign not in "\t\n\r" for sign in text)
 
 
 def _moment(moment: datetime) -> str:

@@ -8,10 +8,10 @@ audit log), and of the one that answers where it is its own (the health of targe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.access.operators import Actor, OperatorRole
 from gateway.domain.decision import Labels
@@ -34,10 +34,12 @@ from gateway.http.seen import (
 )
 from gateway.policy.explain import Explanation
 
-Title = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_SHOWN = r"^[^\x00-\x1f\x7f-\x9f]+$"
+"""What a terminal shows, and does not obey."""
+Title = Annotated[str, Field(min_length=1, max_length=100, pattern=_SHOWN)]
 """What people call a key."""
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$")]
-Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=_SHOWN)]
 Count = Annotated[int, Field(strict=True, ge=1, le=10**15)]
 
 
@@ -47,8 +49,15 @@ def _in_words(value: object) -> object:
     return value
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_in_words)]
-"""Never a number, of which nobody knows what it counts."""
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a time within the years 1 to 9999 of UTC") from None
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_in_words), AfterValidator(_utc)]
+"""In UTC. Never a number, of which nobody knows what it counts."""
 
 
 class LimitsAsked(BaseModel):

@@ -27,7 +27,8 @@ _OPERATORS = frozenset(("metrics", "admin", "console"))
 
 def open_to_all(path: str) -> bool:
     """Whether a path is asked without the key of an app."""
-    return path in _PROBES or path.split("/", 2)[1] in _OPERATORS
+    # The path of ``OPTIONS *`` has no slash.
+    return path in _PROBES or path.removeprefix("/").partition("/")[0] in _OPERATORS
 
 
 def asked_by(scope: Scope, caller: Caller) -> Scope:

@@ -58,6 +58,8 @@ def test_a_ban_that_is_none_changes_nothing(gateway: RunningGateway) -> None:
         ("opnai", {"reason": "x"}, 404, "unknown_vendor"),
         ("openai", {"reason": "  "}, 400, "invalid_value"),
         ("openai", {}, 400, "invalid_value"),
+        ("openai", {"reason": "x\x1b]0;y\x07"}, 409, "toggle_refused"),
+        ("openai", {"reason": "x", "until": "9999-12-31T23:59:59-01:00"}, 400, "invalid_value"),
         ("openai", {"reason": "x", "until": "2020-01-01T00:00:00Z"}, 409, "toggle_refused"),
         ("openai", {"reason": "x", "roles": ["cook"]}, 400, "invalid_value"),
         ("openai", {"reason": "x", "key": "y"}, 400, "invalid_value"),
@@ -123,6 +125,15 @@ def test_commands_may_be_given_by_an_operator_s_key(gateway: RunningGateway) -> 
         assert (done.returncode, "takes the role operator" in done.stderr) == (1, True)
     finally:
         gateway._environ = {}
+
+
+@pytest.mark.parametrize("field", [{"name": "x\x9b2Jy"}, {"name": "x", "models": ["\x1b]0;y\x07"]}])
+def test_no_key_is_called_what_a_terminal_would_obey(
+    gateway: RunningGateway, field: dict[str, object]
+) -> None:
+    """Other operators list it."""
+    got = ask(gateway.port, "POST", "/admin/keys", field, key=gateway.credential)
+    assert (got.status, got.code) == (400, "invalid_value")
 
 
 def test_keys_are_made_by_command_with_and_without_a_gateway(gateway: RunningGateway) -> None:

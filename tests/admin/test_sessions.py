@@ -127,6 +127,9 @@ def test_no_page_of_others_logs_anybody_in(gateway: RunningGateway, key: str) ->
     ("host", "status"),
     [
         ("localhost", 200),
+        ("localhost:80@page.example", 421),
+        ("localhost:page.example", 421),
+        ("[::1].page.example", 421),
         ("127.0.0.1", 200),
         ("[::1]:8080", 200),
         ("gateway.example", 200),

@@ -50,6 +50,12 @@ def test_options_tells_what_a_path_can_be_asked_with(
     assert not [name for name in got.headers if name.startswith("access-control")]
 
 
+def test_options_of_nothing_in_particular(connection: Connection) -> None:
+    """``OPTIONS *`` (RFC 9110, 9.3.7) names no path."""
+    got = connection.ask("OPTIONS", "*")
+    assert (got.status, got.json["error"]["code"]) == (404, "unknown_url")
+
+
 @pytest.mark.parametrize(("path", "methods"), SAME)
 def test_head_is_get_without_the_body(connection: Connection, path: str, methods: set[str]) -> None:
     """The same status and the same length, in either dialect; 405 where there is no GET."""

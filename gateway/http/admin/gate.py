@@ -8,6 +8,7 @@ it comes from a page of our own: a browser sends a cookie whichever page asks it
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _COOKIE = "gateway_session"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _CHANGING = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 _FORM = "application/x-www-form-urlencoded"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^][:@/]+)(?::\d{1,5})?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +238,9 @@ class Least:
 
 
 def bare(host: str) -> str:
-    """Without its port."""
-    if host.startswith("["):
-        return host[: host.find("]") + 1]
-    return host.partition(":")[0]
+    """Without its port; empty for what is no host at all."""
+    match = _HOST.match(host)
+    return "" if match is None else match[1]
 
 
 def _host(scope: Scope) -> str:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from gateway.access.operators import OperatorRole
 from gateway.domain.decision import Labels
@@ -14,7 +13,7 @@ from gateway.domain.identity import Role
 from gateway.http.admin.asked import BanAsked, OperatorAsked, RotateAsked, UnloadAsked
 from gateway.http.admin.gate import Gate, Least, visit_of
 from gateway.http.admin.manners import PREFIX
-from gateway.http.operations import KeyAsked, Label, Operations
+from gateway.http.operations import Instant, KeyAsked, Label, Operations
 from gateway.http.seen import (
     DecisionState,
     DesignationState,
@@ -128,7 +127,7 @@ def _of_policy(routes: APIRouter, operations: Operations) -> None:
         environment: Label | None = None,
         data_class: Label | None = None,
         tag: Annotated[list[Label] | None, Query()] = None,
-        at: AwareDatetime | None = None,
+        at: Instant | None = None,
     ) -> Explanation:
         labels = Labels(team, app, environment, data_class, frozenset(tag or ()))
         return await operations.explain(model, labels, at)

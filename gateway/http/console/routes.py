@@ -19,6 +19,7 @@ from gateway.http.console.chart import chart
 from gateway.http.console.forms import BanAsked, Form
 from gateway.http.console.pages import HEADERS, Pages, elsewhere
 from gateway.http.console.seats import Seat, Seats
+from gateway.http.exchange import ClientGone
 from gateway.http.operations import Operations
 from gateway.http.seen import Standing
 
@@ -103,6 +104,8 @@ def _telling(console: Console) -> type[APIRoute]:
                     answer = await handle(await console.seats.arrived(request))
                 except GatewayError as error:
                     answer = console.refused(request, error)
+                except ClientGone:
+                    return Response()
                 console.seats.renew(request, answer)
                 return answer
 
