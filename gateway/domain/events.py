@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 
 class FailureKind(StrEnum):
@@ -151,6 +151,10 @@ class Embedded:
     vectors: tuple[bytes, ...]
 
 
+MOST_TOKENS = 10**12
+"""More are never told of one answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts. Of the prompt's, ``cached`` were not computed again, and ``stored`` were kept
@@ -167,6 +171,13 @@ class Usage:
     @property
     def total(self) -> int:
         return self.prompt + self.completion
+
+    def bounded(self) -> Self:
+        """With counts that can be: a target may tell anything, and budgets go by it."""
+        counts = (self.prompt, self.completion, self.cached, self.reasoning, self.stored)
+        if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
+            return self
+        return type(self)(*(max(0, min(count, MOST_TOKENS)) for count in counts))
 
 
 @dataclass(frozen=True, slots=True)

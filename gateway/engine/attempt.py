@@ -163,8 +163,8 @@ class Attempt:
                     self._first_content_us = microseconds(time.monotonic() - self._began)
                 self._seen += event.pieces if isinstance(event, Relayed) else 1
             case Usage():
-                self._usage = event
-                event = whole_usage(event, self._call.begun)
+                self._usage = event.bounded()
+                event = whole_usage(self._usage, self._call.begun)
                 self._record.prompt_tokens = event.prompt
                 self._record.completion_tokens = event.completion
                 self._record.cached_tokens = event.cached

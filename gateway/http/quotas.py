@@ -166,11 +166,12 @@ def usage_of(attempt: AttemptRecord, prompt: int) -> Usage | None:
     an estimate of the tokens that were sent.
     """
     if attempt.prompt_tokens is not None:
-        # A server that counts below nothing gives nothing back.
-        counts = (attempt.prompt_tokens, attempt.completion_tokens)
-        before = (attempt.cached_tokens, attempt.stored_tokens)
-        prompt, completion, cached, stored = (max(0, count or 0) for count in (*counts, *before))
-        return Usage(prompt, completion, cached=cached, stored=stored)
+        return Usage(
+            attempt.prompt_tokens,
+            attempt.completion_tokens or 0,
+            cached=attempt.cached_tokens or 0,
+            stored=attempt.stored_tokens or 0,
+        )
     if attempt.first_content_us is None and attempt.outcome not in ("served", "cancelled"):
         return None
     # It was sent the prompt and began, or would have: what came is counted, what was sent guessed.
