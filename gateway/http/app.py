@@ -35,7 +35,6 @@ from gateway.http import kept_responses, metrics, models, probes
 from gateway.http.admin import routes, session
 from gateway.http.admin.entry import Entry
 from gateway.http.admin.gate import Gate, Names, Visit
-from gateway.http.admin.manners import of_operators
 from gateway.http.anthropic import CountTokens, Messages
 from gateway.http.console.routes import router as console
 from gateway.http.console.seats import Seats
@@ -149,16 +148,17 @@ class GatewayApp(FastAPI):
         allowed = self._methods(scope)
         ids = told(manners_of(scope), scope[ID], names(scope))
         answer = Answer(send, ids, body=method != "HEAD", last=header(scope, b"expect") is not None)
+        without = open_to_all(scope["path"]) or self.entry.describes(scope)
         try:
             receive = await self.entry.let_in(scope, receive, answer.add)
-            without = open_to_all(scope["path"]) or self.entry.describes(scope)
             # A browser asks what it may send before it sends a key.
             if method != "OPTIONS" and not without:
                 scope = asked_by(scope, self.door.who(scope))
         except ClientGone:
             return
         except GatewayError as refused:
-            if isinstance(refused, Unauthenticated) and not of_operators(scope["path"]):
+            # Of an operator's key the gate tells, as often as it answers.
+            if isinstance(refused, Unauthenticated) and not without:
                 self._note(scope, refused)
             await answer.error(scope, refused)
             return

@@ -198,6 +198,11 @@ def test_wrong_keys_are_slowed_down_and_recorded(gateway: RunningGateway, key: s
         slow = login(gateway, "wrong")
     assert int(slow.header("retry-after") or 0) > 0
     assert login(gateway, key).status == 200
+    told = len(events(gateway, "key"))
+    for _ in range(5):
+        assert ask(gateway.port, "GET", "/metrics", key="wrong").status in (401, 429)
+    time.sleep(0.5)
+    assert len(events(gateway, "key")) == told
     found = events(gateway, "operator")
     refused = [one for one in found if one["event"] == "operator.refused"]
     assert {one["subject"] for one in refused} == {"127.0.0.1"}
