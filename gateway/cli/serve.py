@@ -76,6 +76,9 @@ def serve(
     Example: gateway serve --config configs/gateway.yaml --policy configs/policies --port 8080
     """
     configure_logs(Logs())
+    # What the gateway writes is for its own user, whatever umask it was started with: whoever could
+    # write to its state could make keys.
+    os.umask(0o077)
     flags: dict[str, object] = {
         "server.host": host,
         "server.port": port,

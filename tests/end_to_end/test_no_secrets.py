@@ -274,3 +274,15 @@ def test_the_search_finds_what_is_there(searched: Searched) -> None:
     assert "an id in the log" in where
     assert any("state/audit/" in one for one in where)
     assert any("posted" in one for one in where)
+
+
+def test_what_the_gateway_writes_is_for_its_own_user(tmp_path: Path) -> None:
+    """Whatever umask it was started with: who can write to its state could make keys."""
+    careless = ("sh", "-c", 'umask 0; exec "$@"', "sh")
+    with RunningGateway(tmp_path, configuration(), prefix=careless) as gateway:
+        assert gateway.ask()[0] == 200
+        gateway.last_record()
+        state = tmp_path / "state"
+        found = [state, *state.rglob("*")]
+        assert (state / RUN / "operator.json") in found
+        assert [path for path in found if path.lstat().st_mode & 0o077] == []
