@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from starlette.types import Message
 
 from gateway.access.operators import OperatorRole
 from gateway.domain.identity import Role
@@ -20,7 +19,6 @@ from gateway.http.seen import Standing
 from tests.console import recorded
 from tests.console.house import House
 from tests.console.recorded import REVISION, Recorded, decision, model, target, vendor
-from tests.exchange.asgi import asked
 
 ORIGIN = "http://127.0.0.1:8080"
 
@@ -390,16 +388,3 @@ def test_static_files_are_named_by_their_content_and_kept(
         assert answer.headers["etag"].strip('"') in address
     assert browser.get("/console/static/console.css").status_code == 404
     assert browser.get("/console/static/..%2Froutes.py").status_code == 404
-
-
-async def test_who_hangs_up_within_a_form_is_no_fault(house: House) -> None:
-    """Nobody is answered, and nothing is raised that a server would log as our own mistake."""
-
-    async def receive() -> Message:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        assert message.get("body", b"") == b""
-
-    host = (b"host", b"127.0.0.1:8080")
-    await house.app()(asked("POST", "/console/login", [host]), receive, send)
