@@ -27,16 +27,15 @@ SHORTEST = 32
 
 def prompt_hmac(key: bytes, body: bytes) -> str | None:
     """HMAC-SHA256, in hex, of the canonical form (RFC 8785) of a JSON body reduced to ``MEMBERS``.
-    ``None`` where it has none of them, or is no JSON object.
+    ``None`` where it has none of them, is no JSON object, or is nested too deeply to be read.
     """
     try:
         read = json.loads(body, parse_int=_whole)
+        found = {name: read[name] for name in MEMBERS if name in read} if type(read) is dict else {}
+        prompt = canonical(found)
     except (ValueError, RecursionError):
         return None
-    prompt = {name: read[name] for name in MEMBERS if name in read} if type(read) is dict else {}
-    if not prompt:
-        return None
-    return hmac.new(key, canonical(prompt), hashlib.sha256).hexdigest()
+    return hmac.new(key, prompt, hashlib.sha256).hexdigest() if found else None
 
 
 def _whole(written: str) -> int | float:

@@ -152,6 +152,8 @@ class LogSink:
 
     @property
     def _problem(self) -> str | None:
+        if not self._thread.is_alive():
+            return "what writes it has come to an unforeseen end: start the gateway again"
         since = self._writing_since
         if since is not None and time.monotonic() - since > STUCK:
             return f"the disk has not answered for {time.monotonic() - since:.0f} s"

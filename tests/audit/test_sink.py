@@ -25,7 +25,7 @@ from gateway.audit.prompts import prompt_hmac
 from gateway.audit.record import Record
 from gateway.audit.rules import Rules
 from gateway.audit.sink import LogSink, append
-from gateway.audit.transcript import Keeps
+from gateway.audit.transcript import Keeps, Transcript
 from gateway.errors import AuditUnavailable, StateError
 from tests.audit.verifier import verified
 
@@ -328,3 +328,24 @@ def test_contents_that_cannot_be_written_are_told_and_refused(small: Path, tmp_p
     (lost,) = (x for x in verified(tmp_path / "audit") if x.get("event") == "audit.lost")
     assert lost["detail"] == {"contents": 1}
     assert json.dumps(sorted(x.name for x in small.rglob("*") if x.is_file())) == '["two.sealed"]'
+
+
+class _Faulty(Keeps):
+    """What nobody has foreseen."""
+
+    def begin(self) -> Transcript:
+        return Transcript(heard=False)
+
+    def add(self, record: Record, of: Transcript) -> None:
+        raise LookupError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_has_ended_is_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    """By a defect of ours: nothing goes on as if all were written down."""
+    sink = LogSink(Log(tmp_path, RULES), "serving", refuse=True, keeps=_Faulty())
+    sink.check()
+    sink.write(record("1"), sink.begin())
+    until(lambda: sink.standing.problem is not None)
+    with pytest.raises(AuditUnavailable):
+        sink.check()
