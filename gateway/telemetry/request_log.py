@@ -63,7 +63,7 @@ def line(record: Record) -> EventDict:
         "model": _safe(record.model[:200]),
         "target": record.served_by,
         "failover": record.failover,
-        "outcome": record.outcome,
+        "outcome": _safe(record.outcome[:200]),
         "status": record.status,
         "ms": round(record.duration_us / 1000, 1),
         "attempts": len(record.attempts),
@@ -73,9 +73,9 @@ def line(record: Record) -> EventDict:
     return {name: value for name, value in told.items() if value not in (None, "")}
 
 
-def _safe(model: str) -> str:
-    """What an app wrote is to be in one line, whatever it is."""
-    return model if model.isprintable() else ascii(model)
+def _safe(word: str) -> str:
+    """What an app or a vendor wrote is to be in one line, whatever it is."""
+    return word if word.isprintable() else ascii(word)
 
 
 def _failed(record: Record) -> bool:

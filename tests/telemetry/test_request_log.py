@@ -92,3 +92,12 @@ def test_of_which_requests_a_line_is_written(written: Any, which: Which, heard: 
 def test_an_app_cannot_write_lines_of_its_own(written: Any) -> None:
     (line,) = written(Which.ALL, record("model_not_found", model="x\nlevel=error\x1b[2J"))
     assert line["model"] == "'x\\nlevel=error\\x1b[2J'"
+
+
+def test_what_others_wrote_stays_in_one_line(written: Any) -> None:
+    """An app its model, a vendor its error's code."""
+    for words in ("x\n{}", "x\x1b[31m", "x\u2028"):
+        one = record("broken", model=words)
+        one.outcome = words
+        (line,) = written(Which.ALL, one)
+        assert line["model"] == line["outcome"] == ascii(words)
