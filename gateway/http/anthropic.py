@@ -12,7 +12,7 @@ from gateway.domain.call import Api, Call, Counting
 from gateway.errors import GatewayError
 from gateway.http.arrival import Arrival
 from gateway.http.exchange import Header, header
-from gateway.http.generate import Surface
+from gateway.http.surface import Surface
 from gateway.wire import anthropic_errors, anthropic_messages
 from gateway.wire.anthropic_answer import CountWriter, MessageWriter
 

@@ -41,7 +41,7 @@ from gateway.http.console.seats import Seats
 from gateway.http.cors import Pages
 from gateway.http.door import Door
 from gateway.http.exchange import ClientGone, Header, header, peer, told_of
-from gateway.http.generate import Generate, Surface
+from gateway.http.generate import Generate
 from gateway.http.ids import names, new_id, told
 from gateway.http.kept_responses import KeptResponses
 from gateway.http.openai import ChatCompletions
@@ -52,6 +52,7 @@ from gateway.http.passing import Passed
 from gateway.http.quotas import Quotas
 from gateway.http.responses import InputTokens, Responses
 from gateway.http.state import State
+from gateway.http.surface import Surface
 from gateway.http.texts import Completions, Embeddings
 from gateway.wire.openai_passing import NEEDS
 

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
 
 import structlog
 from starlette.types import Message, Receive, Scope, Send
@@ -19,20 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.audit.journal import Journal
 from gateway.audit.record import Record
 from gateway.audit.transcript import Transcript
-from gateway.domain.call import Api, Call
-from gateway.domain.events import (
-    Called,
-    Continued,
-    Delta,
-    Embedded,
-    Failed,
-    Finished,
-    Reasoned,
-    Relayed,
-    Started,
-    Usage,
-)
-from gateway.engine.attempt import Serving, Told
+from gateway.domain.call import Call
 from gateway.engine.loop import Engine
 from gateway.engine.routes import not_configured
 from gateway.errors import (
@@ -42,44 +27,17 @@ from gateway.errors import (
     GatewayError,
     InternalFault,
     Unauthenticated,
-    Unavailable,
 )
 from gateway.http.arrival import Arrival
 from gateway.http.door import Door
-from gateway.http.exchange import (
-    EVENT_STREAM,
-    JSON,
-    ClientGone,
-    Header,
-    Manners,
-    header,
-    peer,
-    read_body,
-    send_error,
-    send_whole,
-)
-from gateway.http.ids import Names, client_id, names, new_id, told, traceparent
+from gateway.http.exchange import ClientGone, header, peer, read_body
+from gateway.http.ids import Names, client_id, names, new_id, traceparent
 from gateway.http.quotas import Quotas
-from gateway.wire.writer import Writer
+from gateway.http.reply import Reply
+from gateway.http.surface import Surface
 
 LONGEST_NAME = 256
 """Characters of a model's name, which is written down of every request: none is longer."""
-
-
-class Surface(Manners, Protocol):
-    """One path, in one dialect."""
-
-    api: Api
-
-    async def call(self, arrival: Arrival, body: bytes) -> Call:
-        """What is asked for. Raises ``RequestError``."""
-        ...
-
-    def writer(self, call: Call) -> Writer: ...
-
-    async def settled(self, call: Call, writer: Writer) -> None:
-        """An answer is complete, and its last bytes are about to be sent."""
-        return
 
 
 class Generate:
@@ -117,7 +75,7 @@ class Generate:
         )
         with self._journal.request(record) as transcript:
             heard = send if transcript is None else _overheard(send, transcript)
-            reply = _Reply(heard, self.surface, record, given)
+            reply = Reply(heard, self.surface, record, given)
             try:
                 await self._answer(scope, receive, reply, record, given, transcript)
                 return
@@ -144,7 +102,7 @@ class Generate:
         self,
         scope: Scope,
         receive: Receive,
-        reply: _Reply,
+        reply: Reply,
         record: Record,
         given: Names,
         transcript: Transcript | None,
@@ -169,7 +127,7 @@ class Generate:
         with admission.settling(record):
             await self._serve(call, record, receive, reply)
 
-    async def _serve(self, call: Call, record: Record, receive: Receive, reply: _Reply) -> None:
+    async def _serve(self, call: Call, record: Record, receive: Receive, reply: Reply) -> None:
         hang_up = _HangUp(receive)
         try:
             async with (
@@ -223,124 +181,3 @@ class _HangUp:
 
     def stop(self) -> None:
         self._task.cancel()
-
-
-class _Reply:
-    """Turns the engine's events into one HTTP answer. ``rates`` gives the headers that tell what is
-    left of the limits of whoever asks.
-    """
-
-    def __init__(self, send: Send, surface: Surface, record: Record, given: Names) -> None:
-        self._send = send
-        self._surface = surface
-        self._record = record
-        self._given = given
-        self._streaming = False
-        self._writer: Writer | None = None
-        self._headers: list[Header] = []
-        self._media: bytes | None = None
-        self.rates: Callable[[], list[Header]] = list
-        self.more: list[Header] = []
-
-    async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
-        writer = self._writer = self._surface.writer(call)
-        relayed: list[bytes] = []
-        relays = False
-        async for event in events:
-            match event:
-                case Serving():
-                    self._headers = self._told(event)
-                case Started(media=media):
-                    self._media = None if media is None else media.encode("ascii")
-                case Delta() | Reasoned() | Called():
-                    if call.stream:
-                        await self._piece(writer.piece(event))
-                    else:
-                        writer.keep(event)
-                case Relayed(data=data):
-                    relays = True
-                    if call.stream:
-                        await self._piece(writer.relay(data))
-                    else:
-                        relayed.append(data)
-                case Embedded(vectors=vectors):
-                    writer.embed(vectors)
-                case Continued():
-                    relays = False
-                    writer.resume(event)
-                case Usage():
-                    writer.count(event)
-                case Finished():
-                    if call.stream:
-                        last = writer.relayed_end(event) if relays else writer.end(event)
-                        await self._surface.settled(call, writer)
-                        await self._end(last)
-                        continue
-                    whole = (
-                        writer.relayed_whole(b"".join(relayed)) if relays else writer.whole(event)
-                    )
-                    await self._surface.settled(call, writer)
-                    self._record.status = 200
-                    await send_whole(self._send, 200, whole, [self._type(JSON), *self._headers])
-                case Failed():
-                    await self.fail(_broken(event))
-
-    async def fail(self, error: GatewayError) -> None:
-        """An error as a whole answer, or as the event that ends a stream that has begun. Where
-        that is of no events, it is left without its end: the server then closes the connection
-        within the body, and the app sees that something is missing.
-        """
-        if self._streaming and self._media is not None:
-            self._streaming = False
-        elif self._streaming:
-            last = b"" if self._writer is None else self._writer.broken(error)
-            await self._end(last or self._surface.event(error, self._record.id))
-        else:
-            self._record.status = self._surface.status(error)
-            headers = [*self._ids(), *self.rates()]
-            await send_error(self._send, self._surface, error, self._record.id, headers)
-
-    def _told(self, serving: Serving) -> list[Header]:
-        headers: list[Header] = [
-            *self._ids(),
-            (b"x-gateway-served-by", serving.target.id.encode()),
-            (b"x-gateway-locality", serving.target.locality.encode()),
-            (b"x-gateway-policy", serving.revision.encode()),
-            *self.rates(),
-        ]
-        if serving.failover is not None:
-            headers.append((b"x-gateway-failover", serving.failover.encode()))
-        if serving.warning is not None:
-            text = serving.warning.encode("ascii", "replace").replace(b'"', b"'")
-            headers.append((b"warning", b'299 sovereign-gateway "' + text + b'"'))
-        return headers
-
-    def _ids(self) -> list[Header]:
-        return [*told(self._surface, self._record.id, self._given), *self.more]
-
-    def _type(self, usual: Header) -> Header:
-        return usual if self._media is None else (usual[0], self._media)
-
-    async def _piece(self, data: bytes) -> None:
-        """Bytes of a stream, which begins with the first of them."""
-        if not self._streaming:
-            self._streaming = True
-            self._record.status = 200
-            kind, *rest = EVENT_STREAM
-            headers = [self._type(kind), *rest, *self._headers]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def _end(self, data: bytes) -> None:
-        if not self._streaming:
-            await self._piece(data)
-            data = b""
-        self._streaming = False
-        await self._send({"type": "http.response.body", "body": data})
-
-
-def _broken(failure: Failed) -> GatewayError:
-    return Unavailable(
-        f"The answer broke off ({failure.kind}); what was sent so far is not complete.",
-        code="stream_interrupted",
-    )

@@ -10,8 +10,8 @@ from gateway.engine.routes import not_configured
 from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.http.arrival import Arrival
 from gateway.http.exchange import header
-from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
+from gateway.http.surface import Surface
 from gateway.wire import openai_passing
 from gateway.wire.writer import Writer
 

@@ -11,8 +11,8 @@ from gateway.domain.call import Api, Call, Chat, Counting
 from gateway.domain.kept import KeptResponse
 from gateway.errors import GatewayError
 from gateway.http.arrival import Arrival
-from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
+from gateway.http.surface import Surface
 from gateway.wire import openai_responses, openai_responses_errors
 from gateway.wire.openai_responses_answer import InputTokensWriter, ResponsesWriter
 from gateway.wire.openai_responses_given import given

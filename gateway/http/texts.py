@@ -6,8 +6,8 @@ import time
 
 from gateway.domain.call import Api, Call, Completion
 from gateway.http.arrival import Arrival
-from gateway.http.generate import Surface
 from gateway.http.openai import OpenAIManners
+from gateway.http.surface import Surface
 from gateway.wire import openai_completions, openai_embeddings
 from gateway.wire.openai_completions_answer import CompletionWriter
 from gateway.wire.openai_embeddings_answer import EmbeddingWriter
