@@ -133,9 +133,7 @@ class Gateway:
         )
         self.scrape = self._observing.scrape
         self.journal = Journal(self._audit, self._observing.observers)
-        self._keys = Following(
-            SqliteKeys(settings.state.dir / KEYS), keyrings := Keyrings(), lambda: None
-        )
+        self._keys = Following(SqliteKeys(settings.state.dir / KEYS), keyrings := Keyrings())
         self._keys.read()
         self.access = Access(keyrings.apps, first.tokens)
         self.entrance = _entrance(run, keyrings.operators)

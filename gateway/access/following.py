@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import structlog
 
-from gateway.access.keyring import Keyring, Keyrings
+from gateway.access.keyring import Keyrings
 from gateway.access.repository import KeyRepository
 from gateway.errors import StateError
 
@@ -16,32 +16,23 @@ LOOK_EVERY = 0.25
 
 
 class Following:
-    """``changed`` is called whenever the keyring has been filled anew."""
+    """Fills ``keyrings`` from ``repository``."""
 
-    def __init__(
-        self, repository: KeyRepository, keyring: Keyring | Keyrings, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, repository: KeyRepository, keyrings: Keyrings) -> None:
         self._repository = repository
-        self._keyring = keyring
-        self._changed = changed
+        self._keyrings = keyrings
         self._seen: Hashable = None
         self._problem: str | None = None
         self._log = structlog.get_logger("gateway.access")
 
-    @property
-    def problem(self) -> str | None:
-        """Why the keys in force may not be the newest."""
-        return self._problem
-
     def read(self) -> None:
-        """Fill the keyring, where something has changed. Raises ``StateError``."""
+        """Fill them, where something has changed. Raises ``StateError``."""
         # Asked before the keys are read: what changes in between is read again the next time.
         version = self._repository.version()
         if version == self._seen:
             return
-        self._keyring.replace(self._repository.all())
+        self._keyrings.replace(self._repository.all())
         self._seen = version
-        self._changed()
 
     async def run(self) -> None:
         """Look until cancelled. What cannot be read leaves the keys as they were, and is told."""

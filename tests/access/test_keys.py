@@ -6,6 +6,7 @@ import hmac
 import sqlite3
 import stat
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from gateway.access.callers import MOST_TAGS, Access
 from gateway.access.following import Following
-from gateway.access.keyring import Keyring
+from gateway.access.keyring import Keyring, Keyrings
 from gateway.access.keys import Key, id_of, make, opens
 from gateway.access.repository import FILE, SqliteKeys, revoked
 from gateway.domain.decision import Labels
@@ -128,8 +129,16 @@ def test_what_a_key_may_ask_for(models: tuple[str, ...], asked: str, may: bool) 
 
 def test_what_another_process_changes_is_read(kept: SqliteKeys, tmp_path: Path) -> None:
     """Also the first key of all. A file that is gone leaves the keys that were in it."""
-    keyring, changes = Keyring(), []
-    following = Following(kept, keyring, lambda: changes.append(len(keyring)))
+    changes = []
+
+    class Noted(Keyrings):
+        def replace(self, keys: Iterable[Key]) -> None:
+            super().replace(keys)
+            changes.append(len(self.apps))
+
+    keyrings = Noted()
+    keyring = keyrings.apps
+    following = Following(kept, keyrings)
     following.read()
     assert not keyring
     elsewhere = SqliteKeys(tmp_path / "state" / FILE)
@@ -176,8 +185,9 @@ def test_a_damaged_file_is_told_and_not_replaced(kept: SqliteKeys, tmp_path: Pat
     """Keys that cannot be read are not keys that do not exist: what was in force stays."""
     written, key = make("shop", NOW)
     kept.add(key)
-    keyring = Keyring()
-    following = Following(kept, keyring, lambda: None)
+    keyrings = Keyrings()
+    keyring = keyrings.apps
+    following = Following(kept, keyrings)
     following.read()
     kept.close()
     path = tmp_path / "state" / FILE
