@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway.config.apis import capabilities
 from gateway.config.manifests import local_manifests, local_model
 from gateway.config.policy_files import PolicyLoader
+from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL, GroupSection, LocalModelSection
 from gateway.config.settings import Settings, is_pattern
 from gateway.config.shipped import load_catalog
@@ -211,6 +212,13 @@ class Inventory:
 def policy_sources(settings: Settings) -> Sources:
     """The folders that the policy is made of."""
     return Sources(settings.policy.dir, settings.policy.designations)
+
+
+def policy_store(inventory: Inventory) -> PolicyStore:
+    """The store of the configured policy folder; ``start`` raises where there is no good policy."""
+    settings = inventory.settings
+    load = inventory.policy_loader().load
+    return PolicyStore(policy_sources(settings), settings.state.dir, load)
 
 
 def _wish(section: LocalModelSection, manifest: Manifest) -> Wish:

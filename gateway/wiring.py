@@ -30,7 +30,7 @@ from gateway.auditing import audit_sink
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.credential import ENDED, credential, owner
 from gateway.config.fixed import with_fixed
-from gateway.config.presence import RUN, Announcement, Presence
+from gateway.config.presence import Announcement, Presence, run_dir
 from gateway.config.prices import prices
 from gateway.config.publication import FILE, Publication, decode, published
 from gateway.config.references import contents, referred_by
@@ -172,7 +172,6 @@ class Gateway:
         self.operations = Running(
             Parts(
                 settings=settings,
-                run_dir=run,
                 url=options.url,
                 engine=self.engine,
                 policies=self._store,
@@ -479,13 +478,6 @@ def _dialled(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[st
         raise StateError(str(error)) from None
 
 
-def policy_store(inventory: Inventory) -> PolicyStore:
-    """The store of the configured policy folder; ``start`` raises where there is no good policy."""
-    settings = inventory.settings
-    load = inventory.policy_loader().load
-    return PolicyStore(policy_sources(settings), settings.state.dir, load)
-
-
 def _limits(settings: Settings) -> Limits:
     section = settings.responses
     return Limits(section.keep, float(section.expire_after), int(section.max_mb * 1_000_000))
@@ -504,8 +496,3 @@ def _names(settings: Settings) -> Names:
     host = admin.host if admin.port is not None else settings.server.host
     own = f"[{host}]" if ":" in host else host
     return Names(frozenset({*admin.hosts, own} - {"0.0.0.0", "[::]"}), admin.https)  # noqa: S104
-
-
-def run_dir(settings: Settings) -> Path:
-    """Where the files of running processes are."""
-    return settings.state.dir / RUN

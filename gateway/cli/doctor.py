@@ -14,7 +14,7 @@ import click
 from gateway.cli.options import config_option, format_option, policy_option, settings_of
 from gateway.cli.text import counted
 from gateway.config.manifests import local_manifest
-from gateway.config.presence import running
+from gateway.config.presence import run_dir, running
 from gateway.config.settings import Settings
 from gateway.dialled import with_credentials
 from gateway.domain.local_model import LocalModel
@@ -25,7 +25,6 @@ from gateway.local.gguf import GgufHeader
 from gateway.local.machine import free_memory
 from gateway.readiness.doctor import Examined, Finding, Level, examine
 from gateway.upstream.translate.spawning import packages
-from gateway.wiring import run_dir
 
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 _ENGINE = ("jinja2", "llama_cpp", "llguidance", "numpy")

@@ -20,10 +20,9 @@ from gateway.audit.happening import Happening
 from gateway.audit.sink import append
 from gateway.auditing import audit_folder
 from gateway.config.credential import credential, owner
-from gateway.config.presence import Presence, running
+from gateway.config.presence import Presence, run_dir, serving
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotThere, StateError
-from gateway.wiring import run_dir
 
 OPERATOR_KEY = "GATEWAY_OPERATOR_KEY"
 """The variable with an operator's key, for who cannot read the credential of this machine."""
@@ -85,8 +84,8 @@ def running_gateway(settings: Settings) -> Remote | None:
     """The gateway that runs on these settings, if one does. Raises StateError where it cannot be
     asked: nobody told us how.
     """
-    serving = processes(settings)
-    if not serving:
+    there = serving(settings)
+    if not there:
         return None
     key = os.environ.get(OPERATOR_KEY)
     if not key:
@@ -98,13 +97,7 @@ def running_gateway(settings: Settings) -> Remote | None:
                 f"this as {_owner_of(run_dir(settings))}, or set {OPERATOR_KEY} to the key of an "
                 "operator"
             ) from None
-    return Remote(serving[0], key)
-
-
-def processes(settings: Settings) -> list[Presence]:
-    """The serving processes that run with this policy folder."""
-    folder = str(settings.policy.dir)
-    return [one for one in running(run_dir(settings)) if one.policy_dir == folder]
+    return Remote(there[0], key)
 
 
 def either(settings: Settings, there: Callable[[Remote], T], here: Callable[[], T]) -> T:

@@ -27,14 +27,14 @@ from gateway.auditing import audit_sink
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
 from gateway.config.credential import renew
-from gateway.config.presence import RUN
+from gateway.config.presence import RUN, run_dir
 from gateway.config.publication import published
 from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern, load_settings, state_dir
 from gateway.configured import revision
 from gateway.errors import StartupError
 from gateway.http.connection import Connection
-from gateway.inventory import Inventory
+from gateway.inventory import Inventory, policy_store
 from gateway.keeping import Keeping
 from gateway.processes.logs import Logs, configure_logs
 from gateway.recording import Recording
@@ -42,8 +42,6 @@ from gateway.telemetry.readings import Shared
 from gateway.wiring import (
     ServeOptions,
     check_channels,
-    policy_store,
-    run_dir,
     serving_app,
 )
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import Moment, config_option, key_option, policy_option, settings_in_force
-from gateway.cli.remote import Remote, either, local_actor, named, processes, record
+from gateway.cli.remote import Remote, either, local_actor, named, record
+from gateway.config.presence import serving
 from gateway.config.settings import Settings
 from gateway.config.signing import Signer
 from gateway.domain.identity import Role
@@ -116,8 +117,8 @@ def _toggled(
 
 def _toggling(settings: Settings, key: Path | None) -> Toggling:
     signer = Signer(key) if key is not None else None
-    serving = partial(processes, settings)
-    return Toggling(Inventory(settings), serving, record(settings), signer)
+    there = partial(serving, settings)
+    return Toggling(Inventory(settings), there, record(settings), signer)
 
 
 def _roles(text: str) -> tuple[Role, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.config.files import write_atomically
+from gateway.config.settings import Settings
 from gateway.errors import StateError
 
 RUN = "run"
@@ -63,6 +64,17 @@ def running(run_dir: Path) -> list[Presence]:
         if _alive(presence.pid):
             found.append(presence)
     return found
+
+
+def serving(settings: Settings) -> list[Presence]:
+    """The serving processes of this gateway, by their own word: those with its policy folder."""
+    folder = str(settings.policy.dir)
+    return [one for one in running(run_dir(settings)) if one.policy_dir == folder]
+
+
+def run_dir(settings: Settings) -> Path:
+    """Where the files of running processes are."""
+    return settings.state.dir / RUN
 
 
 def _alive(pid: int) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.audit.journal import Journal
-from gateway.config.presence import Presence, running
+from gateway.config.presence import Presence, serving
 from gateway.config.reload import PolicyStore
 from gateway.config.settings import Settings
 from gateway.configured import Configured
@@ -18,13 +17,11 @@ from gateway.http.state import State
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """``settings`` are those that the process was started with, ``run_dir`` is where processes find
-    each other; ``configured`` gives the configuration in force, ``state`` what the process tells
-    of itself.
+    """``settings`` are those that the process was started with; ``configured`` gives the
+    configuration in force, ``state`` what the process tells of itself.
     """
 
     settings: Settings
-    run_dir: Path
     url: str
     engine: Engine
     policies: PolicyStore
@@ -33,9 +30,8 @@ class Parts:
     state: Callable[[], State]
 
     def serving(self) -> list[Presence]:
-        """All serving processes of this gateway, by their own word."""
-        folder = str(self.settings.policy.dir)
-        return [one for one in running(self.run_dir) if one.policy_dir == folder]
+        """All serving processes of this gateway."""
+        return serving(self.settings)
 
 
 def process_state(presence: Presence) -> ProcessState:

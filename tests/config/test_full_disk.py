@@ -52,8 +52,7 @@ def test_a_ban_that_cannot_be_written_changes_nothing_and_says_so(house: Path) -
 KEEP = """
 import sys
 from pathlib import Path
-from gateway.inventory import Inventory
-from gateway.wiring import policy_store
+from gateway.inventory import Inventory, policy_store
 from gateway.config.settings import load_settings
 store = policy_store(Inventory(load_settings(Path(sys.argv[1]), {}, {})))
 store.start()

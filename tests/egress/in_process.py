@@ -18,6 +18,7 @@ from starlette.types import Message
 
 from gateway.audit.record import Record
 from gateway.config.credential import renew
+from gateway.config.presence import run_dir
 from gateway.config.publication import Publication, publish
 from gateway.config.settings import load_settings
 from gateway.domain.call import Call
@@ -29,7 +30,7 @@ from gateway.engine.attempt import Told
 from gateway.http.app import create_app
 from gateway.policy.evaluate import evaluate
 from gateway.telemetry.readings import Shared
-from gateway.wiring import Gateway, ServeOptions, run_dir
+from gateway.wiring import Gateway, ServeOptions
 from tests.egress.drawn import (
     ANSWERS,
     EVERYBODY,
