@@ -12,7 +12,10 @@ from gateway.config.settings import Settings
 from gateway.config.translated import translations
 from gateway.domain.call import Dialect
 from gateway.errors import StateError
+from gateway.telemetry.post import Post
 from gateway.upstream.channel import Channel
+from gateway.upstream.pool import Pool
+from gateway.upstream.posting import Poster
 from gateway.upstream.proxy import Proxy
 from gateway.upstream.tls import system_trust
 
@@ -36,28 +39,33 @@ def with_credentials(settings: Settings) -> frozenset[str]:
 
 
 def channels(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[str, Channel]:
-    """The channels as the relay needs them. Raises ``StateError`` for a secret that is missing."""
+    """The channels as the relay needs them. Raises ``StateError`` for a secret that is missing, or
+    that cannot be sent.
+    """
     wait = settings.upstream
-    return {
-        name: Channel.parse(
-            name,
-            section.base_url,
-            dialect=Dialect(section.kind),
-            api_keys=keys.get(name, ()),
-            locality=section.locality,
-            allow_private=section.allow_private,
-            organization=section.organization,
-            connect_timeout=float(wait.connect_timeout),
-            first_token_timeout=float(wait.first_token_timeout),
-            answer_timeout=float(wait.answer_timeout),
-            idle_timeout=float(wait.idle_timeout),
-            responses=RESPONSES in section.has,
-            trust=section.tls.context() if section.tls is not None else None,
-            proxy=_proxy(settings, section),
-        )
-        for name, section in settings.channels.items()
-        if section.base_url is not None and section.kind != "litellm"
-    }
+    try:
+        return {
+            name: Channel.parse(
+                name,
+                section.base_url,
+                dialect=Dialect(section.kind),
+                api_keys=keys.get(name, ()),
+                locality=section.locality,
+                allow_private=section.allow_private,
+                organization=section.organization,
+                connect_timeout=float(wait.connect_timeout),
+                first_token_timeout=float(wait.first_token_timeout),
+                answer_timeout=float(wait.answer_timeout),
+                idle_timeout=float(wait.idle_timeout),
+                responses=RESPONSES in section.has,
+                trust=section.tls.context() if section.tls is not None else None,
+                proxy=_proxy(settings, section),
+            )
+            for name, section in settings.channels.items()
+            if section.base_url is not None and section.kind != "litellm"
+        }
+    except ValueError as error:
+        raise StateError(str(error)) from None
 
 
 def issuer_channel(settings: Settings) -> Channel | None:
@@ -121,6 +129,16 @@ def otlp_headers(settings: Settings) -> dict[str, str]:
             raise StateError(f"the header {name} of telemetry.otlp at {secret} is not set")
         found[name] = value
     return found
+
+
+def otlp_post(settings: Settings, channel: Channel | None, pool: Pool) -> Post | None:
+    """What sends to ``telemetry.otlp``, which is dialled as ``channel``. Raises as
+    ``otlp_headers``.
+    """
+    otlp = settings.telemetry.otlp
+    if otlp is None or channel is None:
+        return None
+    return Poster(pool, channel, otlp.endpoint, otlp_headers(settings)).post
 
 
 def check_otlp(settings: Settings) -> None:

@@ -1,11 +1,13 @@
-"""What is told of local models, and of our own servers."""
+"""What is told of local models, of our own servers and of the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.audit.sink import Standing
 from gateway.domain.target import Target
 from gateway.http.state import (
+    AuditState,
     ChatState,
     DiscoveredModel,
     LoadedState,
@@ -16,6 +18,15 @@ from gateway.inventory import Inventory
 from gateway.local.protocol import Hello
 from gateway.upstream.servers import Server
 from gateway.wire.openai_models import same_model
+
+
+def audit_state(audit: Standing) -> AuditState:
+    return AuditState(
+        problem=audit.problem,
+        waiting=audit.waiting,
+        lost=audit.lost,
+        contents_lost=audit.contents,
+    )
 
 
 def local_state(name: str, hello: Hello | None, *, on_demand: bool) -> LocalState:

@@ -14,65 +14,45 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from gateway import __version__
-from gateway.access.callers import Access
-from gateway.access.entrance import Entrance
-from gateway.access.following import Following
-from gateway.access.issuer import Issuer
-from gateway.access.keyring import Keyring, Keyrings
 from gateway.access.layout import FILE as LEDGER
 from gateway.access.ledger import Ledger
-from gateway.access.repository import FILE as KEYS
-from gateway.access.repository import SqliteKeys
-from gateway.access.sessions import Ended, Sessions
+from gateway.admitting import Admitting
 from gateway.audit.journal import Journal
 from gateway.audit.sink import Standing as AuditStanding
 from gateway.auditing import audit_sink
 from gateway.config.configuration import ConfigurationStore, Watched
-from gateway.config.credential import ENDED, credential, owner
-from gateway.config.fixed import with_fixed
 from gateway.config.presence import Announcement, Presence, run_dir
-from gateway.config.prices import prices
-from gateway.config.publication import FILE, Publication, decode, published
-from gateway.config.references import contents, referred_by
+from gateway.config.publication import FILE, decode, published
 from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
-from gateway.config.translated import translations
-from gateway.configured import Configured, by_channel
-from gateway.dialled import ISSUER, channel_keys, channels, check_otlp, otlp_channel, otlp_headers
+from gateway.configured import Configured
+from gateway.configuring import configure
+from gateway.dialled import ISSUER, otlp_channel, otlp_post
 from gateway.domain.call import Backend
 from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
-from gateway.errors import StateError
-from gateway.http.admin.gate import Names
 from gateway.http.app import create_app
 from gateway.http.cors import CrossOrigin, Pages
 from gateway.http.quotas import Quotas
 from gateway.http.state import (
-    AuditState,
     ConfigurationState,
     PolicyState,
     State,
 )
-from gateway.inventory import Inventory, policy_sources
+from gateway.inventory import policy_sources
 from gateway.local.client import LocalBackend
 from gateway.observing import Observing
 from gateway.operating.parts import Parts
 from gateway.operating.running import Running
 from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
-from gateway.telemetry.post import Post
-from gateway.told import local_state, sovereign_state
-from gateway.translation import translated_channels
-from gateway.trusted import published as keys_published
-from gateway.trusted import trusted
-from gateway.upstream.channel import Channel
+from gateway.told import audit_state, local_state, sovereign_state
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
-from gateway.upstream.posting import Poster
 from gateway.upstream.relay import RelayBackend
 from gateway.upstream.servers import Servers
 from gateway.upstream.tls import system_trust
@@ -107,11 +87,13 @@ class Gateway:
     engine: Engine
 
     def __init__(self, options: ServeOptions) -> None:
-        settings = load_settings(options.config, options.overrides, os.environ, options.text)
+        read = partial(load_settings, options.config, options.overrides, os.environ)
+        settings = read(options.text)
         run = run_dir(settings)
         self._options = options
         self._settings = settings
-        first = configure(options, published(run))
+        self._configure = partial(configure, read, options.text)
+        first = self._configure(published(run))
         self._store = PolicyStore(policy_sources(settings), settings.state.dir, first.load)
         self._configuration = ConfigurationStore(
             Watched(run / FILE), self._store, first, make=self._make, enact=self._enact
@@ -129,16 +111,15 @@ class Gateway:
             settings.telemetry,
             self,
             alone=settings.server.workers == 1,
-            post=self._post(otlp),
+            post=otlp_post(settings, otlp, self._pool),
         )
         self.scrape = self._observing.scrape
         self.journal = Journal(self._audit, self._observing.observers)
-        self._keys = Following(SqliteKeys(settings.state.dir / KEYS), keyrings := Keyrings())
-        self._keys.read()
-        self.access = Access(keyrings.apps, first.tokens)
-        self.entrance = _entrance(run, keyrings.operators)
+        self._admitting = Admitting(settings, first, self._pool)
+        self.access = self._admitting.access
+        self.entrance = self._admitting.entrance
+        self.names = self._admitting.names
         self.apart = options.admin_port
-        self.names = _names(settings)
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
         self._local = LocalBackend(first.sockets, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
@@ -152,7 +133,6 @@ class Gateway:
             settings.translate.python,
         )
         self._discovering: asyncio.Task[None] | None = None
-        self._following_issuer: asyncio.Task[None] | None = None
         self._backends: dict[str, Backend] = {LOCAL: self._local, **self._relaying(first)}
         self.engine: Engine = Engine(
             routes=first.routes,
@@ -189,13 +169,6 @@ class Gateway:
         """
         hello = self._local.loaded(target.model) if target.channel == LOCAL else None
         return None if hello is None else hello.abilities.capabilities
-
-    def _post(self, otlp: Channel | None) -> Post | None:
-        section = self._settings.telemetry.otlp
-        if otlp is None or section is None:
-            return None
-        headers = otlp_headers(self._settings)
-        return Poster(self._pool, otlp, section.endpoint, headers).post
 
     @property
     def audit(self) -> AuditStanding:
@@ -241,7 +214,7 @@ class Gateway:
         publication = decode(raw)
         if publication.version == self._now.publication.version:
             return replace(self._now, publication=publication)
-        return await asyncio.to_thread(configure, self._options, publication, self._now)
+        return await asyncio.to_thread(self._configure, publication, self._now)
 
     async def _enact(self, version: Configured) -> None:
         """All at once: there is nothing to wait for in here."""
@@ -263,19 +236,7 @@ class Gateway:
             self._pool.sweep(ISSUER)
         if version.trusted is not before.trusted:
             self._pool.sweep(ISSUER)
-            self.access.tokens = version.tokens
-            self._follow_issuer(version)
-
-    def _follow_issuer(self, version: Configured) -> None:
-        """Ask the issuer of this version for its keys, and the one before no more."""
-        if self._following_issuer is not None:
-            self._following_issuer.cancel()
-            self._following_issuer = None
-        found = version.trusted
-        if found is not None and found.channel is not None:
-            fetch = partial(keys_published, found.channel, self._pool)
-            issuer = Issuer(found.tokens, fetch, found.interval)
-            self._following_issuer = asyncio.create_task(issuer.run())
+            self._admitting.trust(version)
 
     def _discover(self, version: Configured) -> None:
         """Ask the servers of this version whether they are there, and those before no more."""
@@ -300,20 +261,19 @@ class Gateway:
             asyncio.create_task(self._configuration.watch(self._changed, stop)),
             asyncio.create_task(self._follow_dates()),
             asyncio.create_task(self.responses.run()),
-            asyncio.create_task(self._keys.run()),
+            asyncio.create_task(self._admitting.run()),
             asyncio.create_task(self._observing.run()),
         ]
         self._discover(self._now)
-        self._follow_issuer(self._now)
+        self._admitting.trust(self._now)
         await self._local.start()
         await self._translate.start()
         try:
             yield
         finally:
             stop.set()
-            following += [
-                task for task in (self._discovering, self._following_issuer) if task is not None
-            ]
+            if self._discovering is not None:
+                following.append(self._discovering)
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
@@ -361,12 +321,7 @@ class Gateway:
                 sovereign_state(channel, server, now.inventory, now.targets[channel])
                 for channel, server in self._servers.all().items()
             ],
-            audit=AuditState(
-                problem=audit.problem,
-                waiting=audit.waiting,
-                lost=audit.lost,
-                contents_lost=audit.contents,
-            ),
+            audit=audit_state(audit),
             without_credentials=sorted(self.engine.routes.without_credentials),
             offline=now.settings.offline,
         )
@@ -429,70 +384,6 @@ def serving_app(options: ServeOptions) -> ASGIApp:
     return app if gateway.pages is None else CrossOrigin(app, gateway.pages)
 
 
-def configure(
-    options: ServeOptions, publication: Publication, before: Configured | None = None
-) -> Configured:
-    """A version of the configuration, with what of it the one ``before`` has in the same way. Reads
-    secrets and manifests. Raises StartupError where one of them is wrong.
-    """
-    load = partial(load_settings, options.config, options.overrides, os.environ)
-    settings, restart = with_fixed(load(publication.text), load(options.text))
-    inventory = Inventory(settings)
-    keys = channel_keys(settings)
-    dialled = _dialled(settings, keys)
-    translated = translations(settings, os.environ)
-    routes = inventory.routes({*keys, *translated})
-    servers = {name: (inventory.server(name),) for name in inventory.sovereign}
-    version = Configured(
-        publication=publication,
-        settings=settings,
-        inventory=inventory,
-        keys=keys,
-        channels=dialled,
-        translations=translated,
-        translated={one.name: one for one in translated_channels(settings, translated)},
-        beside={name: contents(referred_by(settings, name)) for name in settings.channels},
-        routes=routes,
-        prices=prices(settings.prices),
-        targets={**servers, **by_channel(routes)},
-        load=inventory.policy_loader().load,
-        trusted=trusted(settings),
-        restart=restart,
-    )
-    return version if before is None else version.after(before)
-
-
-def check_channels(settings: Settings) -> None:
-    """Raises StateError where a secret cannot be read, or cannot be sent, or what is to send
-    something is not installed.
-    """
-    check_otlp(settings)
-    _dialled(settings, channel_keys(settings))
-    translated_channels(settings, translations(settings, os.environ))
-
-
-def _dialled(settings: Settings, keys: Mapping[str, tuple[str, ...]]) -> dict[str, Channel]:
-    try:
-        return channels(settings, keys)
-    except ValueError as error:
-        raise StateError(str(error)) from None
-
-
 def _limits(settings: Settings) -> Limits:
     section = settings.responses
     return Limits(section.keep, float(section.expire_after), int(section.max_mb * 1_000_000))
-
-
-def _entrance(run: Path, keyring: Keyring) -> Entrance:
-    """For operators: by their keys, and by the credential that the main process has written."""
-    here = credential(run)
-    sessions = Sessions(bytes.fromhex(here.secret), Ended(run / ENDED))
-    return Entrance(keyring, here.token, sessions, owner())
-
-
-def _names(settings: Settings) -> Names:
-    """By which operators come: those that are configured, and the address that is listened on."""
-    admin = settings.admin
-    host = admin.host if admin.port is not None else settings.server.host
-    own = f"[{host}]" if ":" in host else host
-    return Names(frozenset({*admin.hosts, own} - {"0.0.0.0", "[::]"}), admin.https)  # noqa: S104

@@ -32,6 +32,7 @@ from gateway.config.publication import published
 from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern, load_settings, state_dir
 from gateway.configured import revision
+from gateway.configuring import check_channels
 from gateway.errors import StartupError
 from gateway.http.connection import Connection
 from gateway.inventory import Inventory, policy_store
@@ -41,7 +42,6 @@ from gateway.recording import Recording
 from gateway.telemetry.readings import Shared
 from gateway.wiring import (
     ServeOptions,
-    check_channels,
     serving_app,
 )
 
