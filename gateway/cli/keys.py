@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -11,10 +10,19 @@ from typing import Any
 import click
 
 from gateway.access.keys import LABELS
-from gateway.cli.office import Office, Span, asked, end_of, show_new
+from gateway.cli.office import (
+    Office,
+    all_option,
+    asked,
+    overlap_option,
+    show_all,
+    show_new,
+    show_revoked,
+    show_rotated,
+)
 from gateway.cli.options import Moment, config_option, format_option
 from gateway.cli.remote import local_actor
-from gateway.cli.text import counted, plain
+from gateway.cli.text import counted
 from gateway.http.operations import KeyAsked
 
 KIND = "keys"
@@ -113,7 +121,7 @@ def create(
 
 
 @keys.command("list")
-@click.option("--all", "all_", is_flag=True, help="Those that are good no more, too.")
+@all_option
 @config_option
 @format_option
 def list_(all_: bool, config: Path, format_: str) -> None:
@@ -121,14 +129,8 @@ def list_(all_: bool, config: Path, format_: str) -> None:
 
     Example: gateway keys list --all
     """
-    found = [key for key in Office(config, KIND).all() if all_ or key["good"]]
-    if format_ == "json":
-        click.echo(json.dumps(found, indent=1))
-        return
-    for key in found:
-        click.echo(_line(key))
-    if not found:
-        click.echo("no keys: whoever is on this machine may use the gateway, and nobody else")
+    nobody = "no keys: whoever is on this machine may use the gateway, and nobody else"
+    show_all(Office(config, KIND).all(), _words, nobody, all_=all_, format_=format_)
 
 
 @keys.command()
@@ -139,21 +141,12 @@ def revoke(id: str, config: Path) -> None:
 
     Example: gateway keys revoke x7k2m9q4wp
     """
-    key = Office(config, KIND).revoke(id)
-    click.echo(
-        f"{key['id']} ({plain(key['name'])}) is revoked; running gateways know within a second"
-    )
+    show_revoked(Office(config, KIND).revoke(id))
 
 
 @keys.command()
 @click.argument("id")
-@click.option(
-    "--overlap",
-    type=Span(),
-    default="24h",
-    show_default=True,
-    help="How long the old one is good for, still.",
-)
+@overlap_option
 @config_option
 @format_option
 def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
@@ -161,18 +154,13 @@ def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
 
     Example: gateway keys rotate x7k2m9q4wp --overlap 8h
     """
-    heir = Office(config, KIND).rotate(id, overlap)
-    show_new(heir, format_)
-    if format_ == "text":
-        end = datetime.now(UTC) + overlap
-        click.echo(f"{id} is good until {end:%Y-%m-%d %H:%M} UTC at most", err=True)
+    show_rotated(Office(config, KIND).rotate(id, overlap), id, overlap, format_)
 
 
-def _line(key: dict[str, Any]) -> str:
+def _words(key: dict[str, Any]) -> tuple[str, ...]:
     labels = [f"{name}={value}" for name, value in _labels(key["labels"])]
     models = ", ".join(key["models"]) or "all models"
-    told = (key["id"], key["name"], " ".join(labels), models, _used(key), end_of(key))
-    return plain("  ".join(filter(None, told)))
+    return key["id"], key["name"], " ".join(labels), models, _used(key)
 
 
 def _used(key: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.cli.options import settings_in_force
 from gateway.cli.remote import Remote, either, local_actor, moment, named, record
+from gateway.cli.text import plain
 from gateway.operating.keys import Keys
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -34,6 +35,15 @@ class Span(click.ParamType[timedelta]):
             self.fail(f"{value!r} is no span of time like 12h, 30d, 8w or 1y")
         return timedelta(hours=int(match[1]) * _HOURS[match[2]])
 
+
+all_option = click.option("--all", "all_", is_flag=True, help="Those that are good no more, too.")
+overlap_option = click.option(
+    "--overlap",
+    type=Span(),
+    default="24h",
+    show_default=True,
+    help="How long the old one is good for, still.",
+)
 
 Here: TypeAlias = Callable[[Keys], BaseModel]
 There: TypeAlias = Callable[[Remote], dict[str, Any]]
@@ -111,8 +121,41 @@ def show_new(key: dict[str, Any], format_: str) -> None:
     click.echo(f"{key['id']} is its id. Keep the key now: it is not shown again.", err=True)
 
 
-def end_of(key: dict[str, Any]) -> str:
-    """In words, for a line of a list."""
+def show_rotated(heir: dict[str, Any], id: str, overlap: timedelta, format_: str) -> None:
+    """``id`` is that of the key that is replaced."""
+    show_new(heir, format_)
+    if format_ == "text":
+        end = datetime.now(UTC) + overlap
+        click.echo(f"{id} is good until {end:%Y-%m-%d %H:%M} UTC at most", err=True)
+
+
+def show_revoked(key: dict[str, Any]) -> None:
+    said = f"{key['id']} ({plain(key['name'])}) is revoked"
+    click.echo(f"{said}; running gateways know within a second")
+
+
+def show_all(
+    keys: Iterable[dict[str, Any]],
+    words: Callable[[dict[str, Any]], Iterable[str]],
+    nobody: str,
+    *,
+    all_: bool,
+    format_: str,
+) -> None:
+    """A line each, of ``words`` and when it ends; without ``all_``, of those that are good.
+    ``nobody`` is said where there is none.
+    """
+    found = [key for key in keys if all_ or key["good"]]
+    if format_ == "json":
+        click.echo(json.dumps(found, indent=1))
+        return
+    for key in found:
+        click.echo(plain("  ".join(filter(None, (*words(key), _end_of(key))))))
+    if not found:
+        click.echo(nobody)
+
+
+def _end_of(key: dict[str, Any]) -> str:
     if not key["good"]:
         return "revoked" if key["revoked"] is not None else "expired"
     expires = moment(key["expires"])

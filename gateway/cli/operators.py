@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
 from gateway.access.operators import OperatorRole
-from gateway.cli.office import Office, Span, asked, end_of, show_new
+from gateway.cli.office import (
+    Office,
+    all_option,
+    asked,
+    overlap_option,
+    show_all,
+    show_new,
+    show_revoked,
+    show_rotated,
+)
 from gateway.cli.options import Moment, config_option, format_option
 from gateway.cli.remote import local_actor
-from gateway.cli.text import plain
 from gateway.http.admin.asked import OperatorAsked
 
 KIND = "operators"
@@ -56,7 +64,7 @@ def create(
 
 
 @operators.command("list")
-@click.option("--all", "all_", is_flag=True, help="Those that are good no more, too.")
+@all_option
 @config_option
 @format_option
 def list_(all_: bool, config: Path, format_: str) -> None:
@@ -64,15 +72,8 @@ def list_(all_: bool, config: Path, format_: str) -> None:
 
     Example: gateway operators list --all
     """
-    found = [key for key in Office(config, KIND).all() if all_ or key["good"]]
-    if format_ == "json":
-        click.echo(json.dumps(found, indent=1))
-        return
-    for key in found:
-        words = (key["id"], key["name"], key["role"], end_of(key))
-        click.echo(plain("  ".join(filter(None, words))))
-    if not found:
-        click.echo("no operators: the user of the gateway on its own machine, and nobody else")
+    nobody = "no operators: the user of the gateway on its own machine, and nobody else"
+    show_all(Office(config, KIND).all(), _words, nobody, all_=all_, format_=format_)
 
 
 @operators.command()
@@ -83,21 +84,12 @@ def revoke(id: str, config: Path) -> None:
 
     Example: gateway operators revoke x7k2m9q4wp
     """
-    key = Office(config, KIND).revoke(id)
-    click.echo(
-        f"{key['id']} ({plain(key['name'])}) is revoked; running gateways know within a second"
-    )
+    show_revoked(Office(config, KIND).revoke(id))
 
 
 @operators.command()
 @click.argument("id")
-@click.option(
-    "--overlap",
-    type=Span(),
-    default="24h",
-    show_default=True,
-    help="How long the old one is good for, still.",
-)
+@overlap_option
 @config_option
 @format_option
 def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
@@ -105,8 +97,8 @@ def rotate(id: str, overlap: timedelta, config: Path, format_: str) -> None:
 
     Example: gateway operators rotate x7k2m9q4wp --overlap 8h
     """
-    heir = Office(config, KIND).rotate(id, overlap)
-    show_new(heir, format_)
-    if format_ == "text":
-        end = datetime.now(UTC) + overlap
-        click.echo(f"{id} is good until {end:%Y-%m-%d %H:%M} UTC at most", err=True)
+    show_rotated(Office(config, KIND).rotate(id, overlap), id, overlap, format_)
+
+
+def _words(key: dict[str, Any]) -> tuple[str, ...]:
+    return key["id"], key["name"], key["role"]
