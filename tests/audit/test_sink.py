@@ -27,6 +27,7 @@ from gateway.audit.rules import Rules
 from gateway.audit.sink import LogSink, append
 from gateway.audit.transcript import Keeps, Transcript
 from gateway.errors import AuditUnavailable, StateError
+from tests.audit.disks import fill, small_disk
 from tests.audit.verifier import verified
 
 RULES = Rules(checkpoint_seconds=3600)
@@ -56,24 +57,8 @@ def lines(folder: Path, kind: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of its own, of 128 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk takes root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """A file that takes all the room that is left."""
-    path = disk / "filler"
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(1024))
-        except OSError:
-            return path
+    with small_disk(tmp_path / "small", "128k") as folder:
+        yield folder
 
 
 def test_a_process_tells_that_it_is_there_and_that_it_goes(tmp_path: Path) -> None:

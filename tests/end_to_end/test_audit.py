@@ -17,6 +17,7 @@ import pytest
 
 from gateway.audit.content import generate, private_key, unseal
 from gateway.audit.prompts import prompt_hmac
+from tests.audit.disks import fill, small_disk
 from tests.audit.verifier import verified
 from tests.end_to_end.running import POLICY, RunningGateway, configuration
 
@@ -137,23 +138,8 @@ def test_what_happens_stands_between_the_requests(tmp_path: Path) -> None:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A state folder whose log is on a disk of 256 kB."""
-    folder = tmp_path / "state" / "audit"
-    folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk takes root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _fill(disk: Path) -> Path:
-    path = disk / "filler"
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(1024))
-        except OSError:
-            return path
+    with small_disk(tmp_path / "state" / "audit", "256k") as folder:
+        yield folder
 
 
 def test_a_full_disk_refuses_where_it_is_to(tmp_path: Path, small: Path) -> None:
@@ -161,7 +147,7 @@ def test_a_full_disk_refuses_where_it_is_to(tmp_path: Path, small: Path) -> None
     text = configuration(extra="audit: {on_failure: refuse}")
     with RunningGateway(tmp_path, text) as gateway:
         assert gateway.ask()[0] == 200
-        filler = _fill(small)
+        filler = fill(small)
         until(lambda: gateway.ask()[0] == 503)
         status, body, headers = gateway.ask()
         assert (status, headers["retry-after"]) == (503, "5")
@@ -188,7 +174,7 @@ def test_a_full_disk_refuses_where_it_is_to(tmp_path: Path, small: Path) -> None
 
 def test_a_full_disk_costs_nothing_where_it_is_to_go_on(tmp_path: Path, small: Path) -> None:
     with RunningGateway(tmp_path, configuration()) as gateway:
-        filler = _fill(small)
+        filler = fill(small)
         ids = []
         for _ in range(12):
             status, _, headers = gateway.ask()
