@@ -11,7 +11,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Replace a file as a whole: a reader sees the old content or the new, never a part."""
+    """Replace a file as a whole: a reader sees the old content or the new, never a part. Without a
+    ``mode`` it is for our own eyes only. Raises ``OSError``.
+    """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -28,7 +30,7 @@ def write_atomically(path: Path, content: bytes, mode: int | None = None) -> Non
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlive a power cut."""
+    """Make what was made, renamed or deleted in a folder outlive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

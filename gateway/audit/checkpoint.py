@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gateway.audit.chain import Head, Kind, line, signed_part
-from gateway.audit.files import put_file
 from gateway.errors import StateError
+from gateway.files import write_atomically
 
 KEYS = "keys"
 """The folder, inside that of the log, of the public keys and of the private one that was made."""
@@ -76,7 +76,7 @@ class Signer:
         path = folder / KEYS / f"{self.id}.pub"
         if not path.exists():
             path.parent.mkdir(exist_ok=True, mode=0o700)
-            put_file(path, self.pem)
+            write_atomically(path, self.pem)
 
     @property
     def pem(self) -> bytes:
@@ -94,7 +94,7 @@ def made(folder: Path) -> Signer:
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        put_file(path, pem)
+        write_atomically(path, pem)
     return Signer(path)
 
 

@@ -33,8 +33,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from gateway.audit.files import put_file
 from gateway.errors import StateError
+from gateway.files import write_atomically
 
 MAGIC = b"SGWC1\n"
 INFO = b"sovereign-gateway audit content 1"
@@ -76,7 +76,7 @@ class Contents:
         header = Header(id, at, len(request), len(body))
         content = msgspec.json.encode(header) + b"\n" + request + body
         sealed = seal(self._recipient, content)
-        put_file(self._day(f"{at:%Y-%m-%d}") / f"{id}{SUFFIX}", sealed)
+        write_atomically(self._day(f"{at:%Y-%m-%d}") / f"{id}{SUFFIX}", sealed)
         return hashlib.sha256(sealed).hexdigest()
 
     def probe(self) -> None:
@@ -84,7 +84,7 @@ class Contents:
         path = self._folder / f".probe-{os.getpid()}"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            put_file(path, _PROBE)
+            write_atomically(path, _PROBE)
         finally:
             path.unlink(missing_ok=True)
 

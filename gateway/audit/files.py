@@ -1,4 +1,4 @@
-"""Files as a log needs them: whole writes, and one writer at a time over all processes."""
+"""Lines at the end of a file: whole or not there, by one writer at a time over all processes."""
 
 from __future__ import annotations
 
@@ -57,27 +57,3 @@ def append_all(handle: int, data: bytes, *, durable: bool) -> None:
     except OSError:
         os.ftruncate(handle, before)
         raise
-
-
-def put_file(path: Path, content: bytes) -> None:
-    """A file of our own eyes only that is either whole or not there. Raises ``OSError``."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        append_all(handle, content, durable=True)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(handle)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was made or deleted in a folder outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,9 +20,10 @@ import structlog
 from gateway.audit.chain import Head, digest, line, link
 from gateway.audit.checkpoint import Signer, made
 from gateway.audit.entries import Entry, event
-from gateway.audit.files import APPENDING, append_all, locked, put_file, sync_folder
+from gateway.audit.files import APPENDING, append_all, locked
 from gateway.audit.rules import Fsync, Rules
 from gateway.audit.segments import Tail, first_line, numbers, segment, tail
+from gateway.files import sync_folder, write_atomically
 
 LOCK = "lock"
 MOST_UNCOPIED = 1000
@@ -157,7 +158,7 @@ class Log:
     def _set_aside(self, place: _Place, torn: bytes) -> None:
         """Cut off what is no line, and keep it in a file of its own."""
         kept = f"torn-{place.head.seq + 1}.bin"
-        put_file(self.folder / kept, torn)
+        write_atomically(self.folder / kept, torn)
         os.ftruncate(place.file, place.size)
         self._log.warning("audit.torn", bytes=len(torn), kept=kept)
         name = segment(self.folder, place.number).name

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from gateway.cli.options import config_option, format_option, key_option, policy_option, settings_of
-from gateway.config.files import write_atomically
 from gateway.config.signing import SIGNATURE, PublicKey, Signer, generate, verify
 from gateway.config.sources import POLICIES
 from gateway.errors import StateError
+from gateway.files import write_atomically
 from gateway.inventory import Inventory, policy_sources
 
 

@@ -17,10 +17,10 @@ from gateway.audit.reader import BadLine, Request, log_files, read_log
 from gateway.audit.record import Record
 from gateway.cli.options import Moment, config_option, format_option, settings_of
 from gateway.cli.text import counted
-from gateway.config.files import write_atomically
 from gateway.config.sources import Sources
 from gateway.dialled import with_credentials
 from gateway.errors import ModelNotFound
+from gateway.files import write_atomically
 from gateway.inventory import Inventory
 from gateway.processes.logs import Logs, configure_logs
 from gateway.readiness.capacity import Capacity, decode, encode

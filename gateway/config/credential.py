@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config.files import write_atomically
 from gateway.errors import StateError
+from gateway.files import write_atomically
 
 FILE = "operator.json"
 ENDED = "sessions-ended"

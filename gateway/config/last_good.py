@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.config.files import locked, sync_folder, write_atomically
 from gateway.errors import StateError
+from gateway.files import locked, sync_folder, write_atomically
 
 _FOLDER = "last-good"
 _POINTER = "current"

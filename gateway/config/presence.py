@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config.files import write_atomically
 from gateway.config.settings import Settings
 from gateway.errors import StateError
+from gateway.files import write_atomically
 
 RUN = "run"
 """The folder, inside that of the state, where the files of running processes are."""

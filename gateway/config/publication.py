@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config.files import write_atomically
 from gateway.errors import StateError
+from gateway.files import write_atomically
 
 FILE = "configuration.json"
 

@@ -16,9 +16,9 @@ from types import MappingProxyType
 import msgspec
 
 from gateway.config.designations import load_designation_files, load_designations
-from gateway.config.files import locked, write_atomically
 from gateway.config.proposed import proposals_text, review_text
 from gateway.errors import StateError
+from gateway.files import locked, write_atomically
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.designations import Designation
 from gateway.vendors.identity_table import IdentityTable

@@ -17,7 +17,6 @@ from typing import Any
 from unicodedata import category
 
 from gateway.config.documents import Document, parse_document
-from gateway.config.files import locked, write_atomically
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.policy_schema import PolicyFile
 from gateway.config.schema import validate
@@ -25,6 +24,7 @@ from gateway.config.signing import SIGNATURE, Signer
 from gateway.config.sources import POLICIES, Sources, of_folder
 from gateway.domain.identity import SELF, UNKNOWN
 from gateway.errors import DocumentError, NotThere, Refused, SignatureError, StateError
+from gateway.files import locked, write_atomically
 from gateway.policy.compile import Policy
 from gateway.vendors.catalog import Catalog
 

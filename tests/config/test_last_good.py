@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import last_good
-from gateway.config.files import write_atomically
 from gateway.errors import StateError
+from gateway.files import write_atomically
 
 OLD = {"policies/a.yaml": b"old"}
 NEW = {"policies/a.yaml": b"new", "policies/policy.sig": b"s", "designations/b.yaml": b"more"}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config.files import write_atomically
+from gateway.files import write_atomically
 from tests.end_to_end.running import ROOT, RunningGateway
 from tests.faults.load import Kind, Load
 from tests.faults.process import Held, held, resident
