@@ -200,7 +200,8 @@ def test_wrong_keys_are_slowed_down_and_recorded(gateway: RunningGateway, key: s
     assert login(gateway, key).status == 200
     told = len(events(gateway, "key"))
     for _ in range(5):
-        assert ask(gateway.port, "GET", "/metrics", key="wrong").status in (401, 429)
+        got = ask(gateway.port, "GET", "/metrics", key="wrong", host="gateway.example")
+        assert got.status in (401, 429)
     time.sleep(0.5)
     assert len(events(gateway, "key")) == told
     found = events(gateway, "operator")
