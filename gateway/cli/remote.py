@@ -20,7 +20,7 @@ from gateway.audit.happening import Happening
 from gateway.audit.sink import append
 from gateway.auditing import audit_folder
 from gateway.config.credential import credential, owner
-from gateway.config.presence import Presence, run_dir, serving
+from gateway.config.presence import address, run_dir, serving
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotThere, StateError
 
@@ -42,11 +42,12 @@ class Answered(GatewayError):
 
 
 class Remote:
-    """One serving process of a gateway; ``presence`` is what it says of itself in a file."""
+    """A gateway, asked at ``url`` with a key of an operator; ``name`` is for messages."""
 
-    def __init__(self, presence: Presence, key: str) -> None:
-        self.presence = presence
+    def __init__(self, url: str, key: str, name: str) -> None:
+        self._url = url
         self._key = key
+        self._name = name
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(
@@ -59,8 +60,8 @@ class Remote:
     ) -> Any:
         """What it answers, as plain data. Raises Unreachable and Answered."""
         words = f"?{urllib.parse.urlencode(query, doseq=True)}" if query else ""
-        request = urllib.request.Request(  # noqa: S310 - our own address, from our own file
-            f"{self.presence.admin_url}/admin{path}{words}",
+        request = urllib.request.Request(  # noqa: S310 - our own address, from files of ours
+            f"{self._url}/admin{path}{words}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
@@ -75,29 +76,35 @@ class Remote:
         except urllib.error.HTTPError as error:
             raise _told(error) from None
         except (urllib.error.URLError, OSError, ValueError) as error:
-            raise Unreachable(
-                f"process {self.presence.pid} does not answer on {self.presence.admin_url}: {error}"
-            ) from None
+            raise Unreachable(f"{self._name} does not answer on {self._url}: {error}") from None
 
 
 def running_gateway(settings: Settings) -> Remote | None:
     """The gateway that runs on these settings, if one does. Raises StateError where it cannot be
     asked: nobody told us how.
     """
-    there = serving(settings)
-    if not there:
-        return None
     key = os.environ.get(OPERATOR_KEY)
-    if not key:
-        try:
-            key = credential(run_dir(settings)).token
-        except StateError as error:
-            raise StateError(
-                f"a gateway runs here, and its credential cannot be read ({error.message}): run "
-                f"this as {_owner_of(run_dir(settings))}, or set {OPERATOR_KEY} to the key of an "
-                "operator"
-            ) from None
-    return Remote(there[0], key)
+    try:
+        there = serving(settings)
+        if not there:
+            return None
+        key = key or credential(run_dir(settings)).token
+    except StateError as error:
+        if key:
+            # What another user's gateway says of itself is not ours to read.
+            return _configured(settings, key)
+        raise StateError(
+            f"whether a gateway runs here is not ours to know ({error.message}): run this as "
+            f"{_owner_of(settings.state.dir)}, or set {OPERATOR_KEY} to the key of an operator"
+        ) from None
+    return Remote(there[0].admin_url, key, f"process {there[0].pid}")
+
+
+def _configured(settings: Settings, key: str) -> Remote:
+    """The gateway where the configuration says that operators reach it."""
+    admin, server = settings.admin, settings.server
+    host, port = (server.host, server.port) if admin.port is None else (admin.host, admin.port)
+    return Remote(address(host, port), key, "the gateway")
 
 
 def either(settings: Settings, there: Callable[[Remote], T], here: Callable[[], T]) -> T:

@@ -27,7 +27,7 @@ from gateway.auditing import audit_sink
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
 from gateway.config.credential import renew
-from gateway.config.presence import RUN, run_dir
+from gateway.config.presence import RUN, address, run_dir
 from gateway.config.publication import published
 from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern, load_settings, state_dir
@@ -97,7 +97,10 @@ def serve(
     listening = [_listen(settings.server.host, settings.server.port)]
     if settings.admin.port is not None:
         listening.append(_listen(settings.admin.host, settings.admin.port))
-    url, admin_url = _url(listening[0]), _url(listening[-1])
+    url, admin_url = (
+        address(*listening[0].getsockname()[:2]),
+        address(*listening[-1].getsockname()[:2]),
+    )
     renew(run_dir(settings))
     shared = Shared.begin(run_dir(settings))
     overrides = {key: value for key, value in flags.items() if value is not None}
@@ -223,13 +226,6 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listening.set_inheritable(True)
     return listening
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _announce(url: str, admin_url: str, settings: Settings) -> None:

@@ -5,6 +5,7 @@ finds them without asking the network, and knows when all of them have taken a n
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -53,10 +54,21 @@ class Announcement:
         self._path.unlink(missing_ok=True)
 
 
+_OWN = re.compile(r"serving-[0-9]+\.json\Z")
+
+
 def running(run_dir: Path) -> list[Presence]:
-    """The serving processes that are alive, by process id."""
+    """The serving processes that are alive, by process id. Raises ``StateError`` where that is
+    another user's to know.
+    """
     found = []
-    for path in sorted(run_dir.glob("serving-*.json")):
+    try:
+        names = sorted(name for name in os.listdir(run_dir) if _OWN.match(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StateError(f"{run_dir} cannot be read ({error.strerror})") from None
+    for path in (run_dir / name for name in names):
         try:
             presence = msgspec.json.decode(path.read_bytes(), type=Presence)
         except (FileNotFoundError, msgspec.DecodeError):
@@ -70,6 +82,13 @@ def serving(settings: Settings) -> list[Presence]:
     """The serving processes of this gateway, by their own word: those with its policy folder."""
     folder = str(settings.policy.dir)
     return [one for one in running(run_dir(settings)) if one.policy_dir == folder]
+
+
+def address(host: str, port: int) -> str:
+    """The URL of what listens there, for who is on this machine."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run_dir(settings: Settings) -> Path:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +159,24 @@ def test_keys_are_made_by_command_with_and_without_a_gateway(gateway: RunningGat
     mine = [one for one in gateway.events() if one["event"] in ("operator.revoked", "key.created")]
     assert [one["event"] for one in mine] == ["operator.revoked", "key.created"]
     assert all(one["actor"].startswith("local:") for one in mine)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_another_user_asks_by_key_where_the_configuration_says() -> None:
+    """The files of the gateway are hidden from it. Without a key it is told what to do."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        text = configuration(extra=f"admin: {{port: {port}}}")
+        with RunningGateway(Path(folder), text, admin_port=port) as gateway:
+            words = ("operators", "create", "on call", "--role", "viewer", "--format", "json")
+            viewer = json.loads(gateway.run(*words, policy=False).stdout)
+            gateway._prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+            done = gateway.run("status")
+            assert done.returncode == 1
+            assert "run this as the user root, or set GATEWAY_OPERATOR_KEY" in done.stderr
+            gateway._environ = {"GATEWAY_OPERATOR_KEY": viewer["key"]}
+            done = gateway.run("status")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "local/smollm2: ready" in done.stdout

@@ -118,10 +118,10 @@ def test_what_is_too_much_to_wait_is_counted_and_told(small: Path) -> None:
         sink.write(record(str(number)))
         time.sleep(0.02)
     until(lambda: sink.standing.waiting == 10)
-    lost = sink.standing.lost
     filler.unlink()
     until(lambda: sink.standing.problem is None)
     sink.close()
+    lost = sink.standing.lost
     (told,) = (line for line in verified(small / "audit") if line.get("event") == "audit.lost")
     assert told["detail"] == {"records": lost}
     written = [int(line["id"]) for line in lines(small / "audit", "request")]
