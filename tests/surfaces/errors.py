@@ -18,17 +18,24 @@ from gateway.errors import (
     InternalFault,
     InvalidRequest,
     MethodNotAllowed,
+    Misdirected,
     ModelNotFound,
+    NotThere,
     PolicyDenied,
     RateLimited,
+    Refused,
     ResponseNotFound,
     RouteNotFound,
+    TooManyWrongKeys,
     Unauthenticated,
     Unavailable,
     UnsupportedEncoding,
     UnsupportedMedia,
     VendorFault,
 )
+
+OPERATORS = frozenset({Misdirected, NotThere, Refused, TooManyWrongKeys})
+"""Errors of the operators' paths alone, which no SDK asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ CAUSES = (
         "APIStatusError",
         "ContentTooLargeError",
     ),
-    Cause("the body does not come", BodyLate(600), "APIStatusError", "APIStatusError"),
+    Cause("the body does not come", BodyLate(600), "APIStatusError", "RequestTimeoutError"),
     Cause(
         "the body is of another media type",
         UnsupportedMedia("x"),
