@@ -227,31 +227,7 @@ def create_app(services: Services) -> GatewayApp:
 
     gate = Gate(services.entrance, services.names, refused)
     app.entry = Entry(gate, door.near, services.apart)
-    surfaces: Mapping[str, Surface] = {
-        "/v1/chat/completions": ChatCompletions(),
-        "/v1/completions": Completions(),
-        "/v1/embeddings": Embeddings(),
-        "/v1/responses": Responses(services.responses),
-        "/v1/responses/input_tokens": InputTokens(services.responses),
-        "/v1/messages": Messages(),
-        "/v1/messages/count_tokens": CountTokens(),
-        **{
-            f"/v1/{api}": Passed(api, lambda model: services.engine.routes.find(model))
-            for api in NEEDS
-        },
-    }
-    app.data_plane = {
-        path: Generate(
-            services.engine,
-            door,
-            services.quotas,
-            services.journal,
-            surface,
-            max_body=services.max_body,
-            deadline=services.deadline,
-        )
-        for path, surface in surfaces.items()
-    }
+    app.data_plane = _data_plane(services, door)
     app.include_router(probes.router(services.state, door.near))
     app.include_router(metrics.router(services.scrape))
     for router in (*routes.routers(services.operations, gate), *session.routers(gate, noted)):
@@ -266,6 +242,35 @@ def create_app(services: Services) -> GatewayApp:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(Exception, _on_fault)
     return app
+
+
+def _data_plane(services: Services, door: Door) -> Mapping[str, Generate]:
+    """The paths that a model answers."""
+    surfaces: Mapping[str, Surface] = {
+        "/v1/chat/completions": ChatCompletions(),
+        "/v1/completions": Completions(),
+        "/v1/embeddings": Embeddings(),
+        "/v1/responses": Responses(services.responses),
+        "/v1/responses/input_tokens": InputTokens(services.responses),
+        "/v1/messages": Messages(),
+        "/v1/messages/count_tokens": CountTokens(),
+        **{
+            f"/v1/{api}": Passed(api, lambda model: services.engine.routes.find(model))
+            for api in NEEDS
+        },
+    }
+    return {
+        path: Generate(
+            services.engine,
+            door,
+            services.quotas,
+            services.journal,
+            surface,
+            max_body=services.max_body,
+            deadline=services.deadline,
+        )
+        for path, surface in surfaces.items()
+    }
 
 
 def _described(app: GatewayApp) -> APIRouter:
