@@ -81,50 +81,10 @@ class Otel:
                 "service.instance.id": str(uuid.uuid4()),
             }
         )
-        silent = NoOpMeterProvider()
-        self._tracers = TracerProvider(
-            sampler=ParentBased(TraceIdRatioBased(sample)),
-            resource=resource,
-            shutdown_on_exit=False,
-            span_limits=SpanLimits(),
-            meter_provider=silent,
-        )
-        self._tracers.add_span_processor(
-            BatchSpanProcessor(
-                OTLPSpanExporter(
-                    f"{_NOWHERE}/v1/traces",
-                    timeout=WITHIN,
-                    compression=Compression.NoCompression,
-                    session=session,
-                    meter_provider=silent,
-                ),
-                max_queue_size=MOST_WAITING,
-                schedule_delay_millis=interval * 1000,
-                max_export_batch_size=512,
-                export_timeout_millis=WITHIN * 1000,
-                meter_provider=silent,
-            )
-        )
+        self._tracers = _tracers(session, resource, interval, sample)
         self._tracer = self._tracers.get_tracer("gateway", version)
         self._parents = TraceContextTextMapPropagator()
-        self._meters = MeterProvider(
-            [
-                PeriodicExportingMetricReader(
-                    OTLPMetricExporter(
-                        f"{_NOWHERE}/v1/metrics",
-                        timeout=WITHIN,
-                        compression=Compression.NoCompression,
-                        session=session,
-                        meter_provider=silent,
-                    ),
-                    export_interval_millis=interval * 1000,
-                    export_timeout_millis=WITHIN * 1000,
-                )
-            ],
-            resource=resource,
-            exemplar_filter=AlwaysOffExemplarFilter(),
-            shutdown_on_exit=False,
-        )
+        self._meters = _meters(session, resource, interval)
         self._instruments = _Instruments(self._meters, version)
         self._queue: queue.SimpleQueue[Sequence[Record]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._drain, name="otel", daemon=True)
@@ -287,6 +247,57 @@ class _Way(BaseAdapter):
 
 async def _awaited(posting: Awaitable[int]) -> int:
     return await posting
+
+
+def _tracers(
+    session: requests.Session, resource: Resource, interval: float, sample: float
+) -> TracerProvider:
+    silent = NoOpMeterProvider()
+    tracers = TracerProvider(
+        sampler=ParentBased(TraceIdRatioBased(sample)),
+        resource=resource,
+        shutdown_on_exit=False,
+        span_limits=SpanLimits(),
+        meter_provider=silent,
+    )
+    tracers.add_span_processor(
+        BatchSpanProcessor(
+            OTLPSpanExporter(
+                f"{_NOWHERE}/v1/traces",
+                timeout=WITHIN,
+                compression=Compression.NoCompression,
+                session=session,
+                meter_provider=silent,
+            ),
+            max_queue_size=MOST_WAITING,
+            schedule_delay_millis=interval * 1000,
+            max_export_batch_size=512,
+            export_timeout_millis=WITHIN * 1000,
+            meter_provider=silent,
+        )
+    )
+    return tracers
+
+
+def _meters(session: requests.Session, resource: Resource, interval: float) -> MeterProvider:
+    return MeterProvider(
+        [
+            PeriodicExportingMetricReader(
+                OTLPMetricExporter(
+                    f"{_NOWHERE}/v1/metrics",
+                    timeout=WITHIN,
+                    compression=Compression.NoCompression,
+                    session=session,
+                    meter_provider=NoOpMeterProvider(),
+                ),
+                export_interval_millis=interval * 1000,
+                export_timeout_millis=WITHIN * 1000,
+            )
+        ],
+        resource=resource,
+        exemplar_filter=AlwaysOffExemplarFilter(),
+        shutdown_on_exit=False,
+    )
 
 
 def _session(post: Post, loop: asyncio.AbstractEventLoop) -> requests.Session:
