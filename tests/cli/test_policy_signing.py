@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import root
-from gateway.errors import SignatureError, StateError
+from gateway.errors import Refused, SignatureError, StateError
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -50,7 +50,7 @@ def test_a_policy_is_signed_checked_and_toggled(house: Path) -> None:
     assert verified["revision"] == checked["revision"]
     assert f"key {verified['key']} signed revision {verified['revision']}" in signed.output
     unsigned = on("ban", "openai", "--reason", "drill")
-    assert isinstance(unsigned.exception, SignatureError)
+    assert isinstance(unsigned.exception, Refused)
     assert "--key FILE" in unsigned.exception.message
     assert on("ban", "openai", "--reason", "drill", "--key", "policy.key").exit_code == 0
     assert on("policy", "verify").exit_code == 0

@@ -36,6 +36,7 @@ from tests.simulators.vendor import VendorSimulator
 
 WHY_NOT = why_not()
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or ""),
     pytest.mark.timeout(600),
 ]

@@ -18,6 +18,8 @@ from tests.egress.in_process import Tale, settle
 from tests.egress.watched import WatchedLoop
 from tests.simulators.vendor import VendorSimulator
 
+pytestmark = pytest.mark.alone
+
 STORIES = int(os.environ.get("NEVER_DIALLED_STORIES", "80"))
 
 

@@ -17,6 +17,8 @@ import pytest
 from tests.end_to_end.running import RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
 
+pytestmark = pytest.mark.alone
+
 WITHIN = 1.0  # seconds: the specification's
 OPENAI = '  openai: {vendor: openai, kind: openai, base_url: "%s", api_key: "file:key"}\n'
 LAB = '  second: {vendor: openai, kind: openai, base_url: "%s", api_key: "file:key"}\n'

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.soak import soak
 from tests.faults.soak_report import report
+
+pytestmark = pytest.mark.alone
 
 SECONDS = 20.0
 RATE = 100.0

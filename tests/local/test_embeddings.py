@@ -30,6 +30,8 @@ from gateway.local.protocol import Hello, reply_decoder
 from tests.local import tiny_bert
 from tests.local.running import TARGET, Running, asking, collect
 
+pytestmark = pytest.mark.alone
+
 TEXTS = ("A cat sat on the mat.", "A kitten lies on the rug.", "The tax law was changed.")
 STORY = Chat((Message("user", "Tell me a long story."),), Sampling(temperature=0.0), 40)
 

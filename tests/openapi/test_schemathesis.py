@@ -10,6 +10,8 @@ import pytest
 from tests.end_to_end.running import RunningGateway
 from tests.openapi.run import run, text
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.timeout(300)
 def test_what_is_documented_is_what_is_answered(tmp_path: Path) -> None:

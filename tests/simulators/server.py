@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.simulators.delivery import JSON, WAYS, deliver
+from tests.simulators.loops import abandon
 from tests.simulators.model_lists import MISSING
 from tests.simulators.peer import Peer, reset
 from tests.simulators.seen import SeenConnection, SeenRequest
@@ -143,6 +144,7 @@ class Simulator(ABC):
         trace: TracebackType | None,
     ) -> None:
         self._run(self._stop())
+        self._run(abandon())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -24,6 +24,8 @@ from tests.upstream import channels
 from tests.upstream.conftest import NoDeepSeek
 from tests.upstream.translate.bench import Bench, bench
 
+pytestmark = pytest.mark.alone
+
 MODEL = "claude-sonnet-4-5"
 BACK = 20.0
 
