@@ -134,7 +134,7 @@ class Gateway:
         )
         self._discovering: asyncio.Task[None] | None = None
         self._backends: dict[str, Backend] = {LOCAL: self._local, **self._relaying(first)}
-        self.engine: Engine = Engine(
+        self.engine = Engine(
             routes=first.routes,
             policy=lambda: self._store.current,
             backends=self._backends,
