@@ -21,6 +21,8 @@ from tests.end_to_end.running import ROOT, RunningGateway, configuration
 from tests.simulators.anthropic_api import KEY, AnthropicVendor
 from tests.simulators.vendor import VendorSimulator
 
+pytestmark = pytest.mark.alone
+
 MODELS = """\
   three: {targets: [openai/gpt-4o, second/gpt-4o, local/smollm2]}
   strict: {targets: [openai/gpt-4o, local/smollm2], continuation: false}

@@ -16,6 +16,8 @@ from tests.end_to_end.running import ROOT, RunningGateway
 from tests.simulators.anthropic_api import KEY, AnthropicVendor
 from tests.simulators.vendor import VendorSimulator
 
+pytestmark = pytest.mark.alone
+
 CONFIG = """\
 channels:
   claude:
