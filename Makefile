@@ -29,11 +29,11 @@ serve: setup ## Start the gateway on 127.0.0.1:8080
 .PHONY: translate
 translate: $(TRANSLATE)/.stamp ## Make .venv-translate, with litellm, for channels of other APIs than OpenAI's
 
-# Tests wait more than they work: so many run side by side, but for those that need the machine.
-JOBS ?= 3
+# Tests wait more than they work: so many files run side by side, but for those that need the machine.
+JOBS ?= 2
 
 .PHONY: test
-test: setup $(STAMPS)/dev translate ## Run the whole test suite, with the real model (JOBS=3 at a time)
+test: setup $(STAMPS)/dev translate ## Run the whole test suite, with the real model (JOBS=2 files at a time)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
