@@ -54,10 +54,19 @@ def peer(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, within: float) -> bytes:
-    """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant;
-    ``within`` are seconds in which it must have come. Raises ``BodyTooLarge``, keeping no more than
-    that, ``BodyLate``, ``UnsupportedEncoding`` and ``InvalidRequest``.
+async def read_body_within(scope: Scope, receive: Receive, limit: int, within: float) -> bytes:
+    """As ``read_body``; ``within`` are seconds in which it must have come. Raises ``BodyLate``."""
+    try:
+        async with asyncio.timeout(within):
+            return await read_body(scope, receive, limit)
+    except TimeoutError:
+        raise BodyLate(within) from None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant.
+    Raises ``BodyTooLarge``, keeping no more than that, ``UnsupportedEncoding`` and
+    ``InvalidRequest``.
     """
     encodings: list[bytes] = []
     for name, value in scope["headers"]:
@@ -66,11 +75,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int, within: float) -
         elif name == b"expect" and _length(scope) > limit:
             # Whoever asks before sending is spared the sending.
             raise BodyUnread(_too_large(limit))
-    try:
-        async with asyncio.timeout(within):
-            body = await _received(receive, limit)
-    except TimeoutError:
-        raise BodyLate(within) from None
+    body = await _received(receive, limit)
     if not encodings:
         return body
     name = encoding(b",".join(encodings))

@@ -83,8 +83,6 @@ class Generate:
                 return
             except GatewayError as error:
                 fault = error
-            except TimeoutError:
-                fault = DeadlinePassed(self._deadline)
             except Exception:  # noqa: BLE001 - the engine's edge: one request fails, not the process
                 self._log.exception("request_failed")
                 fault = InternalFault(f"Internal error; request id {record.id}.")
@@ -113,10 +111,24 @@ class Generate:
         record.key = None if caller.key is None else caller.key.id
         self._journal.check()
         reply.rates = partial(self._quotas.headers, caller, self.surface.api.dialect)
-        body = await read_body(scope, receive, self._max_body, self._deadline)
-        if transcript is not None:
-            transcript.request = body
-        arrival = Arrival(scope, record.id, received, received + self._deadline, caller, given)
+        body: bytes | None = None
+        try:
+            # One clock for all of it, which a request pays for once.
+            async with asyncio.timeout(self._deadline):
+                body = await read_body(scope, receive, self._max_body)
+                if transcript is not None:
+                    transcript.request = body
+                deadline = received + self._deadline
+                arrival = Arrival(scope, record.id, received, deadline, caller, given)
+                await self._understood(arrival, body, receive, reply, record)
+        except TimeoutError:
+            late = BodyLate if body is None else DeadlinePassed
+            raise late(self._deadline) from None
+
+    async def _understood(
+        self, arrival: Arrival, body: bytes, receive: Receive, reply: Reply, record: Record
+    ) -> None:
+        caller = arrival.caller
         call = await self.surface.call(arrival, body)
         call = replace(call, labels=caller.labels, client_id=record.client_request_id)
         record.model, record.stream = call.model[:LONGEST_NAME], call.stream
@@ -130,10 +142,7 @@ class Generate:
     async def _serve(self, call: Call, record: Record, receive: Receive, reply: Reply) -> None:
         hang_up = _HangUp(receive)
         try:
-            async with (
-                asyncio.timeout(self._deadline),
-                aclosing(self._engine.run(call, record)) as events,
-            ):
+            async with aclosing(self._engine.run(call, record)) as events:
                 await reply.answer(call, events)
         except asyncio.CancelledError:
             if hang_up.happened():

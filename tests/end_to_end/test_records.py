@@ -111,3 +111,16 @@ def test_who_tries_keys_and_who_reads_what_is_kept_leaves_a_trace(tmp_path: Path
         assert refused == {("127.0.0.1", why) for why in ("missing_api_key", "invalid_api_key")}
         (read,) = gateway.events("response.read")
         assert (read["actor"], read["subject"]) == (f"key:{key['id']}", answer["id"])
+
+
+def test_a_body_that_does_not_come_is_told_so_and_recorded(tmp_path: Path) -> None:
+    """By the one deadline of the request, which nothing of it begins anew."""
+    text = configuration(models=MODELS, extra="server: {deadline: 1}")
+    with RunningGateway(tmp_path, text) as gateway:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+            head = "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"
+            connection.sendall(head.encode())
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        record = gateway.last_record()
+        assert (record["status"], record["outcome"]) == (408, "request_timeout")

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 from gateway.errors import BodyLate
 from gateway.http import connection
 from gateway.http.connection import MOST_HEAD, Connection
-from gateway.http.exchange import read_body
+from gateway.http.exchange import read_body_within
 from tests.exchange.asgi import asked
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -125,4 +125,4 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     with pytest.raises(BodyLate, match=r"within 0\.1 s"):
-        await read_body(asked(), receive, 1000, 0.1)
+        await read_body_within(asked(), receive, 1000, 0.1)

@@ -12,7 +12,7 @@ from backports import zstd
 
 from gateway.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
 from gateway.http.encodings import AT_ONCE, decoded, encoding
-from gateway.http.exchange import read_body
+from gateway.http.exchange import read_body_within
 from tests.exchange.asgi import Arriving, asked
 
 LIMIT = 1_000_000
@@ -55,7 +55,7 @@ async def test_one_byte_over_the_limit_is_too_large(name: str, compress: Compres
     """The limit is that of plain bodies, and the message names its setting."""
     scope = asked(headers=[(b"content-encoding", name.encode())])
     with pytest.raises(BodyTooLarge, match=r"server\.max_body_mb"):
-        await read_body(scope, Arriving(compress(text(LIMIT + 1))), LIMIT, WITHIN)
+        await read_body_within(scope, Arriving(compress(text(LIMIT + 1))), LIMIT, WITHIN)
 
 
 @NAMED
@@ -66,7 +66,7 @@ async def test_a_bomb_takes_no_more_than_the_limit(name: str, compress: Compress
     tracemalloc.start()
     try:
         with pytest.raises(BodyTooLarge):
-            await read_body(
+            await read_body_within(
                 asked(headers=[(b"content-encoding", name.encode())]), Arriving(bomb), LIMIT, WITHIN
             )
         assert tracemalloc.get_traced_memory()[1] < 4 * LIMIT
@@ -144,4 +144,4 @@ async def test_forty_encodings_on_top_of_each_other_are_refused_unread() -> None
         [(b"content-encoding", b"gzip")] * 40,
     ):
         with pytest.raises(UnsupportedEncoding):
-            await read_body(asked(headers=headers), Arriving(body), LIMIT, WITHIN)
+            await read_body_within(asked(headers=headers), Arriving(body), LIMIT, WITHIN)

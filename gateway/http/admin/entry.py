@@ -14,7 +14,7 @@ from gateway.errors import BodyTooLarge, RouteNotFound, Unauthenticated
 from gateway.http.admin.gate import VISIT, Gate
 from gateway.http.admin.manners import of_operators
 from gateway.http.admin.session import LOGIN
-from gateway.http.exchange import Header, read_body
+from gateway.http.exchange import Header, read_body_within
 
 LARGEST = 256_000
 """Bytes of a body that an operator sends."""
@@ -78,7 +78,7 @@ class Entry:
         if scope["method"] not in _WITH_BODY:
             return receive
         try:
-            return _again(await read_body(scope, receive, LARGEST, WITHIN))
+            return _again(await read_body_within(scope, receive, LARGEST, WITHIN))
         except BodyTooLarge as error:
             raise type(error)(f"The body is larger than {LARGEST} bytes.") from None
 

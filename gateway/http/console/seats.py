@@ -13,7 +13,7 @@ from gateway.access.operators import Actor, OperatorRole
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.http.admin.entry import WITHIN
 from gateway.http.admin.gate import Gate, Visit
-from gateway.http.exchange import read_body
+from gateway.http.exchange import read_body_within
 
 FORM_LIMIT = 65_536
 """Bytes of a form; the longest that the pages send is a few thousand."""
@@ -55,7 +55,7 @@ class Seats:
             request.scope[_VISIT] = None
         if request.method != "POST":
             return request
-        body = await read_body(request.scope, request.receive, FORM_LIMIT, WITHIN)
+        body = await read_body_within(request.scope, request.receive, FORM_LIMIT, WITHIN)
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
