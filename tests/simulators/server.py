@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.simulators.delivery import JSON, WAYS, deliver
-from tests.simulators.loops import abandon
+from tests.simulators.loops import abandon, shut
 from tests.simulators.model_lists import MISSING
 from tests.simulators.peer import Peer, reset
 from tests.simulators.seen import SeenConnection, SeenRequest
@@ -185,8 +185,8 @@ class Simulator(ABC):
             waiting.close()
         self._deaf.clear()
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await shut(server)
         await self._drop()
 
     async def _drop(self) -> None:
