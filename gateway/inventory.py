@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from gateway.config.apis import capabilities
 from gateway.config.manifests import local_manifests, local_model
 from gateway.config.policy_files import PolicyLoader
@@ -139,7 +141,7 @@ class Inventory:
         """
         target = self.target(f"{channel}/")
         parties = tuple(p for p in target.identity.parties if p.role is Role.CHANNEL)
-        return replace(target, identity=replace(target.identity, parties=parties))
+        return structs.replace(target, identity=replace(target.identity, parties=parties))
 
     def routes(self, keys: Collection[str]) -> Routes:
         """``keys`` are the channels whose secrets are set."""
@@ -244,4 +246,4 @@ def _without_bias(group: Group) -> Group:
 def _target_without_bias(target: Target) -> Target:
     if target.channel != LOCAL or target.capabilities is None:
         return target
-    return replace(target, capabilities=target.capabilities - {Capability.LOGIT_BIAS})
+    return structs.replace(target, capabilities=target.capabilities - {Capability.LOGIT_BIAS})

@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -43,9 +42,9 @@ def names(heading: str) -> list[str]:
     ("heading", "written"),
     [
         ("## What is written", ["kind", "seq", "prev", "at"]),
-        ("### Request", [field.name for field in fields(Record)]),
+        ("### Request", [field.name for field in msgspec.structs.fields(Record)]),
         ("### Target", [field.name for field in msgspec.structs.fields(JudgedTarget)]),
-        ("### Attempt", [field.name for field in fields(AttemptRecord)]),
+        ("### Attempt", [field.name for field in msgspec.structs.fields(AttemptRecord)]),
         ("### Event", [field.name for field in msgspec.structs.fields(Happening)]),
         ("### Checkpoint", ["at", *(f.name for f in msgspec.structs.fields(Signature))]),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -100,8 +99,7 @@ class JudgedTarget(msgspec.Struct, frozen=True, omit_defaults=True):
         return (again, how) != (written, (self.handling, self.waiver, self.matched, self.shadowed))
 
 
-@dataclass(frozen=True, slots=True)
-class Seam:
+class Seam(msgspec.Struct, frozen=True):
     """Where an answer broke off: behind how many bytes (UTF-8) of the assistant's text, and about
     how many tokens.
     """
@@ -110,8 +108,7 @@ class Seam:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(msgspec.Struct, frozen=True):
     """One attempt. Times in microseconds; ``first_content_us`` is ``None`` where none came. The
     tokens are those that its target told of, ``None`` where it told none: then about
     ``seen_tokens`` came. ``stored_tokens`` of the prompt were kept for others, at a price.
@@ -137,8 +134,7 @@ class AttemptRecord:
     seen_tokens: int = 0
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """One request, filled while it is served and written once in the end. Without any fraction, so
     that there is one way to write it.
 
@@ -164,10 +160,10 @@ class Record:
     traceparent: str | None = None
     key: str | None = None
     peer: str | None = None
-    labels: Labels = field(default_factory=Labels)
+    labels: Labels = msgspec.field(default_factory=Labels)
     policy: str = ""
     targets: tuple[JudgedTarget, ...] = ()
-    attempts: list[AttemptRecord] = field(default_factory=list)
+    attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
     outcome: str = "cancelled"
     status: int | None = None
     served_by: str | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from gateway.domain.decision import Labels
 from gateway.domain.events import Event
@@ -44,8 +45,7 @@ class Api(StrEnum):
 _OF_ANTHROPIC = frozenset({Api.MESSAGES, Api.COUNT_TOKENS})
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """A call of one of the app's functions. ``arguments`` is JSON text."""
 
     id: str
@@ -53,8 +53,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """A picture in a turn, before its character ``at``. ``url`` is a base64 data URL, as the app
     wrote it: only who looks at the picture pays for decoding it. It may be an address too, which
     only a target that can fetch it is given, and nobody else fetches.
@@ -64,8 +63,7 @@ class Image:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One turn. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``. An assistant's turn
     may hold ``calls`` and the ``reasoning`` before its content; a tool's has the id of the call
     that it answers. ``images`` are in their order in the turn.
@@ -80,8 +78,7 @@ class Message:
     images: tuple[Image, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(msgspec.Struct, frozen=True):
     """How to choose tokens; ``None`` leaves it to the model's defaults. ``seed`` makes an answer
     repeatable on one build. ``logit_bias`` pairs token ids of the target's own vocabulary with what
     is added. ``ignore_end`` goes on past the model's end, for measurements.
@@ -99,8 +96,7 @@ class Sampling:
     ignore_end: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     """A function that the model may call. ``schema`` is the JSON Schema of its arguments, as text;
     ``strict`` wants every keyword of it kept.
     """
@@ -117,8 +113,7 @@ class ToolChoice(StrEnum):
     REQUIRED = "required"
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True):
     """What may be called. ``named`` is the one function that must be."""
 
     available: tuple[Tool, ...]
@@ -135,8 +130,7 @@ class ShapeKind(StrEnum):
     CHOICE = "choice"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """What the text of an answer must be. ``source`` is a JSON Schema as text, a regular
     expression, a grammar (Lark or GBNF), or a JSON array of texts to choose from; ``strict`` as
     in ``Tool``.
@@ -147,8 +141,7 @@ class Shape:
     strict: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
+class Chat(msgspec.Struct, frozen=True):
     """What a target that does not speak the caller's dialect is given. ``max_tokens`` of ``None``
     means: up to the end of the context. ``logprobs`` is how many likely tokens are told beside each
     chosen one, ``None`` for nothing; ``choices`` how many answers; ``prefill`` the text that the
@@ -173,8 +166,7 @@ Prompt: TypeAlias = str | tuple[int, ...]
 """Plain text, or token ids of the target's own vocabulary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """Texts to go on with, as they are and without any template. ``choices`` is how many answers
     each of the ``prompts`` gets, and those of one prompt are counted before those of the next.
     ``suffix`` is what comes behind the answer; with ``echo`` an answer begins with its prompt. The
@@ -192,8 +184,7 @@ class Completion:
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding:
+class Embedding(msgspec.Struct, frozen=True):
     """Texts whose vectors are wanted, each of ``dimensions`` numbers, or of as many as the model
     has.
     """
@@ -206,8 +197,7 @@ Task: TypeAlias = Chat | Completion | Embedding
 """What is to be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """What the app has been sent of an answer whose target then failed: ``text`` of the assistant,
     of about ``tokens`` tokens; ``spent`` counts those of its thoughts, too.
     """
@@ -217,15 +207,13 @@ class Begun:
     spent: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counting:
+class Counting(msgspec.Struct, frozen=True):
     """Nothing is to be done but to tell, in ``Usage``, how many tokens the prompt has."""
 
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class Passing:
+class Passing(msgspec.Struct, frozen=True):
     """The body is passed on, and nothing of it is understood but which model is asked for. A form
     has a ``boundary``, and its field with the model at ``place``, two offsets in the body: from the
     field's head to the end of its value; they are the same where there is none. With ``text`` the
@@ -237,8 +225,7 @@ class Passing:
     text: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request as it goes through the house.
 
     ``id`` is the request id, ``client_id`` what the app calls the request; ``model`` the name that
@@ -265,7 +252,7 @@ class Call:
     discreet: bool = False
     betas: tuple[str, ...] = ()
     needs: frozenset[Capability] = frozenset()
-    labels: Labels = field(default_factory=Labels)
+    labels: Labels = msgspec.field(default_factory=Labels)
     session: str | None = None
     client_id: str | None = None
     begun: Begun | None = None

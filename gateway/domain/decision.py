@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from gateway.domain.identity import Role
 
 
@@ -30,8 +32,7 @@ class Mode(StrEnum):
     SHADOW = "shadow"
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(msgspec.Struct, frozen=True):
     """Who asks, as far as rules can tell callers apart. ``claimed`` is the same with what a request
     says of itself: policy decides for both, and the stricter decision counts.
     """
@@ -52,8 +53,7 @@ class Drain:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The verdict of the worst party, and why.
 
     ``rule`` is the id of the deciding rule (``default`` for the default), ``vendor`` and ``role``

@@ -8,9 +8,10 @@ An attempt is ``Started``, then any number of ``Delta``, ``Reasoned`` and ``Call
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self, TypeAlias
+
+import msgspec
 
 
 class FailureKind(StrEnum):
@@ -63,8 +64,7 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """The target has begun to answer. ``model`` is what it calls itself, ``provider`` to whom it
     says that it sent the request on, where it says so. ``id`` and ``created`` are the answer's own
     where its bytes are relayed; ``media`` is the type of those bytes where it is not the usual one
@@ -78,16 +78,14 @@ class Started:
     media: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Likely:
+class Likely(msgspec.Struct, frozen=True):
     """A token that could have been, with its logarithm of probability."""
 
     token: bytes
     logprob: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True):
     """A chosen token's score, and the likeliest ones in its place, likeliest first."""
 
     token: bytes
@@ -95,8 +93,7 @@ class Scored:
     top: tuple[Likely, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True):
     """A piece of the assistant's text: never empty, never half a character. ``scores`` are those of
     the tokens since the last piece, where they were asked for.
     """
@@ -106,16 +103,14 @@ class Delta:
     scores: tuple[Scored, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoned:
+class Reasoned(msgspec.Struct, frozen=True):
     """A piece of what the model thinks before it answers."""
 
     text: str
     choice: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(msgspec.Struct, frozen=True):
     """A piece of a call of a function: ``index`` counts the calls of a choice. The first piece has
     ``id`` and ``name``; ``arguments`` is the next part of the JSON text.
     """
@@ -127,8 +122,7 @@ class Called:
     choice: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
+class Relayed(msgspec.Struct, frozen=True):
     """A piece of the answer's bytes, already in the caller's dialect. ``text`` is what the
     assistant says in it, which came in ``pieces`` pieces, about as many as tokens; ``binding`` says
     that it also holds what no other target could go on from: a part of a call, a refusal, audio.
@@ -142,8 +136,7 @@ class Relayed:
     block: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
+class Embedded(msgspec.Struct, frozen=True):
     """The vectors of the next inputs, in their order. Each is of length 1 and stands as 32-bit
     floats, little endian.
     """
@@ -155,8 +148,7 @@ MOST_TOKENS = 10**12
 """More are never told of one answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Token counts. Of the prompt's, ``cached`` were not computed again, and ``stored`` were kept
     for other prompts at a price, by vendors that say so; of the completion's, ``reasoning`` are of
     thoughts.
@@ -180,8 +172,7 @@ class Usage:
         return type(self)(*(max(0, min(count, MOST_TOKENS)) for count in counts))
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """One attempt failed. ``retry_after`` is in seconds; ``code`` and ``param`` are those of the
     vendor's error envelope where ``kind`` is ``REQUEST_FAULT``. ``message`` holds no address, key
     or prompt.
@@ -195,8 +186,7 @@ class Failed:
     param: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """``reasons`` has one for each choice. ``flaw`` is what the target did wrong all the same, once
     the answer was complete: the app has it whole, and the target is counted as failed. ``stop`` is
     the text that was asked for as an end and ended the first choice, where the target tells it.
@@ -207,8 +197,7 @@ class Finished:
     stop: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Continued:
+class Continued(msgspec.Struct, frozen=True):
     """From here another target goes on with the same answer, in ``Delta``, ``Reasoned`` and
     ``Called``. Only the engine yields it. ``id`` and ``created`` are those that the app has seen,
     ``block`` the content block that it has open; ``None`` where they are our own, or none. That

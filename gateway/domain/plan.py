@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from gateway.domain.decision import Decision
 from gateway.domain.target import Target
@@ -29,16 +30,14 @@ class LeftOut(StrEnum):
     """Its vectors are not known to be of one space with those of the first choice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One target of a plan, with the decision that lets it be there."""
 
     target: Target
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Omission:
+class Omission(msgspec.Struct, frozen=True):
     """One target that is not in the plan, and why. ``detail`` is for people."""
 
     target: Target
@@ -47,8 +46,7 @@ class Omission:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """``configured`` are the ids of all targets in the order of the configuration, ``steps`` those
     that are tried, in the order of trying.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from gateway.domain.identity import Identity, Locality
 
@@ -62,8 +63,7 @@ APIS = frozenset(
 """What is asked for through an API of its own: a model need have no more than one of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """``channel`` is the configured channel's name (``local`` for GGUF files), ``model`` the id as
     that channel knows it. ``capabilities`` of ``None`` means: assumed to have all of them.
     ``context`` is in tokens, ``None`` where it is not known.

@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 from gateway.audit.journal import microseconds
 from gateway.audit.record import AttemptRecord, Record
@@ -33,8 +34,7 @@ from gateway.engine.sent import Sent, whole_usage
 from gateway.routing.failover import Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(msgspec.Struct, frozen=True):
     """Which target answers, and why not the first: ``failover`` is ``None`` where it does."""
 
     target: Target

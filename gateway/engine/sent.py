@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gateway.audit.record import Seam
 from gateway.domain.call import Begun, Call, Chat, Completion, Counting, Passing, Task

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from starlette.types import Scope
 
 from gateway.access.callers import Caller
 from gateway.http.ids import Names
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """``id`` is ours, ``names`` what the app calls it; ``received`` and ``deadline`` are monotonic
     times in seconds.
     """

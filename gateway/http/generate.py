@@ -7,11 +7,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
+from msgspec.structs import replace
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.audit.journal import Journal

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from gateway.domain.call import Api, Call, Chat, Counting
 from gateway.domain.kept import KeptResponse
@@ -42,8 +43,7 @@ class ResponseStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseCall(Call):
+class ResponseCall(Call, frozen=True, kw_only=True):
     """A call whose answer may be kept: for ``owner``, behind the one that is ``previous``, with the
     items that the app sent as ``input``. With ``padded`` the stream's deltas are obfuscated.
     """

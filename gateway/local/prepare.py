@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from gateway.domain.call import Chat, Sampling, Shape, ShapeKind, ToolChoice
 from gateway.local.abilities import ChatAbilities

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.domain.decision import Decision, Handling, Verdict
 from gateway.domain.plan import LeftOut, Omission, Plan, Step
@@ -11,8 +12,7 @@ from gateway.domain.target import Capability, Target
 from gateway.routing.health import Health
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A configured target with all that the plan depends on.
 
     ``drained`` says that this request falls into the share that a drain still sends there;

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.domain.events import Failed
 from gateway.upstream.channel import Channel
@@ -27,8 +28,7 @@ KEY_STATUSES = frozenset({401, 403, 429})
 """Refusals that may be about the key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """``permit`` says whether policy allows it now, ``told`` makes the body by the policy of the
     instant; ``heads`` are those of each key. A refusal is read by ``speech``.
     """
@@ -42,8 +42,7 @@ class Request:
     speech: Speech
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """``refusal`` is what an answer that is not 200 says, where it was read already."""
 
     connection: Connection

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.domain.call import Api, Call
 from gateway.domain.events import FailureKind
@@ -32,8 +33,7 @@ _SPEECHES: Mapping[Api, Speech] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """One of ``heads``, by the key, and ``body`` are what is sent. The answer is read by
     ``speech``; with ``typed`` it is told as what it says, since its bytes are not what the app is
     to get.

@@ -9,10 +9,11 @@ see what is asked where nobody has judged it, is refused by name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.domain.call import Chat, Message, Sampling, Shape, ShapeKind, Tool, ToolChoice, Tools
 from gateway.domain.target import Capability

@@ -6,10 +6,10 @@ Sources as for ``gateway.wire.openai_chat``. ``any`` is what Mistral's API calls
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.domain.call import Tool, ToolChoice, Tools
 from gateway.domain.target import Capability

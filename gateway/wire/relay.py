@@ -4,7 +4,6 @@ the bytes of its answers say. One ``Speech`` a dialect; no I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -18,8 +17,7 @@ class AnswerFailed(Exception):
     """A whole answer that says that the vendor failed. The message holds nothing of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer: ``data`` is what the app gets, ``model`` what the vendor says it is,
     ``provider`` to whom a router says that it went, ``text`` what the assistant says in it.
     ``pieces`` say the same where it was to be ``typed``; ``stop`` as in ``Finished``.
@@ -67,8 +65,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     malformed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class VendorError:
+class VendorError(msgspec.Struct, frozen=True):
     """A vendor's error envelope, as far as it has one."""
 
     message: str | None = None

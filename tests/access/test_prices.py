@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.access.account import Ask
 from gateway.access.estimate import A_CHAT, A_TURN, AN_IMAGE, TOOLS, USUAL_ANSWER, ask
@@ -184,12 +185,14 @@ def test_what_a_chat_could_use() -> None:
     chat = Chat((Message("user", "a" * 300),), max_tokens=50, choices=2)
     prompt = A_CHAT + A_TURN + 100
     assert ask(call(chat)) == Ask(prompt, 100)
-    assert ask(call(replace(chat, max_tokens=None))) == Ask(prompt, 2 * USUAL_ANSWER, open=True)
+    assert ask(call(structs.replace(chat, max_tokens=None))) == Ask(
+        prompt, 2 * USUAL_ANSWER, open=True
+    )
     assert ask(call(Counting(chat))) == Ask(0, 0)
-    seen = replace(chat, messages=(Message("user", "", images=(Image("data:,", 0),)),))
+    seen = structs.replace(chat, messages=(Message("user", "", images=(Image("data:,", 0),)),))
     assert ask(call(seen)).prompt == A_CHAT + A_TURN + AN_IMAGE
     tools = Tools((Tool("f", "d", "x" * 28),))
-    assert ask(call(replace(chat, tools=tools))).prompt == prompt + TOOLS + 10
+    assert ask(call(structs.replace(chat, tools=tools))).prompt == prompt + TOOLS + 10
 
 
 def test_what_other_calls_could_use() -> None:

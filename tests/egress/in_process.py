@@ -9,11 +9,12 @@ import json
 import random
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from starlette.types import Message
 
 from gateway.audit.record import Record

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.domain.events import Delta, Event, Finished
 from gateway.domain.local_model import LocalModel
@@ -150,7 +151,7 @@ class House:
         await self.supervisor.stop()
 
     async def ask(self, name: str, make_call: MakeCall, **fields: object) -> list[Event]:
-        target = replace(TARGET, model=name)
+        target = structs.replace(TARGET, model=name)
         async with aclosing(self.backend.attempt(target, make_call("Hi", **fields))) as events:
             return [event async for event in events]
 
@@ -171,7 +172,7 @@ async def test_a_model_is_loaded_by_its_first_request_and_gives_way_to_another(
 ) -> None:
     """Neither is there at first; each answers; there is never more than one."""
     assert house.states() == [ModelState.UNLOADED, ModelState.UNLOADED]
-    assert house.backend.ready(replace(TARGET, model="one"))
+    assert house.backend.ready(structs.replace(TARGET, model="one"))
     assert isinstance((await house.ask("one", make_call))[-1], Finished)
     assert house.states() == [ModelState.READY, ModelState.UNLOADED]
     assert isinstance((await house.ask("two", make_call))[-1], Finished)
@@ -184,7 +185,7 @@ async def test_an_answer_at_work_is_not_unloaded_from_under_its_app(
     house: House, make_call: MakeCall
 ) -> None:
     """The other waits until it is at its end, and is then answered."""
-    target = replace(TARGET, model="one")
+    target = structs.replace(TARGET, model="one")
     long = make_call("Tell me a long story.", max_tokens=150)
     text = ""
     async with aclosing(house.backend.attempt(target, long)) as events:

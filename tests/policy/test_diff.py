@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import Identity, Locality, Party, Role
@@ -78,7 +78,7 @@ def _has(meant: Tags, tags: frozenset[str]) -> bool:
 
 
 anybody = st.builds(
-    replace,
+    structs.replace,
     labels,
     team=st.sampled_from((None, "red", "blue", "green")),
     app=st.sampled_from((None, "red", "blue", "green")),
@@ -244,7 +244,7 @@ def test_tags_that_do_not_matter_are_not_said() -> None:
 
 def test_targets_that_change_in_the_same_way_stand_together() -> None:
     """One line for both."""
-    mini = replace(OPENAI, model="gpt-4o-mini")
+    mini = structs.replace(OPENAI, model="gpt-4o-mini")
     (change,) = diff(policy(), policy(ban()), [OPENAI, mini], NOW)
     assert change.targets == ("openai/gpt-4o", "openai/gpt-4o-mini")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.audit.record import JudgedTarget, Record
 from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
@@ -85,7 +86,9 @@ def matches(draw: st.DrawFn) -> Match:
         model=tuple(draw(words("claude-*", "gpt-4o", "*/gpt*"))),
         designation=draw(st.none() | asked),
     )
-    return match if draw(st.booleans()) else replace(match, locality=frozenset(Locality))
+    return (
+        match if draw(st.booleans()) else dataclasses.replace(match, locality=frozenset(Locality))
+    )
 
 
 @st.composite

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.domain.events import (
     Called,
@@ -115,16 +116,18 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
                 at = calls[piece.choice, piece.index]
                 begun = found[at]
                 assert isinstance(begun, Called)
-                found[at] = replace(begun, arguments=begun.arguments + piece.arguments)
+                found[at] = structs.replace(begun, arguments=begun.arguments + piece.arguments)
             case (Called(), _):
                 calls[piece.choice, piece.index] = len(found)
                 found.append(piece)
             case (Delta(text=text), Delta()):
                 at = len(found) - 1 - found[::-1].index(last)
-                found[at] = replace(last, text=last.text + text, scores=last.scores + piece.scores)
+                found[at] = structs.replace(
+                    last, text=last.text + text, scores=last.scores + piece.scores
+                )
             case (Reasoned(text=text), Reasoned()):
                 at = len(found) - 1 - found[::-1].index(last)
-                found[at] = replace(last, text=last.text + text)
+                found[at] = structs.replace(last, text=last.text + text)
             case _:
                 found.append(piece)
     return found

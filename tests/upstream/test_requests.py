@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from typing import cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.domain.call import Api
 from gateway.domain.events import Failed, FailureKind

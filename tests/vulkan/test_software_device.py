@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from msgspec import structs
 
 from gateway.domain.events import Delta, Event, Finished, Usage
 from gateway.domain.local_model import LocalModel
@@ -61,7 +62,7 @@ async def serving(
 
 
 async def answer(backend: LocalBackend, make_call: MakeCall) -> tuple[str, list[Event]]:
-    call = replace(
+    call = structs.replace(
         make_call("What is the capital of France?", max_tokens=6),
         deadline=make_call("").deadline + 600,
     )

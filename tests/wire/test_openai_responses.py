@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from gateway.domain.call import (
     Chat,

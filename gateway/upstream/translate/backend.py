@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from gateway.domain.call import Api, Backend, Call, Counting, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage

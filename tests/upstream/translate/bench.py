@@ -6,10 +6,12 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from gateway.domain.call import Api, Call, Chat, Embedding
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
