@@ -61,6 +61,11 @@ check: setup $(STAMPS)/dev ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# BENCH: for instance BENCH="--only policy scale" or BENCH="--quick"
+.PHONY: bench
+bench: setup $(STAMPS)/bench ## All benchmarks in under 15 minutes: figures, plots, docs/benchmarks.md (BENCH=options)
+	$(BIN)/python -m benchmarks $(BENCH)
+
 # BENCH: for instance BENCH="--llama-server PATH --quick"
 .PHONY: bench-local
 bench-local: setup ## The local engine beside llama.cpp's own server (BENCH=its options)
@@ -128,6 +133,7 @@ docs: setup $(STAMPS)/dev ## Write anew the pages of docs/ that are generated
 	$(BIN)/python -m tests.clients.page > docs/clients.md.new
 	mv docs/clients.md.new docs/clients.md
 	$(BIN)/python -m tests.telemetry.page
+	$(BIN)/python -m benchmarks.page
 
 .PHONY: format
 format: $(STAMPS)/dev ## Format the code and mend what the linter can
@@ -216,6 +222,11 @@ $(STAMPS)/dev: requirements/dev.txt requirements/prices.txt $(STAMPS)/gateway
 	@$(PIP) install --require-hashes --no-deps -r requirements/prices.txt
 	@touch $@
 
+$(STAMPS)/bench: requirements/bench.txt $(STAMPS)/dev
+	@echo "installing what draws plots"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/bench.txt
+	@touch $@
+
 $(STAMPS)/console: requirements/console.txt $(STAMPS)/dev
 	@echo "installing what drives a browser (130 MB)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/console.txt
@@ -237,6 +248,7 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 		-c requirements/local.txt \
 		--no-emit-package llama-cpp-python -o requirements/dev.txt
 	$(COMPILE) requirements/console.in -c requirements/dev.txt -o requirements/console.txt
+	$(COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/llama.in --no-deps -o requirements/llama.txt
 	$(COMPILE) requirements/model.in --no-deps -o requirements/model.txt

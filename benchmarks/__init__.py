@@ -1,0 +1,1 @@
+"""What the gateway costs, next to what people would use instead."""

@@ -1,0 +1,130 @@
+"""All benchmarks: what the gateway costs, next to what people would use instead.
+
+    python -m benchmarks
+    python -m benchmarks --only policy scale
+    python -m benchmarks --quick
+
+Starts all that it needs and ends it. Writes results/<date>.json with every figure, plots beside it,
+and docs/benchmarks.md anew. With --only, what today's results have of other suites stays; --quick
+is for seeing that it works, and writes into build/benchmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ground import ROOT, Ground, cores
+from benchmarks.machine import facts, load_average
+from benchmarks.page import PAGE, RESULTS, page
+from benchmarks.suite import Suite
+from benchmarks.suites import NAMES, SUITES
+
+SECONDS, QUICK_SECONDS = 3.0, 0.4
+
+
+def main() -> int:
+    """0, or 1 where a suite failed."""
+    options = _options()
+    folder = ROOT / "build" / "benchmarks" if options.quick else RESULTS
+    now = datetime.now(UTC)
+    path = folder / f"{now:%Y-%m-%d}.json"
+    results: dict[str, Any] = {"began": now.isoformat(timespec="seconds"), "suites": {}}
+    if options.only and path.exists():
+        results = json.loads(path.read_text())
+    results["machine"] = facts()
+    chosen = [suite for suite in SUITES if suite.name in (options.only or NAMES)]
+    server, load = cores()
+    if server == load:
+        _say("one core for all: what loads the gateway takes from it")
+    # What is not told otherwise stays off the core of what is measured.
+    os.sched_setaffinity(0, {load})
+    for number, suite in enumerate(chosen, 1):
+        _say(f"[{number}/{len(chosen)}] {suite.name}: {suite.title}")
+        told = _run(suite, options, server, load, folder / path.stem)
+        results["suites"][suite.name] = told
+        word = "FAILED" if "error" in told else "done"
+        _say(f"[{number}/{len(chosen)}] {suite.name}: {word} in {told['took']:.0f} s")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    text = page(results, path)
+    if options.quick:
+        print(text)
+    else:
+        PAGE.write_text(text)
+        _say(f"written: {path.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}")
+    return int(any("error" in results["suites"][suite.name] for suite in chosen))
+
+
+def _run(
+    suite: Suite, options: argparse.Namespace, server: int, load: int, plots: Path
+) -> dict[str, Any]:
+    """What the results hold of a suite: ``found`` and ``plots``, or the ``error``."""
+    told: dict[str, Any] = {
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": facts()["commit"],
+        "load_before": load_average(),
+        "seconds": options.seconds,
+    }
+    began = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as name:
+            ground = Ground(Path(name), options.quick, options.seconds, server, load, options.peers)
+            with ground:
+                told["found"] = suite.run(ground)
+        plots.mkdir(parents=True, exist_ok=True)
+        drawn = suite.plots(told["found"], plots)
+        told["plots"] = [str(path.relative_to(plots.parent)) for path in drawn]
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other suites have their turn
+        traceback.print_exc()
+        told = {key: value for key, value in told.items() if key != "found"}
+        told["error"] = f"{type(error).__name__}: {error}"
+    told["took"] = round(time.perf_counter() - began, 1)
+    return told
+
+
+def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="SUITE", help=", ".join(NAMES))
+    parser.add_argument("--quick", action="store_true", help="see that it works")
+    parser.add_argument("--seconds", type=float, help=f"of each load  [default: {SECONDS:.0f}]")
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        type=_peer,
+        default=[],
+        metavar="NAME=PATH",
+        help="programs to compare with that are not on the path, such as vllm-router, llama-server",
+    )
+    options = parser.parse_args(words)
+    options.peers = dict(options.peers)
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    return options
+
+
+def _peer(word: str) -> tuple[str, Path]:
+    name, _, path = word.partition("=")
+    if not Path(path).is_file():
+        raise argparse.ArgumentTypeError(f"{word!r} is no NAME=PATH of a file that is there")
+    return name, Path(path).absolute()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
