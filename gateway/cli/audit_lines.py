@@ -59,15 +59,15 @@ def tail(
     for line in last(log, count, wanted):
         say(line)
         shown = shown if isinstance(line, BadLine) else line.seq
-    while coming is not None:
-        for line in coming.more():
-            # What came between the two looks is in both of them.
-            if wanted(line) and (isinstance(line, BadLine) or line.seq > shown):
-                say(line)
-        try:
+    try:
+        while coming is not None:
+            for line in coming.more():
+                # What came between the two looks is in both of them.
+                if wanted(line) and (isinstance(line, BadLine) or line.seq > shown):
+                    say(line)
             time.sleep(LOOK_EVERY)
-        except KeyboardInterrupt:
-            return
+    except KeyboardInterrupt:
+        return
 
 
 @click.command("query")
