@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from benchmarks.ground import Ground
-from benchmarks.policy.made import policy_text
+from benchmarks.policy.made import policy_files
 from benchmarks.processes import Process
 from gateway.access.keys import Limits, make
 from gateway.access.repository import FILE, SqliteKeys
@@ -95,14 +95,17 @@ def start(
     until it is ready. Its files are in a folder of that name; it ends with the ground.
     """
     folder = ground.folder / name
+    first, *others = policy_files(arrangement.rules).items()
     running = RunningGateway(
         folder,
         arrangement.configuration(vendor),
-        policy=policy_text(arrangement.rules),
+        policy=first[1],
         flags=("--workers", str(arrangement.workers)),
         popen=ground.popen(ground.server_core if core is None else core),
         started=ground.adopt,
     )
+    for file, text in others:
+        (running.policies / file).write_text(text)
     keys = make_keys(folder / "state", arrangement.keys) if arrangement.on else ()
     running.start()
     process = ground.started[-1]

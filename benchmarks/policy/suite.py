@@ -1,92 +1,171 @@
-"""What decisions cost as rules and targets grow: deciding and loading."""
+"""What policy costs as rules, targets and the catalog grow: deciding, loading, comparing."""
 
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import plot
 from benchmarks.ground import Ground
-from benchmarks.policy.made import policy_text
+from benchmarks.policy.made import policy_files
+from benchmarks.policy.measured import (
+    compare,
+    compare_all,
+    decide,
+    decide_first,
+    load_steps,
+    loaded,
+    resolve_rows,
+    targets,
+)
 from benchmarks.suite import Goal
-from gateway.config.policy_files import PolicyLoader
-from gateway.config.shipped import load_catalog
-from gateway.config.sources import POLICIES, Sources
-from gateway.domain.decision import Labels
-from gateway.domain.identity import ChannelFacts
-from gateway.policy.compile import Policy
-from gateway.policy.evaluate import evaluate
-from gateway.vendors.resolve import resolve
 
-COUNTS, QUICK_COUNTS = (1, 10, 100, 1_000, 10_000), (1, 10, 100)
-MODEL = "gpt-4o"
-ROUNDS = 5
+RULES, QUICK_RULES = (1, 10, 100, 1_000, 10_000), (1, 10, 100)
+FAMILIES, QUICK_FAMILIES = (0, 1_000, 10_000), (0,)
+UNDER = 100
+"""Rules of the policy under which targets grow."""
+Row = dict[str, Any]
 
 
 class PolicySuite:
-    """In this process, by the functions that serve."""
+    """In this process, by the functions that serve, with no cache but theirs."""
 
     name = "policy"
-    title = "Policy: what a decision costs"
+    title = "Policy: deciding, loading, comparing"
 
     def run(self, ground: Ground) -> dict[str, Any]:
-        counts = QUICK_COUNTS if ground.quick else COUNTS
-        rows = []
+        counts = QUICK_RULES if ground.quick else RULES
+        seconds = min(1.0, ground.seconds / 3)
+        some = targets(10)
         with ground.on(ground.server_core):
-            for count in counts:
-                began = time.perf_counter()
-                policy = loaded(policy_text(count))
-                load = time.perf_counter() - began
-                rows.append({"rules": count, "load_ms": load * 1e3, "decide_us": _decide(policy)})
-        return {"rows": rows}
+            return {
+                "rules": [_of_rules(count, some, seconds) for count in counts],
+                "under": UNDER,
+                "targets": _of_targets(counts, seconds),
+                "families": resolve_rows(
+                    QUICK_FAMILIES if ground.quick else FAMILIES, 100 if ground.quick else 10
+                ),
+            }
 
     def markdown(self, found: dict[str, Any]) -> str:
-        lines = ["| rules | a decision, µs | loading, ms |", "|---|---|---|"]
-        lines += [
-            f"| {row['rules']:,} | {statistics.median(row['decide_us']):.1f} "
-            f"| {row['load_ms']:.0f} |"
-            for row in found["rows"]
-        ]
-        return "\n".join(lines) + "\n"
+        return "\n".join((_rules_table(found), _targets_table(found), _families_table(found)))
 
     def plots(self, found: dict[str, Any], folder: Path) -> list[Path]:
-        points = [(row["rules"], statistics.median(row["decide_us"])) for row in found["rows"]]
-        drawn = plot.lines(
-            folder / "policy-decide.svg", "A decision", "rules", "µs", {"decide": points}
-        )
-        return [drawn]
+        of_rules, of_targets = found["rules"], found["targets"]
+        decisions = {
+            "a decision, by rules": _points(of_rules, "rules", "decide_us"),
+            "the first on a target, by rules": _points(of_rules, "rules", "first_us"),
+            "a decision, by targets": _points(of_targets, "targets", "decide_us"),
+        }
+        loads = {
+            "loading": _points(of_rules, "rules", "load_ms"),
+            "of it: reading YAML": _points(of_rules, "rules", "parse_ms"),
+            "of it: compiling": _points(of_rules, "rules", "compile_ms"),
+            "comparing two, a target": _points(of_rules, "rules", "diff_ms"),
+        }
+        across = "rules or targets"
+        decided, load = folder / "policy-decide.svg", folder / "policy-load.svg"
+        return [
+            plot.lines(decided, "Deciding about one target", across, "µs", decisions),
+            plot.lines(load, "Loading and comparing policies", "rules", "ms", loads),
+        ]
 
     def goals(self, found: dict[str, Any]) -> Sequence[Goal]:
         return ()
 
 
-def loaded(text: str) -> Policy:
-    """The policy of one file, as a gateway reads it."""
-    catalog = load_catalog()
-    sources = Sources(Path("policies"), Path("designations"))
-    facts = ChannelFacts("openai", "openai", "openai")
-    loader = PolicyLoader(catalog, lambda target: resolve(target, facts, catalog))
-    return loader.load(sources, {f"{POLICIES}/10.yaml": text.encode()})
+def _of_rules(count: int, some: Sequence[Any], seconds: float) -> Row:
+    policy = loaded(policy_files(count))
+    return {
+        "rules": count,
+        "decide_us": decide(policy, some, seconds),
+        "first_us": decide_first(policy, seconds),
+        **load_steps(count),
+        **compare(count, some, seconds),
+    }
 
 
-def timed(step: Callable[[], object], seconds: float, rounds: int = ROUNDS) -> list[float]:
-    """Microseconds of a call, of each round: as many calls as are made in that time."""
-    found = []
-    for _ in range(rounds):
-        calls, began = 0, time.perf_counter()
-        while (taken := time.perf_counter() - began) < seconds / rounds:
-            step()
-            calls += 1
-        found.append(taken / calls * 1e6)
-    return found
+def _of_targets(counts: Sequence[int], seconds: float) -> list[Row]:
+    """Under policies of ``UNDER`` rules."""
+    old, new = (loaded(policy_files(UNDER, serves=verdict)) for verdict in ("allow", "deny"))
+    every = targets(max(counts))
+    return [
+        {
+            "targets": count,
+            "decide_us": decide(old, every[:count], seconds),
+            "diff_ms": compare_all((old, new), every[:count]),
+        }
+        for count in counts
+    ]
 
 
-def _decide(policy: Policy) -> list[float]:
-    catalog = load_catalog()
-    identity = resolve(MODEL, ChannelFacts("openai", "openai", "openai"), catalog)
-    who, now = Labels(team="bench"), datetime.now(UTC)
-    return timed(lambda: evaluate(policy, f"openai/{MODEL}", identity, who, now), 0.2)
+def _points(rows: Sequence[Row], across: str, up: str) -> list[tuple[float, float]]:
+    return [(row[across], _middle(row[up])) for row in rows if up in row]
+
+
+def _middle(value: float | list[float]) -> float:
+    return statistics.median(value) if isinstance(value, list) else value
+
+
+def _rules_table(found: dict[str, Any]) -> str:
+    """Each figure beside that of the smallest policy."""
+    rows = found["rules"]
+    lines = [
+        "Times of one rule in brackets. A first decision is the first on a target after a policy "
+        "was loaded: what rules say of it is sorted out once. Loading is reading YAML, checking, "
+        "compiling and running the policy's tests; comparing is what a ban changes for whom, of "
+        "one target.\n",
+        "| rules | a decision, µs | the first, µs | loading, ms | of it YAML | of it compiling "
+        "| comparing, ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [
+            f"{row['rules']:,}",
+            _beside(rows, row, "decide_us"),
+            _beside(rows, row, "first_us"),
+            f"{row['load_ms']:.0f}",
+            f"{row['parse_ms'] / row['load_ms']:.0%}",
+            f"{row['compile_ms'] / row['load_ms']:.0%}",
+            f"{row['diff_ms']:.2f}" if "diff_ms" in row else f"refused: `{row['refused']}`",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _targets_table(found: dict[str, Any]) -> str:
+    rows = found["targets"]
+    lines = [
+        f"By targets, under {found['under']} rules; times of one target in brackets:\n",
+        "| targets, asked in turn | a decision, µs | comparing over all, ms |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {row['targets']:,} | {_beside(rows, row, 'decide_us')} | {row['diff_ms']:.1f} |"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _families_table(found: dict[str, Any]) -> str:
+    rows = found["families"]
+    lines = [
+        f"Telling who is behind an id, over {rows[0]['ids']} ids of litellm's map, as the families "
+        "of the catalog grow (the first row is the shipped one):\n",
+        "| families | p50, µs | p99, µs |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {row['families']:,} | {_beside(rows, row, 'resolve_us')} "
+        f"| {row['resolve_p99_us']:.0f} |"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _beside(rows: Sequence[Row], row: Row, what: str) -> str:
+    """A figure, and how many times that of the first row it is."""
+    value, first = _middle(row[what]), _middle(rows[0][what])
+    return f"{value:,.1f} ({value / first:.1f}×)"
