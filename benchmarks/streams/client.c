@@ -20,12 +20,23 @@ static struct {
     uint32_t *delays, *firsts; /* µs */
     long delayed, room;
     long received;
-    int begun, ended, over, failed[FAULTS], statuses[600];
+    int answered, begun, ended, over, failed[FAULTS], statuses[600];
     char said[TOLD]; /* by the first that failed */
 } found;
 
 static struct text request;
 static struct stream *streams;
+
+static void tell(const char *what) {
+    printf("{\"%s\":true}\n", what);
+    fflush(stdout);
+}
+
+static void begin(struct stream *stream) {
+    if (stream->begun) return;
+    stream->begun = true;
+    if (++found.begun == chosen.streams) tell("open");
+}
 
 static void fail_or_end(struct stream *stream, enum fault fault) {
     if (stream->ended) return;
@@ -37,11 +48,11 @@ static void fail_or_end(struct stream *stream, enum fault fault) {
         for (char *at = found.said; *at; at++)
             if (*at == '"' || *at == '\\' || *at < ' ') *at = '\'';
     }
-    if (fault == NONE && !found.ended++ && printf("{\"ended\":1}\n")) fflush(stdout);
+    begin(stream);
+    if (fault == NONE && !found.ended++) tell("ended");
     found.failed[fault]++;
     found.over++;
-    if (!stream->begun) found.begun++;
-    stream->begun = stream->ended = true;
+    stream->ended = true;
     if (stream->fd >= 0) close(stream->fd);
     stream->fd = -1;
 }
@@ -75,9 +86,8 @@ static bool hear(struct stream *stream, const char *line) {
     stream->next++;
     found.received++;
     if (number == 0) {
-        stream->begun = true;
-        found.firsts[found.begun++] = now - stream->asked;
-        if (found.begun == chosen.streams && printf("{\"open\":%d}\n", found.begun)) fflush(stdout);
+        found.firsts[found.answered++] = now - stream->asked;
+        begin(stream);
     }
     return true;
 }
@@ -226,9 +236,7 @@ static void report(int64_t began) {
     printf("}},\"chunks\":{\"wanted\":%ld,\"received\":%ld},", (long)chosen.streams * chosen.chunks,
            found.received);
     print_ranks("delay_us", found.delays, found.delayed);
-    int answered = 0;
-    for (int i = 0; i < chosen.streams; i++) answered += streams[i].next > 0;
-    print_ranks("first_us", found.firsts, answered);
+    print_ranks("first_us", found.firsts, found.answered);
     printf("\"seconds\":%.3f,\"said\":\"%s\"}\n", (now_us() - began) / 1e6, found.said);
 }
 

@@ -1,0 +1,1 @@
+"""Many event streams at once."""
