@@ -1,0 +1,1 @@
+"""What happens when vendors die or are banned, and how fast."""
