@@ -12,6 +12,9 @@ CLIENTS := .venv-clients
 LLAMAINDEX := .venv-llamaindex
 NODE := tests/clients/node
 AXE := tests/console/browser
+ROUTER := .venv-bench-vllm-router
+LITELLM := .venv-bench-litellm
+PORTKEY := benchmarks/relay/node
 
 .DEFAULT_GOAL := help
 
@@ -65,6 +68,9 @@ check: setup $(STAMPS)/dev ## Format, lint, types, layers
 .PHONY: bench
 bench: setup $(STAMPS)/bench ## All benchmarks in under 15 minutes: figures, plots, docs/benchmarks.md (BENCH=options)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+.PHONY: bench-peers
+bench-peers: $(ROUTER)/.stamp $(LITELLM)/.stamp $(PORTKEY)/node_modules/.stamp ## What `make bench` compares with (900 MB; Debian: apt install nginx-light wrk npm)
 
 # BENCH: for instance BENCH="--llama-server PATH --quick"
 .PHONY: bench-local
@@ -148,7 +154,7 @@ engine: ## Install the local engine anew, for instance with other CMAKE_ARGS
 .PHONY: clean
 clean: ## Remove the virtual environments and what was built (the wheel cache stays)
 	rm -rf $(VENV) $(TRANSLATE) $(CLIENTS) $(LLAMAINDEX) $(NODE)/node_modules $(AXE)/node_modules \
-		build dist
+		$(ROUTER) $(LITELLM) $(PORTKEY)/node_modules build dist
 
 $(STAMPS)/venv:
 	@command -v $(PYTHON) >/dev/null || \
@@ -205,6 +211,21 @@ $(CLIENTS)/.stamp: requirements/clients.txt $(STAMPS)/venv
 $(LLAMAINDEX)/.stamp: requirements/llamaindex.txt $(STAMPS)/venv
 	$(call apart,$(LLAMAINDEX),LlamaIndex (390 MB))
 
+# Peers of the benchmarks: they run on this machine, and speak to nobody but it.
+$(ROUTER)/.stamp: requirements/bench-vllm-router.txt $(STAMPS)/venv
+	$(call apart,$(ROUTER),vllm-router (130 MB))
+
+$(LITELLM)/.stamp: requirements/bench-litellm.txt $(STAMPS)/venv
+	$(call apart,$(LITELLM),the proxy of litellm (740 MB))
+
+$(PORTKEY)/node_modules/.stamp: $(PORTKEY)/package.json $(PORTKEY)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "installing Portkey's gateway (25 MB)"; \
+		npm ci --prefix $(PORTKEY) --ignore-scripts --no-audit --no-fund --loglevel error && touch $@; \
+	else \
+		echo "npm is not there (Debian: apt install npm): Portkey's gateway is left out"; \
+	fi
+
 # Node itself is one of the packages, where there is one for this machine: npm runs on an older one.
 $(NODE)/node_modules/.stamp: $(NODE)/package.json $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \
@@ -256,11 +277,13 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 	$(COMPILE) requirements/translate.in -c requirements/serve.txt -o requirements/translate.txt
 	$(COMPILE) requirements/clients.in -o requirements/clients.txt
 	$(COMPILE) requirements/llamaindex.in -o requirements/llamaindex.txt
+	$(COMPILE) requirements/bench-vllm-router.in -o requirements/bench-vllm-router.txt
+	$(COMPILE) requirements/bench-litellm.in -o requirements/bench-litellm.txt
 
 # The locks name no addresses: neither where packages come from, nor whom to fund.
 .PHONY: node-lock
-node-lock: ## Pin what the package.json of the Node clients and of axe name (needs npm)
-	for folder in $(NODE) $(AXE); do \
+node-lock: ## Pin what the package.json of the Node clients, of axe and of Portkey name (needs npm)
+	for folder in $(NODE) $(AXE) $(PORTKEY); do \
 		npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved \
 			--ignore-scripts --no-audit --no-fund --loglevel error && \
 		$(PYTHON) -m tests.clients.lock $$folder/package-lock.json || exit 1; \

@@ -8,4 +8,9 @@ from benchmarks.streams.suite import StreamsSuite
 from benchmarks.suite import Suite
 
 SUITES: tuple[Suite, ...] = (PolicySuite(), StreamsSuite(), FailoverSuite())
+from benchmarks.relay.suite import RelaySuite
+from benchmarks.suite import Suite
+
+SUITES: tuple[Suite, ...] = (RelaySuite(), PolicySuite())
 NAMES = tuple(suite.name for suite in SUITES)
+"""As they are given to ``--only``."""

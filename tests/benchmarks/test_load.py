@@ -88,7 +88,8 @@ def test_it_stops_after_its_time_and_waits_for_the_last_answers(vendor: VendorSi
 
 
 def test_what_fails_is_counted_by_kind(vendor: VendorSimulator) -> None:
-    ways = [("answer", {})] * 3 + [("503", {}), ("reset", {}), ("answer", {})]
+    names = ["answer", "answer", "answer", "503", "reset", "answer"]
+    ways = [(name, dict[str, Any]()) for name in names]
     vendor.behave("in_turn", ways=ways)
     told = found(vendor.url, "--requests", "8", "--clients", "1")
     assert told["answered"] == 6
