@@ -43,14 +43,15 @@ def main() -> int:
         results = json.loads(path.read_text())
     results["machine"] = facts()
     chosen = [suite for suite in SUITES if suite.name in (options.only or NAMES)]
-    server, load = cores()
+    usable = frozenset(os.sched_getaffinity(0))
+    server, load = cores(usable)
     if server == load:
         _say("one core for all: what loads the gateway takes from it")
     # What is not told otherwise stays off the core of what is measured.
     os.sched_setaffinity(0, {load})
     for number, suite in enumerate(chosen, 1):
         _say(f"[{number}/{len(chosen)}] {suite.name}: {suite.title}")
-        told = _run(suite, options, server, load, folder / path.stem)
+        told = _run(suite, options, usable, folder / path.stem)
         results["suites"][suite.name] = told
         word = "FAILED" if "error" in told else "done"
         _say(f"[{number}/{len(chosen)}] {suite.name}: {word} in {told['took']:.0f} s")
@@ -66,7 +67,7 @@ def main() -> int:
 
 
 def _run(
-    suite: Suite, options: argparse.Namespace, server: int, load: int, plots: Path
+    suite: Suite, options: argparse.Namespace, usable: frozenset[int], plots: Path
 ) -> dict[str, Any]:
     """What the results hold of a suite: ``found`` and ``plots``, or the ``error``."""
     told: dict[str, Any] = {
@@ -75,10 +76,13 @@ def _run(
         "load_before": load_average(),
         "seconds": options.seconds,
     }
+    server, load = cores(usable)
     began = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
-            ground = Ground(Path(name), options.quick, options.seconds, server, load, options.peers)
+            ground = Ground(
+                Path(name), options.quick, options.seconds, server, load, options.peers, usable
+            )
             with ground:
                 told["found"] = suite.run(ground)
         plots.mkdir(parents=True, exist_ok=True)

@@ -89,10 +89,10 @@ def start(
     vendor: str,
     *,
     name: str = "gateway",
-    core: int | None = None,
+    everywhere: bool = False,
 ) -> Gateway:
-    """Start one in front of the vendor's URL, on the server's core unless told otherwise, and wait
-    until it is ready. Its files are in a folder of that name; it ends with the ground.
+    """Start one in front of the vendor's URL, on the server's core or on all, and wait until it is
+    ready. Its files are in a folder of that name; it ends with the ground.
     """
     folder = ground.folder / name
     first, *others = policy_files(arrangement.rules).items()
@@ -101,7 +101,7 @@ def start(
         arrangement.configuration(vendor),
         policy=first[1],
         flags=("--workers", str(arrangement.workers)),
-        popen=ground.popen(ground.server_core if core is None else core),
+        popen=ground.popen(None if everywhere else ground.server_core),
         started=ground.adopt,
     )
     for file, text in others:
@@ -118,7 +118,5 @@ def make_keys(state: Path, count: int) -> tuple[str, ...]:
     now = datetime.now(UTC)
     labels = Labels(team="bench")
     made = [make(f"bench-{n}", now, limits=LIMITS, labels=labels) for n in range(count)]
-    store = SqliteKeys(state / FILE)
-    for _, key in made:
-        store.add(key)
+    SqliteKeys(state / FILE).add(*(key for _, key in made))
     return tuple(written for written, _ in made)

@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,8 @@ class NotReady(RuntimeError):
 class Ground:
     """``folder`` is empty at first and removed after the suite. ``quick`` asks for seeing that it
     works, not for figures. ``seconds`` is how long one load lasts. ``given`` are programs by name
-    where they are not on the path. ``with ground:`` ends whatever was started on it.
+    where they are not on the path. ``cores`` are all that may be used. ``with ground:`` ends
+    whatever was started on it.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class Ground:
     server_core: int
     load_core: int
     given: Mapping[str, Path] = field(default_factory=dict)
+    cores: frozenset[int] = field(default_factory=lambda: frozenset(os.sched_getaffinity(0)))
     started: list[Process] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -58,11 +60,6 @@ class Ground:
     ) -> None:
         while self.started:
             self.started.pop().end()
-
-    @property
-    def cores(self) -> frozenset[int]:
-        """Those that there are for server and load."""
-        return frozenset({self.server_core, self.load_core})
 
     def program(self, name: str) -> Path | None:
         """Where a program is that may be there or not: as it was given, or on the path."""
@@ -140,10 +137,9 @@ class Ground:
             os.sched_setaffinity(0, before)
 
 
-def cores() -> tuple[int, int]:
+def cores(usable: Collection[int]) -> tuple[int, int]:
     """The core of what is measured and that of the load: the same where there is only one."""
-    usable = sorted(os.sched_getaffinity(0))
-    return usable[-1], usable[0]
+    return max(usable), min(usable)
 
 
 def free_port() -> int:

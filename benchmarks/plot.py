@@ -18,16 +18,17 @@ def lines(
     up: str,
     series: Mapping[str, Points],
     *,
-    log: bool = True,
+    log: str = "xy",
 ) -> Path:
-    """One line for each of the series, with its points; the labels name units. ``log``: on both
-    axes.
+    """One line for each of the series, with its points; the labels name units. ``log`` names the
+    axes that are logarithmic; the other begins at nothing.
     """
     with _drawn(path, title) as axes:
         for name, points in series.items():
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3.5, label=name)
-        if log:
+        if "x" in log:
             axes.set_xscale("log")
+        if "y" in log:
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)

@@ -72,6 +72,18 @@ def cpu_seconds(root: int) -> float:
     return sum(sum(map(int, words[pid][11:15])) for pid in _below(root, words)) * TICK
 
 
+def busy_seconds(cores: Collection[int]) -> float:
+    """Processor seconds that anything on these cores has used since the machine's start."""
+    names = {f"cpu{core}" for core in cores}
+    ticks = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *words = line.split()
+        if name in names:
+            user, nice, system, _, _, interrupts, soft, steal = map(int, words[:8])
+            ticks += user + nice + system + interrupts + soft + steal
+    return ticks * TICK
+
+
 def family(root: int) -> list[int]:
     """A process, its children and theirs."""
     return _below(root, dict(_stats()))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from benchmarks.failover.suite import FailoverSuite
+from benchmarks.operators.suite import OperatorsSuite
 from benchmarks.policy.suite import PolicySuite
+from benchmarks.relay.suite import RelaySuite
+from benchmarks.scale.suite import ScaleSuite
 from benchmarks.streams.suite import StreamsSuite
 from benchmarks.suite import Suite
 
-SUITES: tuple[Suite, ...] = (PolicySuite(), StreamsSuite(), FailoverSuite())
-from benchmarks.relay.suite import RelaySuite
-from benchmarks.suite import Suite
-
-SUITES: tuple[Suite, ...] = (RelaySuite(), PolicySuite())
+SUITES: tuple[Suite, ...] = (
+    RelaySuite(),
+    StreamsSuite(),
+    FailoverSuite(),
+    PolicySuite(),
+    ScaleSuite(),
+    OperatorsSuite(),
+)
 NAMES = tuple(suite.name for suite in SUITES)
 """As they are given to ``--only``."""

@@ -23,7 +23,7 @@ from benchmarks.policy.measured import (
 from benchmarks.suite import Goal
 
 RULES, QUICK_RULES = (1, 10, 100, 1_000, 10_000), (1, 10, 100)
-FAMILIES, QUICK_FAMILIES = (0, 1_000, 10_000), (0,)
+FAMILIES, QUICK_FAMILIES = (0, 1_000, 5_000), (0,)
 UNDER = 100
 """Rules of the policy under which targets grow."""
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ class PolicySuite:
 
     def run(self, ground: Ground) -> dict[str, Any]:
         counts = QUICK_RULES if ground.quick else RULES
-        seconds = min(1.0, ground.seconds / 3)
+        seconds = min(0.5, ground.seconds / 3)
         some = targets(10)
         with ground.on(ground.server_core):
             return {
@@ -45,7 +45,7 @@ class PolicySuite:
                 "under": UNDER,
                 "targets": _of_targets(counts, seconds),
                 "families": resolve_rows(
-                    QUICK_FAMILIES if ground.quick else FAMILIES, 100 if ground.quick else 10
+                    QUICK_FAMILIES if ground.quick else FAMILIES, 100 if ground.quick else 20
                 ),
             }
 
@@ -77,13 +77,13 @@ class PolicySuite:
 
 
 def _of_rules(count: int, some: Sequence[Any], seconds: float) -> Row:
-    policy = loaded(policy_files(count))
+    policy, steps = load_steps(policy_files(count))
     return {
         "rules": count,
         "decide_us": decide(policy, some, seconds),
         "first_us": decide_first(policy, seconds),
-        **load_steps(count),
-        **compare(count, some, seconds),
+        **steps,
+        **compare(policy, count, some, seconds),
     }
 
 

@@ -39,8 +39,8 @@ class KeyRepository(Protocol):
         """Every key there ever was, oldest first."""
         ...
 
-    def add(self, key: Key) -> None:
-        """Keep a new key."""
+    def add(self, *keys: Key) -> None:
+        """Keep new keys: all, or none."""
         ...
 
     def change(self, id: str, how: Callable[[Key], Key]) -> Key:
@@ -71,11 +71,11 @@ class SqliteKeys:
 
         return self._read(rows, ())
 
-    def add(self, key: Key) -> None:
+    def add(self, *keys: Key) -> None:
         self._write(
-            lambda connection: connection.execute(
+            lambda connection: connection.executemany(
                 "INSERT INTO keys SELECT ?, coalesce(max(number), 0) + 1, ? FROM keys",
-                (key.id, msgspec.json.encode(key)),
+                ((key.id, msgspec.json.encode(key)) for key in keys),
             )
         )
 

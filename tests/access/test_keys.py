@@ -43,6 +43,15 @@ def test_only_the_digest_is_kept(kept: SqliteKeys, tmp_path: Path) -> None:
     assert kept.all() == (key,)
 
 
+def test_keys_that_are_added_together_are_all_kept_or_none(kept: SqliteKeys) -> None:
+    keys = [make(name, NOW)[1] for name in ("shop", "till", "desk")]
+    with pytest.raises(StateError, match=r"UNIQUE constraint failed: keys\.id"):
+        kept.add(*keys, keys[0])
+    assert kept.all() == ()
+    kept.add(*keys)
+    assert kept.all() == tuple(keys)
+
+
 def test_a_key_opens_what_is_kept_of_it_and_nothing_else() -> None:
     written, key = make("shop", NOW)
     other, _ = make("shop", NOW)

@@ -1,7 +1,7 @@
 """A vendor that takes little of the machine, and a sink for telemetry: the same answer to each.
 
-``python -m benchmarks.operators.vendor`` prints its address, and for each line that it is given
-how many spans, metrics and requests for answers came. It ends with its input.
+``python -m benchmarks.vendor PORT`` serves until it is ended. ``GET /seen`` tells how many
+``completions``, ``traces`` and ``metrics`` came.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import urllib.request
 from collections import Counter
 from typing import cast
 
 import httptools
 import uvloop
+
+from benchmarks.ground import Ground, free_port
 
 WORDS = 32
 _USAGE = {"prompt_tokens": 24, "completion_tokens": WORDS, "total_tokens": 24 + WORDS}
@@ -93,6 +96,9 @@ class Peer(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        if self._path == b"/seen":
+            self._transport.write(_plain(b"application/json", json.dumps(self._seen).encode()))
+            return
         self._seen[self._path.decode().rpartition("/")[2]] += 1
         if not self._path.endswith(b"/completions"):
             self._transport.write(EMPTY)
@@ -104,15 +110,26 @@ class Peer(asyncio.Protocol):
             self._transport.write(PLAIN)
 
 
-async def serve() -> None:
-    loop = asyncio.get_running_loop()
+def start(ground: Ground) -> str:
+    """Its URL. It runs on the load's core and ends with the ground."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.vendor", str(port)]
+    ground.start(command, core=ground.load_core, name="vendor", ready=port)
+    return f"http://127.0.0.1:{port}"
+
+
+def seen(url: str) -> dict[str, int]:
+    """What has come to the vendor at that URL."""
+    with urllib.request.urlopen(f"{url}/seen", timeout=10) as answer:  # noqa: S310 - our own
+        found: dict[str, int] = json.load(answer)
+        return found
+
+
+async def serve(port: int) -> None:
     seen: Counter[str] = Counter()
-    server = await loop.create_server(lambda: Peer(seen), "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    while await loop.run_in_executor(None, sys.stdin.readline):
-        print(json.dumps(seen), flush=True)
-    server.close()
+    server = await asyncio.get_running_loop().create_server(lambda: Peer(seen), "127.0.0.1", port)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    uvloop.run(serve(int(sys.argv[1])))
