@@ -20,7 +20,7 @@ from typing import cast
 import httptools
 import uvloop
 
-from benchmarks.operators.vendor import PLAIN
+from benchmarks.vendor import PLAIN
 
 
 class Vendor:

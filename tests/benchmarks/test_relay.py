@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Iterator[Ground]:
-    with Ground(tmp_path, True, 1.0, *cores()) as ground:
+    with Ground(tmp_path, True, 1.0, *cores(os.sched_getaffinity(0))) as ground:
         yield ground
 
 
