@@ -5,7 +5,7 @@ plans, local models that are measured.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,5 +85,5 @@ class _UnaskedBackend:
     def ready(self, target: Target) -> bool:
         return True
 
-    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
         raise InternalFault("an engine that only plans was asked to serve")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -261,8 +261,10 @@ class Call(msgspec.Struct, frozen=True):
 class Backend(Protocol):
     """What can perform an attempt. The only thing that the engine knows of a target's inside."""
 
-    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        """Yield the events of one attempt. Closing the generator cancels the attempt at once."""
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
+        """Yield the events of one attempt, those together that came together, and none empty.
+        Closing the generator cancels the attempt at once.
+        """
         ...
 
     def ready(self, target: Target) -> bool:

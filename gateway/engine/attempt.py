@@ -1,11 +1,12 @@
-"""One attempt on one target: its events, let through as soon as they may be, and its end."""
+"""One attempt on one target: its events, let through as soon as they may be, and its end. It reads
+nothing itself: whoever reads it hands over what has come.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -43,6 +44,8 @@ class Serving(msgspec.Struct, frozen=True):
     warning: str | None = None
 
 
+_UNTOLD = Started()
+
 Told: TypeAlias = Serving | Continued | Event
 """What the engine tells of an answer."""
 
@@ -57,27 +60,40 @@ class Keeper(Protocol):
 
 class Attempt:
     """One attempt on one target, and what became of it. ``sent`` is what the app has of the answer,
-    attempts before this one included. ``denied`` is the decision by which policy ended it, if it
-    did; one that is ``outdated`` says nothing of its target any more, which is another by now.
+    attempts before this one included; ``why`` says why the first choice does not serve. ``reading``
+    is the task that waits for the backend, while it does. ``denied`` is the decision by which
+    policy ended it, if it did; one that is ``outdated`` says nothing of its target any more, which
+    is another by now.
     """
 
-    def __init__(self, keeper: Keeper, sent: Sent, step: Step, record: Record) -> None:
+    __slots__ = (
+        *("_began", "_finished", "_first_content_us", "_flaw", "_held", "_keeper", "_passing"),
+        *("_record", "_seen", "_sent", "_started", "_step", "_usage", "_why", "call", "denied"),
+        *("failure", "outdated", "reading"),
+    )
+
+    def __init__(
+        self, keeper: Keeper, sent: Sent, step: Step, record: Record, why: str | None
+    ) -> None:
+        self.call = sent.rest()
+        self.reading: asyncio.Task[object] | None = None
+        self.outdated = False
+        self.denied: Decision | None = None
+        self.failure: Failed | None = None
         self._keeper = keeper
-        self._call = sent.rest()
         self._sent = sent
         self._step = step
         self._record = record
+        self._why = why
         self._began = time.monotonic()
         self._first_content_us: int | None = None
         self._usage: Usage | None = None
         self._seen = 0
-        self._started = Started()
-        self._waiting: asyncio.Task[object] | None = None
+        self._started = _UNTOLD
+        self._held: list[Event] = []
         self._passing = False
         self._flaw: Failed | None = None
-        self.outdated = False
-        self.denied: Decision | None = None
-        self.failure: Failed | None = None
+        self._finished = False
 
     @property
     def target(self) -> Target:
@@ -85,75 +101,78 @@ class Attempt:
 
     @property
     def labels(self) -> Labels:
-        return self._call.labels
+        return self.call.labels
 
     def cut(self, decision: Decision) -> None:
         """Policy denies the target now: stop reading at once, as if the vendor had failed."""
         self.denied = decision
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self.reading is not None:
+            self.reading.cancel()
 
-    async def events(self, why: str | None) -> AsyncGenerator[Told, None]:
-        """The answer's events behind one ``Serving``, or behind ``Continued`` where the app has the
-        beginning already. A failure ends the iteration silently and stands in ``failure``.
+    def cancelled_by_policy(self) -> bool:
+        """Whether the cancellation of the task that was reading is taken back, being ours alone."""
+        if self.denied is None or self.reading is None or self.reading.uncancel() > 0:
+            return False
+        self.lost()
+        return True
+
+    def lost(self) -> bool:
+        """Whether it has failed, or policy ends it here: what is complete is not cut any more."""
+        if self.denied is not None and not self._finished and self.failure is None:
+            self.failure = Failed(FailureKind.POLICY_CUT, "policy has come to deny the target")
+        return self.failure is not None
+
+    def take(self, batch: Sequence[Event]) -> list[Told]:
+        """What the app is told, now that these events have come: nothing before content may go out,
+        then all behind one ``Serving``, or behind ``Continued`` where the app has the beginning
+        already. A failure is not told, and stands in ``failure``.
         """
-        target = self._step.target
-        backend = self._keeper.dispatch(target)
-        held: list[Event] = []
-        outcome = "cancelled"
-        try:
-            async with aclosing(backend.attempt(target, self._call)) as events:
-                while (event := await self._next(events)) is not None:
-                    if isinstance(event, Failed):
-                        self.failure = event
-                        break
-                    event = self._observe(event)
-                    held.append(event)
-                    if self._may_pass(event):
-                        if not self._passing:
-                            self._passing = True
-                            yield self._opening(why)
-                        for passed in held:
-                            self._sent.note(passed)
-                            yield passed
-                        held.clear()
-            outcome = self._concluded()
-        finally:
-            if outcome == "cancelled":
-                self._keeper.release(target)
-            self._write_down(outcome)
+        held = self._held
+        for event in batch:
+            if isinstance(event, Failed):
+                self.failure = event
+                break
+            held.append(self._observe(event))
+        told: list[Told] = []
+        if not self._passing:
+            if not any(map(self._may_pass, held)):
+                return told
+            self._passing = True
+            told.append(self._opening())
+        for event in held:
+            self._sent.note(event)
+        told += held
+        self._held = []
+        return told
 
-    async def _next(self, events: AsyncGenerator[Event, None]) -> Event | None:
-        """The next event, ``None`` at their end."""
-        if self.denied is None:
-            waiting = self._waiting = asyncio.current_task()
-            try:
-                return await anext(events, None)
-            except asyncio.CancelledError:
-                # Ours, or that of an app that went away, or both.
-                if self.denied is None or waiting is None or waiting.uncancel() > 0:
-                    raise
-            finally:
-                self._waiting = None
-        return Failed(FailureKind.POLICY_CUT, "policy has come to deny the target")
+    def ended(self, *, early: bool) -> None:
+        """Remember how it went, and write it down. One that ends ``early`` does so because the app
+        has gone, or the gateway stops.
+        """
+        if early:
+            outcome = "cancelled"
+            self._keeper.release(self._step.target)
+        else:
+            outcome = self._concluded()
+        self._write_down(outcome)
 
     def _may_pass(self, event: Event) -> bool:
-        if self._passing or isinstance(event, Finished):
+        if isinstance(event, Finished):
             return True
-        return self._call.stream and isinstance(event, Delta | Reasoned | Called | Relayed)
+        return self.call.stream and isinstance(event, Delta | Reasoned | Called | Relayed)
 
-    def _opening(self, why: str | None) -> Serving | Continued:
+    def _opening(self) -> Serving | Continued:
         target, decision = self._step.target, self._step.decision
         self._record.served_by = target.id
         self._record.locality = target.locality
-        self._record.failover = why
-        if self._call.begun is not None:
+        self._record.failover = self._why
+        if self.call.begun is not None:
             return self._sent.goes_on()
         self._sent.began(self._started)
         warning = None
         if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
             warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
-        return Serving(target, why, decision.revision, warning)
+        return Serving(target, self._why, decision.revision, warning)
 
     def _observe(self, event: Event) -> Event:
         """Note what is to be known of an event; the event as the app is told it."""
@@ -164,7 +183,7 @@ class Attempt:
                 self._seen += event.pieces if isinstance(event, Relayed) else 1
             case Usage():
                 self._usage = event.bounded()
-                event = whole_usage(self._usage, self._call.begun)
+                event = whole_usage(self._usage, self.call.begun)
                 self._record.prompt_tokens = event.prompt
                 self._record.completion_tokens = event.completion
                 self._record.cached_tokens = event.cached
@@ -173,6 +192,7 @@ class Attempt:
                 self._started = event
             case Finished(flaw=flaw):
                 self._flaw = flaw
+                self._finished = True
             case Embedded() | Failed():
                 pass
         return event

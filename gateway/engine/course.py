@@ -6,8 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -60,34 +59,60 @@ class Course:
         self._tries: Counter[str] = Counter()
         self._broke: Failed | None = None
 
-    async def events(self) -> AsyncGenerator[Told, None]:
-        """The answer's events. Raises ``GatewayError`` where none has begun; one that has, and that
-        nobody goes on with, ends in the failure at which it broke off.
+    async def events(self) -> AsyncGenerator[Sequence[Told], None]:
+        """The answer's events, as they come together. Raises ``GatewayError`` where none has begun;
+        one that has, and that nobody goes on with, ends in the failure at which it broke off.
         """
-        async with aclosing(self._steps()) as steps:
-            async for step in steps:
-                decision = self._decide(step.target)
-                if decision.acted is Verdict.DENY:
-                    self._omit(step.target, decision)
-                    continue
-                attempt = Attempt(
-                    self._house, self._sent, Step(step.target, decision), self._record
-                )
-                self._tries[step.target.id] += 1
-                self._house.running.add(attempt)
+        for step, rest in self._steps():
+            if rest:
+                await asyncio.sleep(rest)
+            attempt = self._begin(step)
+            if attempt is None:
+                continue
+            early = True
+            events = self._house.dispatch(step.target).attempt(step.target, attempt.call)
+            try:
+                # One loop reads every answer: each layer more would cost as much as all it does.
+                attempt.reading = asyncio.current_task()
                 try:
-                    async with aclosing(attempt.events(self._why_not_first(step))) as events:
-                        async for event in events:
-                            yield event
+                    async for batch in events:
+                        if told := attempt.take(batch):
+                            attempt.reading = None
+                            yield told
+                            attempt.reading = asyncio.current_task()
+                        if attempt.lost():
+                            break
+                except asyncio.CancelledError:
+                    # Policy's, or that of an app that went away, or both.
+                    if not attempt.cancelled_by_policy():
+                        raise
                 finally:
-                    self._house.running.discard(attempt)
-                    self._record.sent_characters = self._sent.characters
-                if attempt.failure is None:
-                    self._record.outcome = "served"
-                    return
-                if self._lost(attempt, attempt.failure, step).move in (Move.END, Move.HAND_BACK):
-                    break
-        yield self._given_up()
+                    attempt.reading = None
+                    await events.aclose()
+                early = False
+            finally:
+                self._house.running.discard(attempt)
+                attempt.ended(early=early)
+                self._record.sent_characters = self._sent.characters
+            if attempt.failure is None:
+                self._record.outcome = "served"
+                return
+            if self._lost(attempt, attempt.failure, step).move in (Move.END, Move.HAND_BACK):
+                break
+        yield (self._given_up(),)
+
+    def _begin(self, step: Step) -> Attempt | None:
+        """An attempt on the target of a step, or ``None`` where policy has come to deny it."""
+        decision = self._decide(step.target)
+        if decision.acted is Verdict.DENY:
+            self._omit(step.target, decision)
+            return None
+        why = self._why_not_first(step)
+        chosen = Step(step.target, decision)
+        attempt = Attempt(self._house, self._sent, chosen, self._record, why)
+        self._tries[step.target.id] += 1
+        self._house.running.add(attempt)
+        return attempt
 
     def _decide(self, target: Target) -> Decision:
         """Policy may have changed since the plan was made: it is asked where it counts."""
@@ -129,15 +154,15 @@ class Course:
             raise nothing_planned(left, wait)
         raise after_failures(self._failures, wait, self._omitted)
 
-    async def _steps(self) -> AsyncGenerator[Step, None]:
-        """Each target of the plan in turn; when all have failed, those again that may be, after a
-        pause and within the budget.
+    def _steps(self) -> Iterator[tuple[Step, float]]:
+        """Each target of the plan in turn; when all have failed, those again that may be, within
+        the budget: each after so many seconds.
         """
         for number, step in enumerate(self._plan.steps):
             if not self._more():
                 return
             if not self._kept_for_local(number):
-                yield step
+                yield step, 0.0
         again = 0
         for step in self._plan.steps:
             if not self._more():
@@ -147,9 +172,8 @@ class Course:
             seconds = pause(again, random.random())  # noqa: S311 - jitter, no secret
             if time.monotonic() + seconds >= self._call.deadline:
                 return
-            await asyncio.sleep(seconds)
             again += 1
-            yield step
+            yield step, seconds
 
     def _more(self) -> bool:
         """Whether there is room for another attempt."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.audit.record import JudgedTarget, Record
@@ -140,9 +139,10 @@ class Engine:
             and self._listed(target)
         )
 
-    async def run(self, call: Call, record: Record) -> AsyncGenerator[Told, None]:
-        """Serve one call, and fill the record of it. It is decided for the instant of the record.
-        Raises ``GatewayError`` where no answer has begun.
+    def run(self, call: Call, record: Record) -> AsyncGenerator[Sequence[Told], None]:
+        """Serve one call, and fill the record of it: what is told of the answer, as it comes
+        together, never empty. It is decided now, for the instant of the record. Raises
+        ``GatewayError`` where no answer has begun, at once where none will.
         """
         plan = self.plan(
             call.model,
@@ -161,9 +161,7 @@ class Engine:
         if not plan.steps:
             raise nothing_planned(plan, self.shortest_wait(plan))
         sent = Sent(call, continuation=self.routes.find(call.model).continuation)
-        async with aclosing(Course(self, call, plan, record, sent).events()) as events:
-            async for event in events:
-                yield event
+        return Course(self, call, plan, record, sent).events()
 
     def enforce(self) -> None:
         """Policy may have come to deny what is running: where it says ``in_flight: cut``, such

@@ -31,7 +31,9 @@ class Sent:
         self._bound = False
         self._tokens = 0
         self._spent = 0
-        self._continued = Continued()
+        self._id: str | None = None
+        self._created: int | None = None
+        self._block: int | None = None
         self.characters = 0
 
     @property
@@ -44,7 +46,7 @@ class Sent:
         """The app is sent the first events of an answer that ``started`` so."""
         if not self._began:
             self._began = True
-            self._continued = replace(self._continued, id=started.id, created=started.created)
+            self._id, self._created = started.id, started.created
 
     def note(self, event: Event) -> None:
         """The app is sent this."""
@@ -54,7 +56,7 @@ class Sent:
             case Relayed():
                 self._say(event.text, event.pieces)
                 self._bound = self._bound or event.binding
-                self._continued = replace(self._continued, block=event.block)
+                self._block = event.block
             case Reasoned(text=text) | Called(arguments=text):
                 self.characters += len(text)
                 self._spent += 1
@@ -64,7 +66,7 @@ class Sent:
 
     def goes_on(self) -> Continued:
         """What the app is told where another target takes over."""
-        return replace(self._continued, said=any(self._texts))
+        return Continued(self._id, self._created, self._block, any(self._texts))
 
     def rest(self) -> Call:
         """The call for what is left of the answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from starlette.types import Send
 
@@ -45,48 +45,51 @@ class Reply:
         self.rates: Callable[[], list[Header]] = list
         self.more: list[Header] = []
 
-    async def answer(self, call: Call, events: AsyncGenerator[Told, None]) -> None:
+    async def answer(self, call: Call, events: AsyncGenerator[Sequence[Told], None]) -> None:
         writer = self._writer = self._surface.writer(call)
         relayed: list[bytes] = []
         relays = False
-        async for event in events:
-            match event:
-                case Serving():
-                    self._headers = self._told(event)
-                case Started(media=media):
-                    self._media = None if media is None else media.encode("ascii")
-                case Delta() | Reasoned() | Called():
-                    if call.stream:
-                        await self._piece(writer.piece(event))
-                    else:
-                        writer.keep(event)
-                case Relayed(data=data):
-                    relays = True
-                    if call.stream:
-                        await self._piece(writer.relay(data))
-                    else:
-                        relayed.append(data)
-                case Embedded(vectors=vectors):
-                    writer.embed(vectors)
-                case Continued():
-                    relays = False
-                    writer.resume(event)
-                case Usage():
-                    writer.count(event)
-                case Finished():
-                    if call.stream:
-                        last = writer.relayed_end(event) if relays else writer.end(event)
+        async for batch in events:
+            for event in batch:
+                match event:
+                    case Serving():
+                        self._headers = self._told(event)
+                    case Started(media=media):
+                        self._media = None if media is None else media.encode("ascii")
+                    case Delta() | Reasoned() | Called():
+                        if call.stream:
+                            await self._piece(writer.piece(event))
+                        else:
+                            writer.keep(event)
+                    case Relayed(data=data):
+                        relays = True
+                        if call.stream:
+                            await self._piece(writer.relay(data))
+                        else:
+                            relayed.append(data)
+                    case Embedded(vectors=vectors):
+                        writer.embed(vectors)
+                    case Continued():
+                        relays = False
+                        writer.resume(event)
+                    case Usage():
+                        writer.count(event)
+                    case Finished():
+                        if call.stream:
+                            last = writer.relayed_end(event) if relays else writer.end(event)
+                            await self._surface.settled(call, writer)
+                            await self._end(last)
+                            continue
+                        whole = (
+                            writer.relayed_whole(b"".join(relayed))
+                            if relays
+                            else writer.whole(event)
+                        )
                         await self._surface.settled(call, writer)
-                        await self._end(last)
-                        continue
-                    whole = (
-                        writer.relayed_whole(b"".join(relayed)) if relays else writer.whole(event)
-                    )
-                    await self._surface.settled(call, writer)
-                    self._record.status = 200
-                    await send_whole(self._send, 200, whole, [self._type(JSON), *self._headers])
-                case Failed():
-                    await self.fail(_broken(event))
+                        self._record.status = 200
+                        await send_whole(self._send, 200, whole, [self._type(JSON), *self._headers])
+                    case Failed():
+                        await self.fail(_broken(event))
 
     async def fail(self, error: GatewayError) -> None:
         """An error as a whole answer, or as the event that ends a stream that has begun. Where

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -163,56 +163,54 @@ class LocalBackend:
             case _:
                 raise Unavailable(LOST.message, retry_after=BACK_SOON)
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        """Yield the events of one attempt. Closing the generator frees the slot at once. Where a
-        worker is lost before it has said anything, the next one is asked, as soon as it is there.
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
+        """Yield the events of one attempt, together those of all that has come. Closing the
+        generator frees the slot at once. Where a worker is lost before it has said anything, the
+        next one is asked, as soon as it is there.
         """
         link = self._links.get(target.model)
         if link is None:
-            yield LOST
+            yield (LOST,)
             return
         if isinstance(call.task, Passing):
-            yield Failed(FailureKind.INCAPABLE, f"a local model has no /v1/{call.api}")
+            yield (Failed(FailureKind.INCAPABLE, f"a local model has no /v1/{call.api}"),)
             return
         if isinstance(call.task, Counting):
-            async for event in self._counted(link, target, call, call.task):
-                yield event
+            yield await self._counted(link, target, call, call.task)
             return
         told = False
         for last in (False,) * (MOST_TRIES - 1) + (True,):
             retry = False
             # The model may have been replaced while this waited.
             link = self._links.get(target.model) or link
-            async with aclosing(self._try(link, target, call, call.task)) as events:
-                async for event in events:
-                    retry = event is LOST and not told and not last and link.expected
+            async with aclosing(self._try(link, target, call, call.task)) as batches:
+                async for events in batches:
+                    told = told or any(
+                        event is not LOST and not isinstance(event, Started) for event in events
+                    )
+                    retry = events[-1] is LOST and not told and not last and link.expected
                     if retry:
                         break
-                    told = told or not isinstance(event, Started)
-                    yield event
+                    yield events
             if not retry:
                 return
 
     async def _counted(
         self, link: Link, target: Target, call: Call, counting: Counting
-    ) -> AsyncGenerator[Event, None]:
+    ) -> tuple[Event, ...]:
         """The events of an attempt that only counts."""
         if not await self._there(link, target, call):
-            yield LOST
-            return
+            return (LOST,)
         try:
             tokens = await self.count(target.model, counting.task)
         except RequestError as error:
             kind = FailureKind.REQUEST_FAULT
             if isinstance(error, CapabilityMissing):
                 kind = FailureKind.INCAPABLE
-            yield Failed(kind, error.message, param=error.param)
+            return (Failed(kind, error.message, param=error.param),)
         except Unavailable:
-            yield LOST
-        else:
-            yield Started(target.model)
-            yield Usage(tokens, 0)
-            yield Finished()
+            return (LOST,)
+        return Started(target.model), Usage(tokens, 0), Finished()
 
     async def _there(self, link: Link, target: Target, call: Call) -> bool:
         """Wait for a worker, as long as makes sense."""
@@ -221,14 +219,14 @@ class LocalBackend:
 
     async def _try(
         self, link: Link, target: Target, call: Call, task: Task
-    ) -> AsyncGenerator[Event, None]:
+    ) -> AsyncGenerator[Sequence[Event], None]:
         """Ask one worker."""
         if not await self._there(link, target, call):
-            yield LOST
+            yield (LOST,)
             return
         now = time.monotonic()
         if link.suspects.convicted(task, now):
-            yield CONVICTED
+            yield (CONVICTED,)
             return
         request = work(
             link.next_id(),
@@ -241,17 +239,17 @@ class LocalBackend:
         try:
             answers = link.open(request)
         except ProtocolError as error:
-            yield Failed(FailureKind.CONTEXT_OVERFLOW, str(error))
+            yield (Failed(FailureKind.CONTEXT_OVERFLOW, str(error)),)
             return
         if answers is None:
-            yield LOST
+            yield (LOST,)
             return
         try:
             ended = False
             while not ended:
-                for event in answer.events(await _batch(answers)):
-                    ended = isinstance(event, Finished | Failed)
-                    yield event
+                if events := tuple(answer.events(await _batch(answers))):
+                    ended = isinstance(events[-1], Finished | Failed)
+                    yield events
         finally:
             link.close(request.id)
 

@@ -110,9 +110,10 @@ async def _one(backend: Backend, target: Target, id: str, prompt: int, answer: i
         deadline=now + 600,
     )
     async with aclosing(backend.attempt(target, call)) as events:
-        async for event in events:
-            if isinstance(event, Usage):
-                return event
-            if isinstance(event, Failed):
-                raise StateError(f"{target.id} cannot be measured: {event.message}")
+        async for batch in events:
+            for event in batch:
+                if isinstance(event, Usage):
+                    return event
+                if isinstance(event, Failed):
+                    raise StateError(f"{target.id} cannot be measured: {event.message}")
     raise StateError(f"{target.id} cannot be measured: it gave no answer")

@@ -106,8 +106,10 @@ class RelayBackend:
     async def close(self) -> None:
         await self.pool.close()
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        """The events of one attempt. Closing the generator closes the connection."""
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
+        """The events of one attempt, together what one read of the connection brought. Closing the
+        generator closes the connection.
+        """
         channel = self._channels[target.channel]
         connection: Connection | None = None
         finished = False
@@ -137,23 +139,22 @@ class RelayBackend:
             if status != 200:
                 refusal = await read_refusal(head, clock, asked.speech)
                 finished = True
-                yield _scrub(refusal, channel)
+                yield (_scrub(refusal, channel),)
             elif not _flows(connection, call):
                 answer = await self._whole(connection, clock, asked, target, call)
                 # From here on, a caller that goes away does not cost the connection.
                 finished = True
-                for event in answer:
-                    yield event
+                yield answer
             else:
                 stream = self._stream_of(connection, asked, target, call)
                 while not stream.ended:
-                    for event in await self._more(connection, clock, stream):
+                    if events := await self._more(connection, clock, stream):
                         finished = stream.finished
-                        yield event
+                        yield events
         except AttemptFault as fault:
             if fault.kind in ABSENT:
                 self._servers.lost(channel.name, fault.message)
-            yield fault.failed()
+            yield (fault.failed(),)
         finally:
             if connection is not None:
                 self.pool.give_back(connection, finished=finished)

@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,13 +89,12 @@ class Words:
     def ready(self, target: Target) -> bool:
         return True
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        yield Started()
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
+        yield (Started(),)
         for word in ("two", " words"):
-            yield Delta(word)
+            yield (Delta(word),)
             await asyncio.sleep(0)
-        yield Usage(1, 2)
-        yield Finished((FinishReason.STOP,))
+        yield (Usage(1, 2), Finished((FinishReason.STOP,)))
 
 
 class Tale:
@@ -123,7 +122,7 @@ class Tale:
         self._app = create_app(self._gateway)
         run = engine.run
 
-        def labelled(call: Call, record: Record) -> AsyncGenerator[Told, None]:
+        def labelled(call: Call, record: Record) -> AsyncGenerator[Sequence[Told], None]:
             asking = ASKING.get()
             assert asking is not None
             record.labels = asking.labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -49,10 +49,10 @@ class Remembering(Scripted):
         super().__init__(**scripts)
         self.calls: list[Call] = []
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
         self.calls.append(call)
-        async for event in super().attempt(target, call):
-            yield event
+        async for events in super().attempt(target, call):
+            yield events
 
 
 def chat(**fields: Any) -> Chat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -31,16 +31,16 @@ class Hanging(Scripted):
         self.begun = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
         if target.channel == "openai":
-            yield Started()
+            yield (Started(),)
             self.begun.set()
             try:
                 await self.go.wait()
             finally:
                 self.closed += 1
-        async for event in super().attempt(target, call):
-            yield event
+        async for events in super().attempt(target, call):
+            yield events
 
 
 async def hanging() -> tuple[House, Hanging, asyncio.Task[list[Told]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -71,11 +71,11 @@ class Scripted:
     def ready(self, target: Target) -> bool:
         return True
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
         self.asked.append(target.channel)
         try:
             for event in self.scripts.get(target.channel, ANSWER):
-                yield event
+                yield (event,)
         finally:
             self.closed += 1
 
@@ -133,9 +133,9 @@ class House:
             "received": now,
             "deadline": now + 60,
         }
-        return [event async for event in self.run(Call(**(base | fields)))]
+        return [event async for batch in self.run(Call(**(base | fields))) for event in batch]
 
-    def run(self, call: Call) -> AsyncGenerator[Told, None]:
+    def run(self, call: Call) -> AsyncGenerator[Sequence[Told], None]:
         """Serve a call; its record is kept."""
         self.records.append(Record(id=call.id, at=datetime.now(UTC), api=call.api))
         return self.engine.run(call, self.records[-1])
@@ -181,10 +181,12 @@ async def test_policy_is_asked_again_before_each_attempt() -> None:
     house = House(Scripted())
 
     class Banning(Scripted):
-        async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        async def attempt(
+            self, target: Target, call: Call
+        ) -> AsyncGenerator[Sequence[Event], None]:
             self.asked.append(target.channel)
             house.policy = policy(openai="allow", mistral="deny")
-            yield Failed(FailureKind.SERVER_ERROR, "it failed")
+            yield (Failed(FailureKind.SERVER_ERROR, "it failed"),)
 
     house.backend = Banning()
     house.engine._backends = {"openai": house.backend, "mistral": house.backend}
@@ -197,10 +199,12 @@ async def test_the_deadline_is_told_as_such_whoever_notices_it() -> None:
     """An attempt's own clock may, a little earlier: nobody else is asked, and no wait is told."""
 
     class Slow(Scripted):
-        async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        async def attempt(
+            self, target: Target, call: Call
+        ) -> AsyncGenerator[Sequence[Event], None]:
             self.asked.append(target.channel)
             await asyncio.sleep(call.deadline - time.monotonic() - 0.003)
-            yield Failed(FailureKind.FIRST_TOKEN_TIMEOUT, "the answer did not begin in time")
+            yield (Failed(FailureKind.FIRST_TOKEN_TIMEOUT, "the answer did not begin in time"),)
 
     house = House(Slow())
     now = time.monotonic()
@@ -398,9 +402,11 @@ async def test_a_ban_between_two_questions_is_told_as_one() -> None:
     house = House(Scripted())
 
     class Banned(Scripted):
-        async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+        async def attempt(
+            self, target: Target, call: Call
+        ) -> AsyncGenerator[Sequence[Event], None]:
             house.policy = policy(openai="deny", mistral="deny")
-            yield Failed(FailureKind.EGRESS_REFUSED, "policy does not let it be dialled")
+            yield (Failed(FailureKind.EGRESS_REFUSED, "policy does not let it be dialled"),)
 
     house.engine._backends = {"openai": Banned(), "mistral": Banned()}
     with pytest.raises(PolicyDenied):

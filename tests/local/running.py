@@ -75,5 +75,5 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def collect(backend: LocalBackend, call: Call) -> list[Event]:
     """All events of one attempt."""
-    async with aclosing(backend.attempt(TARGET, call)) as events:
-        return [event async for event in events]
+    async with aclosing(backend.attempt(TARGET, call)) as batches:
+        return [event async for batch in batches for event in batch]

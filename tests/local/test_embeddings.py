@@ -92,8 +92,8 @@ async def test_leaving_ends_the_work(backend: LocalBackend) -> None:
     """Whoever comes after one who left does not wait for his texts."""
     texts = tuple(f"{TEXTS[n % 3]} {n} " * 40 for n in range(400))
     async with aclosing(backend.attempt(TARGET, asking(Embedding(texts)))) as events:
-        async for event in events:
-            if isinstance(event, Embedded):
+        async for batch in events:
+            if any(isinstance(event, Embedded) for event in batch):
                 break
     async with asyncio.timeout(15):
         events_after = await collect(backend, asking(Embedding(TEXTS[:1])))

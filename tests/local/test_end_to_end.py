@@ -90,9 +90,10 @@ async def test_closing_frees_the_slot(backend: LocalBackend, make_call: MakeCall
 
     async def leave_early() -> None:
         async with aclosing(backend.attempt(TARGET, make_call(LONG, max_tokens=None))) as events:
-            async for event in events:
-                if isinstance(event, Delta):
-                    return
+            async for batch in events:
+                for event in batch:
+                    if isinstance(event, Delta):
+                        return
 
     await asyncio.gather(*(leave_early() for _ in range(8)))
     # No slot is free, and none will be for half a minute, where a call that was left goes on.
@@ -145,10 +146,11 @@ async def test_killed_worker_is_replaced(
     async def kill_at_first_word() -> list[Event]:
         seen: list[Event] = []
         async with aclosing(backend.attempt(TARGET, make_call(LONG, max_tokens=None))) as events:
-            async for event in events:
-                if isinstance(event, Delta) and not any(isinstance(e, Delta) for e in seen):
-                    os.kill(victim, signal.SIGKILL)
-                seen.append(event)
+            async for batch in events:
+                for event in batch:
+                    if isinstance(event, Delta) and not any(isinstance(e, Delta) for e in seen):
+                        os.kill(victim, signal.SIGKILL)
+                    seen.append(event)
         return seen
 
     events = await kill_at_first_word()

@@ -152,8 +152,8 @@ class House:
 
     async def ask(self, name: str, make_call: MakeCall, **fields: object) -> list[Event]:
         target = structs.replace(TARGET, model=name)
-        async with aclosing(self.backend.attempt(target, make_call("Hi", **fields))) as events:
-            return [event async for event in events]
+        async with aclosing(self.backend.attempt(target, make_call("Hi", **fields))) as batches:
+            return [event async for batch in batches for event in batch]
 
     def states(self) -> list[ModelState]:
         return [status.state for status in self.supervisor.status()]
@@ -190,11 +190,12 @@ async def test_an_answer_at_work_is_not_unloaded_from_under_its_app(
     text = ""
     async with aclosing(house.backend.attempt(target, long)) as events:
         waiting: asyncio.Task[list[Event]] | None = None
-        async for event in events:
-            if isinstance(event, Delta):
-                text += event.text
-                waiting = waiting or asyncio.create_task(house.ask("two", make_call))
-            last = event
+        async for batch in events:
+            for event in batch:
+                if isinstance(event, Delta):
+                    text += event.text
+                    waiting = waiting or asyncio.create_task(house.ask("two", make_call))
+                last = event
     assert isinstance(last, Finished)
     assert len(text) > 100
     assert waiting is not None

@@ -69,13 +69,14 @@ async def test_a_request_that_ends_two_workers_ends_no_third(
     others: list[asyncio.Task[list[Event]]] = []
     ended = []
     async with aclosing(backend.attempt(TARGET, killer)) as events:
-        async for event in events:
-            if isinstance(event, Started):
-                # It has a slot, and over a second of its prompt is still to be computed.
-                others = others or [asyncio.create_task(collect(backend, c)) for c in harmless]
-                await asyncio.sleep(0.1)
-                ended.append(kill(own))
-            last = event
+        async for batch in events:
+            for event in batch:
+                if isinstance(event, Started):
+                    # It has a slot, and over a second of its prompt is still to be computed.
+                    others = others or [asyncio.create_task(collect(backend, c)) for c in harmless]
+                    await asyncio.sleep(0.1)
+                    ended.append(kill(own))
+                last = event
     assert isinstance(last, Failed)
     assert last.kind is FailureKind.INCAPABLE
     assert "two workers" in last.message

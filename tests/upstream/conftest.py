@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -53,12 +60,12 @@ class Bench:
             deadline=now + 30,
         )
 
-    def attempt(self, *, stream: bool = False) -> AsyncGenerator[Event, None]:
+    def attempt(self, *, stream: bool = False) -> AsyncGenerator[Sequence[Event], None]:
         return self.backend.attempt(TARGET, self.call(stream=stream))
 
     async def events(self, *, stream: bool = False) -> list[Event]:
-        async with aclosing(self.attempt(stream=stream)) as events:
-            return [event async for event in events]
+        async with aclosing(self.attempt(stream=stream)) as batches:
+            return [event async for batch in batches for event in batch]
 
     async def failure(self, *, stream: bool = False) -> Failed:
         last = (await self.events(stream=stream))[-1]

@@ -131,7 +131,8 @@ class Relay:
 
     async def ask(self, text: str = "hi") -> Failed | str:
         """The failure, or the answer as the app gets it."""
-        events: list[Event] = [e async for e in self.backend.attempt(TARGET, call(text))]
+        batches = self.backend.attempt(TARGET, call(text))
+        events: list[Event] = [event async for batch in batches for event in batch]
         last = events[-1]
         if isinstance(last, Failed):
             return last

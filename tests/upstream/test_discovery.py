@@ -58,7 +58,7 @@ class Lab:
         now = asyncio.get_running_loop().time()
         body = b'{"model": "qwen3", "messages": []}'
         call = Call("1", Api.CHAT, "qwen3", False, body, Chat(()), now, now + 5)
-        events = [event async for event in self.backend.attempt(TARGET, call)]
+        events = [event async for batch in self.backend.attempt(TARGET, call) for event in batch]
         assert isinstance(events[-1], Finished | Failed)
         return isinstance(events[-1], Finished)
 

@@ -99,7 +99,7 @@ async def ask(vendor: VendorSimulator, name: str = "openai") -> list[Event]:
     )
     target = Target(name, model, resolve(model, FACTS[name], CATALOG))
     try:
-        return [event async for event in backend.attempt(target, call)]
+        return [event async for batch in backend.attempt(target, call) for event in batch]
     finally:
         await backend.close()
 

@@ -94,7 +94,7 @@ async def test_an_app_cannot_split_a_request(model: str, text: str) -> None:
         asked = replace(
             call(), body=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         )
-        _ = [event async for event in backend.attempt(target, asked)]
+        _ = [event async for batch in backend.attempt(target, asked) for event in batch]
         await backend.close()
     [(_, request)] = peer.requests
     head, _, sent = request.partition(b"\r\n\r\n")

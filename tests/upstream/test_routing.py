@@ -75,7 +75,7 @@ class House:
             labels=Labels(team=team),
         )
         target = Target(channel, model, resolve(model, FACTS[channel], CATALOG))
-        return [event async for event in self.backend.attempt(target, call)]
+        return [event async for batch in self.backend.attempt(target, call) for event in batch]
 
 
 @pytest.fixture

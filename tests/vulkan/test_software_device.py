@@ -66,8 +66,8 @@ async def answer(backend: LocalBackend, make_call: MakeCall) -> tuple[str, list[
         make_call("What is the capital of France?", max_tokens=6),
         deadline=make_call("").deadline + 600,
     )
-    async with aclosing(backend.attempt(TARGET, call)) as stream:
-        events = [event async for event in stream]
+    async with aclosing(backend.attempt(TARGET, call)) as batches:
+        events = [event async for batch in batches for event in batch]
     return "".join(event.text for event in events if isinstance(event, Delta)), events
 
 

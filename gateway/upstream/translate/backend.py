@@ -114,12 +114,14 @@ class TranslateBackend:
         link = self.links.get(target.channel)
         return link is not None and link.coming
 
-    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
-        """The events of one attempt. Closing the generator ends the request to the vendor."""
+    async def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
+        """The events of one attempt, together what one frame brought. Closing the generator ends
+        the request to the vendor.
+        """
         link = self.links.get(target.channel)
         if link is None:
             # Reached only past a plan: a channel without its credentials is in none.
-            yield Failed(FailureKind.INCAPABLE, NOT_UP)
+            yield (Failed(FailureKind.INCAPABLE, NOT_UP),)
             return
         clock = Clock(link.channel.gate, call)
         asked: Asked | None = None
@@ -127,15 +129,14 @@ class TranslateBackend:
             self._guard.ask(link.channel.gate, partial(self._judge.allows, target, call.labels))
             asked = await self._ask(link, clock, target, call)
             if not call.stream:
-                for event in await self._whole(clock, asked, link.channel, target, call):
-                    yield event
+                yield await self._whole(clock, asked, link.channel, target, call)
                 return
             stream = self._stream_of(target, call)
             while not stream.ended:
-                for event in await _more(link, clock, asked, stream):
-                    yield event
+                if events := await _more(link, clock, asked, stream):
+                    yield events
         except AttemptFault as fault:
-            yield fault.failed()
+            yield (fault.failed(),)
         finally:
             if asked is not None:
                 link.close(asked.id)
@@ -226,7 +227,7 @@ class ByDialect:
     def ready(self, target: Target) -> bool:
         return self._relay.ready(target)
 
-    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Event, None]:
+    def attempt(self, target: Target, call: Call) -> AsyncGenerator[Sequence[Event], None]:
         native = call.api.dialect is Dialect.ANTHROPIC
         return (self._relay if native else self._translate).attempt(target, call)
 

@@ -107,8 +107,8 @@ class Bench:
         )
 
     async def events(self, **fields: Any) -> list[Event]:
-        async with aclosing(self.backend.attempt(self.target(), self.call(**fields))) as events:
-            return [event async for event in events]
+        async with aclosing(self.backend.attempt(self.target(), self.call(**fields))) as batches:
+            return [event async for batch in batches for event in batch]
 
     async def failure(self, **fields: Any) -> Failed:
         last = (await self.events(**fields))[-1]
@@ -128,8 +128,8 @@ class Bench:
             task=Embedding((), None),
             base64=base64,
         )
-        async with aclosing(self.backend.attempt(self.target(), call)) as events:
-            return [event async for event in events]
+        async with aclosing(self.backend.attempt(self.target(), call)) as batches:
+            return [event async for batch in batches for event in batch]
 
     async def plain(self, **fields: Any) -> dict[str, Any]:
         """The body of a plain answer."""

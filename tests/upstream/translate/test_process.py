@@ -54,10 +54,11 @@ async def first_text(made: Bench) -> tuple[asyncio.Task[list[object]], asyncio.E
     async def read() -> list[object]:
         events: list[object] = []
         async with aclosing(made.backend.attempt(made.target(), made.call(stream=True))) as all_:
-            async for event in all_:
-                events.append(event)
-                if isinstance(event, Relayed):
-                    came.set()
+            async for batch in all_:
+                for event in batch:
+                    events.append(event)
+                    if isinstance(event, Relayed):
+                        came.set()
         return events
 
     return asyncio.create_task(read()), came
