@@ -11,7 +11,6 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -46,8 +45,7 @@ class Link(msgspec.Struct, frozen=True):
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False):
     """Where a chain ends: number and hash (sha256, hex) of its last line."""
 
     seq: int = 0

@@ -27,7 +27,7 @@ def entry(told: Record | Happening) -> Entry:
     if isinstance(told, Happening):
         return Kind.EVENT, fields
     targets = fields.pop("targets")
-    kept = _given(fields)
+    kept = given(fields)
     return Kind.REQUEST, {**kept, "targets": targets} if targets else kept
 
 
@@ -36,13 +36,14 @@ def event(name: str, subject: str = "", **detail: str | int) -> Entry:
     return entry(Happening(name, datetime.now(UTC), subject=subject, detail=detail))
 
 
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there of fields, and of no text more than ``MOST_TEXT``."""
     found: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, dict):
-            value = _given(value)
+            value = given(value)
         elif isinstance(value, list):
-            value = [_given(one) if isinstance(one, dict) else one for one in value]
+            value = [given(one) if isinstance(one, dict) else one for one in value]
         elif isinstance(value, str):
             value = value[:MOST_TEXT]
         if value is not None and value != [] and value != {} and value != "":

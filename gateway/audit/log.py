@@ -21,6 +21,8 @@ from gateway.audit.chain import Head, digest, line, link
 from gateway.audit.checkpoint import Signer, made
 from gateway.audit.entries import Entry, event
 from gateway.audit.files import APPENDING, append_all, locked
+from gateway.audit.lines import Lines
+from gateway.audit.record import Record
 from gateway.audit.rules import Fsync, Rules
 from gateway.audit.segments import Tail, first_line, numbers, segment, tail
 from gateway.files import sync_folder, write_atomically
@@ -63,6 +65,7 @@ class Log:
         self.folder = folder
         self._rules = rules or Rules()
         self._place = _UNSEEN
+        self._lines = Lines()
         self._found: list[Entry] = []
         self._uncopied: list[bytes] = []
         self._signer: Signer | None = None
@@ -73,7 +76,7 @@ class Log:
                 self._signer = made(folder) if signing_key is None else Signer(signing_key)
                 self._signer.show(folder)
 
-    def append(self, entries: Sequence[Entry], *, sign: bool = False) -> None:
+    def append(self, entries: Sequence[Entry | Record], *, sign: bool = False) -> None:
         """Write one batch, and a checkpoint where one is due or it is to ``sign``. Raises
         ``OSError``: then nothing of the batch is in the log.
         """
@@ -84,7 +87,7 @@ class Log:
         """While this process alone may write. Raises ``OSError``."""
         return locked(self.folder / LOCK)
 
-    def put(self, entries: Sequence[Entry], *, sign: bool = False) -> None:
+    def put(self, entries: Sequence[Entry | Record], *, sign: bool = False) -> None:
         """``append`` for who holds the lock."""
         self._catch_up()
         full = self._full()
@@ -173,12 +176,15 @@ class Log:
         self._log.error("audit.shortened", lines=was.seq, left=now.seq)
         self._found.append(event("audit.shortened", seq=was.seq, hash=was.hash, left=now.seq))
 
-    def _write(self, entries: Sequence[Entry], *, sign: bool = False) -> bool:
+    def _write(self, entries: Sequence[Entry | Record], *, sign: bool = False) -> bool:
         """Whether a checkpoint was written."""
         place, now = self._place, time.time()
         end, lines = place.head, []
-        for kind, fields in entries:
-            written, end = line(end, kind, fields)
+        for one in entries:
+            if isinstance(one, Record):
+                written, end = self._lines.line(end, one)
+            else:
+                written, end = line(end, *one)
             lines.append(written)
         unsigned, signed = place.unsigned + len(lines), False
         if self._signer is not None and unsigned and (sign or self._due(place, unsigned, now)):
@@ -187,7 +193,7 @@ class Log:
             signed = True
         if not lines:
             return False
-        data = b"".join(one + b"\n" for one in lines)
+        data = b"\n".join([*lines, b""])
         rule = self._rules.fsync
         durable = rule is Fsync.BATCHES or (rule is Fsync.CHECKPOINTS and signed)
         append_all(place.file, data, durable=durable)

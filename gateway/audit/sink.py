@@ -221,7 +221,7 @@ class LogSink:
             with self._counting:
                 untold = +self._untold
             lost = [event("audit.lost", "", **untold)] if untold else []
-            if not self._written([*lost, *map(entry, some)]):
+            if not self._written([*lost, *map(_told, some)]):
                 return
             with self._counting:
                 self._untold -= untold
@@ -230,7 +230,7 @@ class LogSink:
             if not self._waiting:
                 return
 
-    def _written(self, entries: list[Entry], *, sign: bool = False) -> bool:
+    def _written(self, entries: list[Entry | Record], *, sign: bool = False) -> bool:
         self._writing_since = time.monotonic()
         try:
             self._into.append(entries, sign=sign)
@@ -271,6 +271,10 @@ def append(folder: Path, *told: Happening) -> None:
             log.close()
     except OSError as error:
         raise StateError(f"the audit log in {folder} cannot be written: {error.strerror}") from None
+
+
+def _told(one: Record | Happening) -> Entry | Record:
+    return one if isinstance(one, Record) else entry(one)
 
 
 def _said(error: OSError, before: str | None, what: str) -> str:
