@@ -145,7 +145,7 @@ class Gateway:
         self.quotas = Quotas(
             self._ledger,
             lambda: self._now.prices,
-            lambda model: self.engine.routes.find(model).targets,
+            lambda model: self.engine.routes.find(model),
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)

@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from gateway.access.bucket import Bucket
+from gateway.access.bucket import PARTS, Bucket
 from gateway.access.keys import Limits
 
 A_SECOND = 1_000_000
@@ -93,15 +93,15 @@ class Rooms(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """``running`` requests for which ``reserved`` is held back, in millionths; ``used`` is of the
-    month. A bucket is of a limit, and is left alone where there is none.
+    """``running`` requests for which ``reserved`` is held back; ``spent`` is of the month; both in
+    millionths. A bucket is of a limit, and is left alone where there is none.
     """
 
     requests: Bucket = Bucket()
     tokens: Bucket = Bucket()
     running: int = 0
     reserved: int = 0
-    used: Used = Used()
+    spent: int = 0
 
     def at(self, limits: Limits, now: int) -> Self:
         """The same account at ``now`` (microseconds): what the others ask for is as of then."""
@@ -110,7 +110,7 @@ class Account(msgspec.Struct, frozen=True):
             requests = requests.filled(limits.requests_per_minute, now)
         if limits.tokens_per_minute is not None:
             tokens = tokens.filled(limits.tokens_per_minute, now)
-        return type(self)(requests, tokens, self.running, self.reserved, self.used)
+        return type(self)(requests, tokens, self.running, self.reserved, self.spent)
 
     def admit(self, limits: Limits, ask: Ask) -> Refusal | tuple[Self, Reserved]:
         """The account with a request more, and what is reserved for it. Nothing is taken for one
@@ -120,13 +120,13 @@ class Account(msgspec.Struct, frozen=True):
         refusal = self._refusal(limits, ask, tokens)
         if refusal is not None:
             return refusal
-        account = self._changed(limits, -1, -tokens, 1, ask.cost, self.used)
+        account = self._changed(limits, -1, -tokens, 1, ask.cost, 0)
         return account, Reserved(tokens, ask.cost)
 
     def settle(self, limits: Limits, reserved: Reserved, used: Used) -> Self:
         """A request that was admitted has ended, and has used this much."""
         back = reserved.tokens - used.tokens
-        return self._changed(limits, 0, back, -1, -reserved.cost, self.used + used)
+        return self._changed(limits, 0, back, -1, -reserved.cost, used.cost)
 
     def rooms(self, limits: Limits) -> Rooms:
         return Rooms(
@@ -139,7 +139,7 @@ class Account(msgspec.Struct, frozen=True):
         if per_minute is not None and tokens > per_minute:
             return Refusal(Why.TOO_LARGE, 0, per_minute, tokens)
         # What costs nothing passes no budget, however far it was overdrawn.
-        wanted = self.used.cost + self.reserved + ask.cost
+        wanted = self.spent + self.reserved + ask.cost
         if limits.budget is not None and ask.cost > 0 and wanted > limits.budget:
             return Refusal(Why.BUDGET, 0, limits.budget, ask.cost)
         if limits.concurrent is not None and self.running >= limits.concurrent:
@@ -154,7 +154,7 @@ class Account(msgspec.Struct, frozen=True):
         return found
 
     def _changed(
-        self, limits: Limits, requests: int, tokens: int, running: int, reserved: int, used: Used
+        self, limits: Limits, requests: int, tokens: int, running: int, reserved: int, spent: int
     ) -> Self:
         of_requests, of_tokens = self.requests, self.tokens
         if limits.requests_per_minute is not None and requests:
@@ -162,13 +162,18 @@ class Account(msgspec.Struct, frozen=True):
         if limits.tokens_per_minute is not None and tokens:
             of_tokens = of_tokens.changed(limits.tokens_per_minute, tokens)
         return type(self)(
-            of_requests, of_tokens, self.running + running, self.reserved + reserved, used
+            of_requests,
+            of_tokens,
+            self.running + running,
+            self.reserved + reserved,
+            self.spent + spent,
         )
 
 
 def _waiting(why: Why, bucket: Bucket, limit: int, wanted: int) -> Refusal | None:
-    wait = bucket.wait(limit, wanted)
-    return Refusal(why, wait, limit, wanted) if wait else None
+    if bucket.level >= wanted * PARTS:
+        return None
+    return Refusal(why, bucket.wait(limit, wanted), limit, wanted)
 
 
 def _room(bucket: Bucket, limit: int | None) -> Room | None:

@@ -18,6 +18,8 @@ PAGE = 4096
 MAGIC, COUNT, NUMBERS = range(3)
 """Words of the first page: what the file is, how many records it has, how many numbers were taken.
 """
+MUTEX = 64
+"""The word of the first page where the mutex begins that guards all records."""
 MARK = 0x0001_746D_696C_7767
 """``gwlimt`` and the version of this layout."""
 

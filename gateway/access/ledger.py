@@ -5,12 +5,13 @@ bits: whose it is, its two buckets, twelve months of use, and for each process w
 moment: requests that run, and money reserved. Nothing is ever rewritten as a whole: a word is
 stored at once or not, and whoever is killed between two leaves an account that is whole.
 
-Whoever changes a record holds the lock of its bytes, for microseconds. A process also holds the
-lock of its own number for as long as it lives. Both are taken from it by the kernel, however it
+Whoever changes a record holds the mutex of the first page, for microseconds. A process also holds
+the lock of its own number for as long as it lives. Both are taken from it by the kernel, however it
 dies: what a number holds that nobody has locked is given back by whoever comes upon it. Its running
 requests are over, and what was reserved for them counts as spent: they were sent, and what they
 cost nobody will know. The locks are those of open files (``F_OFD_SETLK``): a plain one would be
-gone as soon as the process closes any file of that name, as ``mmap`` does with its own.
+gone as soon as the process closes any file of that name, as ``mmap`` does with its own. Who joins
+and finds nobody makes the mutex anew: what stands there may be of before the machine started.
 
 Nothing waits for a disk: the pages are the kernel's to write. They outlive every process; only
 where the machine itself stops are they as old as its last writing back, which is half a minute.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +38,7 @@ from gateway.access.layout import (
     MARK,
     MONTHS,
     MOST_PROCESSES,
+    MUTEX,
     NUMBERS,
     PAGE,
     RECORD,
@@ -44,9 +47,8 @@ from gateway.access.layout import (
     base_of,
     find,
     name_of,
-    use,
 )
-from gateway.access.locks import Lock
+from gateway.access.locks import Lock, Mutex
 from gateway.access.months import Calendar
 from gateway.errors import StateError
 
@@ -59,6 +61,8 @@ _HELD_BACK = (Why.BUDGET, Why.CONCURRENT)
 _LARGEST = 1 << 62
 _HIGHEST = 10**10
 """The highest rate that is counted: a higher one never comes to bear."""
+_PLACES = struct.Struct("=4q")
+"""The two buckets of a record, level and instant of each."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -84,15 +88,17 @@ class Ledger:
         self._path = path
         self._now = now
         self._calendar = Calendar(today)
-        self._places: dict[str, tuple[int, Lock]] = {}
+        self._places: dict[str, int] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._head = Lock(self._file, 0, PAGE)
             with self._head:
                 self._found()
-            self._words = self._mapped()
-            self._number = self._joined()
+                self._words = self._mapped()
+                self._mutex = Mutex(self._file, MUTEX * WORD)
+                self._number = self._joined()
+            self._bury_former()
         except OSError as error:
             raise self._fault(error.strerror) from None
 
@@ -101,8 +107,8 @@ class Ledger:
         is no room for another key.
         """
         limits = _countable(limits)
-        base, lock = self._places.get(key) or self._placed(key)
-        with lock:
+        base = self._places.get(key) or self._placed(key)
+        with self._mutex:
             account = self._account(base).at(limits, self._now())
             answer = account.admit(limits, ask)
             if isinstance(answer, Refusal) and answer.why in _HELD_BACK and self._inherit(base):
@@ -120,8 +126,8 @@ class Ledger:
 
     def settle(self, held: Held, used: Used) -> None:
         """A request that was admitted has ended."""
-        base, lock = self._places[held.key]
-        with lock:
+        base = self._places[held.key]
+        with self._mutex:
             account = self._account(base).at(held.limits, self._now())
             self._store_buckets(base, account.settle(held.limits, held.reserved, used))
             # Spent before it is reserved no more: never too little, whoever dies in between.
@@ -131,31 +137,34 @@ class Ledger:
     def rooms(self, key: str, limits: Limits) -> Rooms:
         """What there is left for a key at this instant."""
         limits = _countable(limits)
-        base, lock = self._places.get(key) or self._placed(key)
-        with lock:
+        base = self._places.get(key) or self._placed(key)
+        with self._mutex:
             return self._account(base).at(limits, self._now()).rooms(limits)
 
     def close(self) -> None:
         os.close(self._file)
 
     def _account(self, base: int) -> Account:
-        words = self._words
+        words, month = self._words, self._calendar.month()
         held, end = base + HELD, base + HELD + 2 * words[NUMBERS]
-        requests, of, tokens, at = words[base + BUCKETS : base + BUCKETS + 4]
+        cell = base + USE + 4 * (month % MONTHS)
+        requests, of, tokens, at = _PLACES.unpack_from(words, (base + BUCKETS) * WORD)
         return Account(
-            requests=Bucket(requests, of),
-            tokens=Bucket(tokens, at),
-            running=sum(words[held:end:2]),
-            reserved=sum(words[held + 1 : end : 2]),
-            used=use(words, base, self._calendar.month()),
+            Bucket(requests, of),
+            Bucket(tokens, at),
+            sum(words[held:end:2]),
+            sum(words[held + 1 : end : 2]),
+            words[cell + 3] if words[cell] == month else 0,
         )
 
     def _store_buckets(self, base: int, account: Account) -> None:
-        words = self._words
-        for place, bucket in ((BUCKETS, account.requests), (BUCKETS + 2, account.tokens)):
-            # The instant first: who is killed between the two has lost a refill, and won nothing.
-            words[base + place + 1] = bucket.at
-            words[base + place] = bucket.level
+        words, place = self._words, base + BUCKETS
+        requests, tokens = account.requests, account.tokens
+        # The instant first: who is killed between the two has lost a refill, and won nothing.
+        words[place + 1] = requests.at
+        words[place] = requests.level
+        words[place + 3] = tokens.at
+        words[place + 2] = tokens.level
 
     def _spend(self, base: int, used: Used) -> None:
         month = self._calendar.month()
@@ -163,8 +172,13 @@ class Ledger:
         if words[cell] != month:
             words[cell + 1] = words[cell + 2] = words[cell + 3] = 0
             words[cell] = month
-        for place, more in enumerate((used.requests, used.tokens, used.cost), cell + 1):
-            words[place] = min(_LARGEST, words[place] + more)
+        for place, more in (
+            (cell + 1, used.requests),
+            (cell + 2, used.tokens),
+            (cell + 3, used.cost),
+        ):
+            total = words[place] + more
+            words[place] = total if total < _LARGEST else _LARGEST
 
     def _hold(self, base: int, number: int, running: int, reserved: int) -> None:
         words, cell = self._words, base + HELD + 2 * number
@@ -196,27 +210,27 @@ class Ledger:
         return Lock(self._file, _LIVE + number, 1)
 
     def _joined(self) -> int:
-        """The number of this process, which holds nothing yet."""
+        """The number of this process; for who holds the lock of the first page."""
+        everybody = Lock(self._file, _LIVE, MOST_PROCESSES)
+        if everybody.taken():
+            self._mutex.make()
+            everybody.give()
         number = next((n for n in range(MOST_PROCESSES) if self._life(n).taken()), None)
         if number is None:
             raise self._fault(f"{MOST_PROCESSES} processes use it already")
-        with self._head:
-            self._words[NUMBERS] = max(self._words[NUMBERS], number + 1)
-            self._words = self._grown(self._words[COUNT])
-            count = self._words[COUNT]
-        for place in range(count):
-            base = base_of(place)
-            with self._lock(base):
-                self._bury(base, number)
+        self._words[NUMBERS] = max(self._words[NUMBERS], number + 1)
+        self._words = self._grown(self._words[COUNT])
         return number
 
-    def _lock(self, base: int) -> Lock:
-        return Lock(self._file, base * WORD, RECORD)
+    def _bury_former(self) -> None:
+        """Whoever had the number of this process before holds nothing more."""
+        for place in range(self._words[COUNT]):
+            with self._mutex:
+                self._bury(base_of(place), self._number)
 
-    def _placed(self, key: str) -> tuple[int, Lock]:
-        """Where the record of a key begins, and its lock."""
-        base = base_of(self._place(key))
-        found = self._places[key] = base, self._lock(base)
+    def _placed(self, key: str) -> int:
+        """Where the record of a key begins."""
+        found = self._places[key] = base_of(self._place(key))
         return found
 
     def _place(self, key: str) -> int:

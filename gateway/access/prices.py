@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.domain.events import Usage
 from gateway.domain.identity import Locality
 
 MILLION = 1_000_000
+_MOST_REMEMBERED = 1024
+"""Targets whose prices are remembered: of a pattern's models there are as many as apps ask for."""
 _FINE_TUNED = "ft:"
 """What OpenAI's own ids of others' fine-tunes begin with: they cost more than what they are of."""
 
@@ -34,9 +36,11 @@ class Price:
 
     def cost(self, usage: Usage) -> int:
         """Of one attempt, in millionths."""
-        cached = min(usage.cached, usage.prompt)
-        stored = min(usage.stored, usage.prompt - cached)
-        plain = usage.prompt - cached - stored
+        plain, cached, stored = usage.prompt, usage.cached, usage.stored
+        if cached or stored:
+            cached = min(cached, plain)
+            stored = min(stored, plain - cached)
+            plain -= cached + stored
         parts = (
             plain * self.input
             + cached * self.cached
@@ -77,8 +81,7 @@ def shipped(document: Mapping[str, Any]) -> dict[tuple[str, str], Tariff]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """What was behind an attempt, as its record tells: the id of the target, and what it resolves
     to.
     """
@@ -101,9 +104,21 @@ class Prices:
     home: Mapping[Locality, Price] = field(default_factory=dict)
     unknown: Price = Price()
     currency: str = "USD"
+    _found: dict[Served, Tariff | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def tariff(self, served: Served) -> Tariff | None:
         """The prices of a target; ``None`` where nobody has said them."""
+        try:
+            return self._found[served]
+        except KeyError:
+            if len(self._found) >= _MOST_REMEMBERED:
+                self._found.clear()
+            found = self._found[served] = self._looked_up(served)
+            return found
+
+    def _looked_up(self, served: Served) -> Tariff | None:
         if served.target in self.targets:
             return (self.targets[served.target],)
         for pattern, price in self.targets.items():
@@ -118,13 +133,18 @@ class Prices:
     def cost(self, served: Served, usage: Usage) -> tuple[int, bool]:
         """What an attempt counts for a budget, and whether that is known to be its cost."""
         tariff = self.tariff(served)
-        if tariff is None:
-            return self.unknown.cost(usage), False
-        return _of(tariff, usage.prompt).cost(usage), True
+        return self._of(tariff, usage), tariff is not None
 
-    def most(self, served: Iterable[Served], usage: Usage) -> int:
+    def tariffs(self, served: Iterable[Served]) -> frozenset[Tariff | None]:
+        """The different ones of several targets."""
+        return frozenset(map(self.tariff, served))
+
+    def most(self, tariffs: Iterable[Tariff | None], usage: Usage) -> int:
         """The most that one of several targets would cost: nothing of a prompt is cached."""
-        return max((self.cost(one, usage)[0] for one in served), default=0)
+        return max([self._of(tariff, usage) for tariff in tariffs], default=0)
+
+    def _of(self, tariff: Tariff | None, usage: Usage) -> int:
+        return (self.unknown if tariff is None else _of(tariff, usage.prompt)).cost(usage)
 
 
 def dearest(prices: Iterable[Price]) -> Price:
@@ -137,6 +157,8 @@ def dearest(prices: Iterable[Price]) -> Price:
 
 def _of(tariff: Tariff, prompt: int) -> Price:
     """The price for a prompt of so many tokens."""
+    if len(tariff) == 1:
+        return tariff[0]
     fitting = [price for price in tariff if prompt > price.above or price.above == 0]
     return fitting[-1]
 

@@ -4,21 +4,21 @@ left, and what it has used when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, Self
 
 from gateway.access.account import Ask, Refusal, Room, Rooms, Used, Why
 from gateway.access.callers import Caller
 from gateway.access.estimate import ask
 from gateway.access.keys import Key, Limits
 from gateway.access.ledger import Held
-from gateway.access.prices import MILLION, Prices, Served
+from gateway.access.prices import MILLION, Prices, Served, Tariff
 from gateway.audit.record import AttemptRecord, Record
 from gateway.domain.call import Call, Counting, Dialect
 from gateway.domain.events import Usage
-from gateway.domain.target import Target
+from gateway.engine.routes import Route
 from gateway.errors import (
     BudgetSpent,
     GatewayError,
@@ -30,6 +30,9 @@ from gateway.errors import (
 from gateway.http.exchange import Header
 
 _NO_ROOMS = Rooms()
+_PARTS = ("limit", "remaining", "reset")
+_MOST_ROUTES = 4096
+"""Routes of which it is remembered what they cost: more than a configuration has."""
 
 
 class Ledger(Protocol):
@@ -44,6 +47,8 @@ class Ledger(Protocol):
 
 class Admission:
     """One request that came in, or did not: then there is a ``refusal``."""
+
+    __slots__ = ("_asked", "_call", "_held", "_quotas", "_record", "_refusal", "_rooms")
 
     def __init__(
         self,
@@ -65,41 +70,40 @@ class Admission:
         """What the app is told of what is left."""
         return told(self._rooms, self._call.api.dialect)
 
-    @contextmanager
-    def settling(self, record: Record) -> Iterator[None]:
-        """Around the request: what it used is counted, whatever becomes of it. Raises what it was
-        refused for.
+    def settling(self, record: Record) -> Self:
+        """A context around the request: what it used is counted, whatever becomes of it. Raises
+        what it was refused for.
         """
+        self._record = record
+        return self
+
+    def __enter__(self) -> None:
         if self._refusal is not None:
             raise self._refusal
-        try:
-            yield
-        finally:
-            used, known = self._used(record)
-            record.cost = used.cost if known else None
-            if self._held is not None:
-                self._quotas.ledger.settle(self._held, used)
+
+    def __exit__(self, *_: object) -> None:
+        used, known = self._used(self._record)
+        self._record.cost = used.cost if known else None
+        if self._held is not None:
+            self._quotas.ledger.settle(self._held, used)
 
     def _used(self, record: Record) -> tuple[Used, bool]:
         """What a request used, and whether that is what it cost: a price may not be known."""
-        if isinstance(self._call.task, Counting):
-            return Used(requests=1), True
-        served = {
-            target.target: Served(target.target, target.channel, target.model, target.locality)
-            for target in record.targets
-        }
-        prices, used, known = self._quotas.prices(), Used(requests=1), True
-        for attempt in record.attempts:
-            usage = usage_of(attempt, self._asked.prompt)
-            if usage is not None:
-                cost, priced = prices.cost(served[attempt.target], usage)
-                used += Used(tokens=usage.total, cost=cost)
-                known = known and priced
-        return used, known
+        tokens, cost, known = 0, 0, True
+        if not isinstance(self._call.task, Counting):
+            for attempt in record.attempts:
+                usage = usage_of(attempt, self._asked.prompt)
+                if usage is not None:
+                    served = _served(record, attempt.target)
+                    price, priced = self._quotas.prices().cost(served, usage)
+                    tokens += usage.total
+                    cost += price
+                    known = known and priced
+        return Used(1, tokens, cost), known
 
 
 class Quotas:
-    """``prices`` are those in force, ``targets`` tells who could answer for a model; raises
+    """``prices`` are those in force, ``route`` tells who could answer for a model; raises
     ``ModelNotFound``.
     """
 
@@ -107,11 +111,12 @@ class Quotas:
         self,
         ledger: Ledger,
         prices: Callable[[], Prices],
-        targets: Callable[[str], Sequence[Target]],
+        route: Callable[[str], Route],
     ) -> None:
         self.ledger = ledger
         self.prices = prices
-        self._targets = targets
+        self._route = route
+        self._tariffs: dict[int, tuple[Route, Prices, frozenset[Tariff | None]]] = {}
 
     def admit(self, caller: Caller, call: Call) -> Admission:
         """Reserve what a call could use. Who has no key has no limits."""
@@ -148,17 +153,33 @@ class Quotas:
         if isinstance(call.task, Counting):
             return 0
         try:
-            targets = self._targets(call.model)
+            route = self._route(call.model)
         except ModelNotFound:
             # Told by who looks for it.
             return 0
-        return self.prices().most(
-            [
+        prices = self.prices()
+        return prices.most(self._priced(route, prices), Usage(asked.prompt, asked.answer))
+
+    def _priced(self, route: Route, prices: Prices) -> frozenset[Tariff | None]:
+        """What the targets of a route cost: once for each configuration."""
+        found = self._tariffs.get(id(route))
+        if found is None or found[0] is not route or found[1] is not prices:
+            if len(self._tariffs) >= _MOST_ROUTES:
+                self._tariffs.clear()
+            tariffs = prices.tariffs(
                 Served(one.id, one.identity.channel, one.identity.model, one.locality)
-                for one in targets
-            ],
-            Usage(asked.prompt, asked.answer),
-        )
+                for one in route.targets
+            )
+            found = self._tariffs[id(route)] = route, prices, tariffs
+        return found[2]
+
+
+def _served(record: Record, name: str) -> Served:
+    """What was behind an attempt on a target of that name."""
+    for one in record.targets:
+        if one.target == name:
+            return Served(name, one.channel, one.model, one.locality)
+    raise KeyError(name)
 
 
 def usage_of(attempt: AttemptRecord, prompt: int) -> Usage | None:
@@ -187,25 +208,44 @@ def told(rooms: Rooms, dialect: Dialect) -> list[Header]:
     for name, room in (("requests", rooms.requests), ("tokens", rooms.tokens)):
         if room is None:
             continue
-        found += [
-            (f"x-ratelimit-limit-{name}".encode(), b"%d" % room.limit),
-            (f"x-ratelimit-remaining-{name}".encode(), b"%d" % room.left),
-            (f"x-ratelimit-reset-{name}".encode(), _span(room.reset).encode()),
-        ]
+        limit, remaining, reset = _NAMES[name]
+        found += (
+            (limit, _number(room.limit)),
+            (remaining, b"%d" % room.left),
+            (reset, _span(room.reset).encode()),
+        )
         if dialect is Dialect.ANTHROPIC:
-            found += [
-                (f"anthropic-ratelimit-{name}-limit".encode(), b"%d" % room.limit),
-                (f"anthropic-ratelimit-{name}-remaining".encode(), b"%d" % room.left),
-                (f"anthropic-ratelimit-{name}-reset".encode(), _instant(room).encode()),
-            ]
+            limit, remaining, reset = _NAMES[f"anthropic-{name}"]
+            found += (
+                (limit, _number(room.limit)),
+                (remaining, b"%d" % room.left),
+                (reset, _instant(room).encode()),
+            )
     return found
+
+
+_NAMES = {
+    **{
+        name: tuple(f"x-ratelimit-{part}-{name}".encode() for part in _PARTS)
+        for name in ("requests", "tokens")
+    },
+    **{
+        f"anthropic-{name}": tuple(f"anthropic-ratelimit-{name}-{part}".encode() for part in _PARTS)
+        for name in ("requests", "tokens")
+    },
+}
+
+
+@lru_cache(maxsize=1024)
+def _number(limit: int) -> bytes:
+    return b"%d" % limit
 
 
 def _span(micros: int) -> str:
     """A time as OpenAI writes it: 20ms, 1.5s, 6m0s; never less than it is."""
     millis = -(-micros // 1000)
-    if 0 < millis < 1000:
-        return f"{millis}ms"
+    if millis < 1000:
+        return f"{millis}ms" if millis > 0 else "0s"
     minutes, rest = divmod(millis, 60_000)
     seconds = f"{rest / 1000:g}s"
     return f"{minutes}m{seconds}" if minutes else seconds

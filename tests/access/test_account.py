@@ -94,7 +94,7 @@ def test_an_account_never_gives_more_than_it_has(moves: list[tuple[str, int, int
             admitted += 1
         assert admitted <= 3 + 3 * Fraction(now, MINUTE)
         assert account.running == len(running) <= 2
-        assert account.used.cost == spent
+        assert account.spent == spent
         assert spent + account.reserved <= 2000 + beyond
 
 
@@ -140,7 +140,7 @@ def test_a_budget_counts_what_is_reserved() -> None:
 
 
 def test_what_costs_nothing_passes_no_budget() -> None:
-    spent = Account(used=Used(5, 0, 101))
+    spent = Account(spent=101)
     assert isinstance(spent.admit(Limits(budget=100), Ask(1, 1, cost=1)), Refusal)
     assert isinstance(spent.admit(Limits(budget=100), Ask(1, 1)), tuple)
 
