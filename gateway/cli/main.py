@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from gateway import __version__
-from gateway.cli.audit import audit
-from gateway.cli.doctor import doctor
-from gateway.cli.keys import keys
-from gateway.cli.models import models
-from gateway.cli.operators import operators
-from gateway.cli.policy import policy
-from gateway.cli.serve import serve
-from gateway.cli.status import status
 from gateway.cli.text import say_error
-from gateway.cli.toggles import ban, unban
-from gateway.cli.vendors import vendors
 from gateway.errors import GatewayError
 
+_FILES = {
+    "audit": "audit",
+    "ban": "toggles",
+    "doctor": "doctor",
+    "keys": "keys",
+    "models": "models",
+    "operators": "operators",
+    "policy": "policy",
+    "serve": "serve",
+    "status": "status",
+    "unban": "toggles",
+    "vendors": "vendors",
+}
+"""In which file of this folder each command is."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Imports the file of a command when that is asked for: a ban does not wait for what serving or
+    a report needs.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_FILES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        file = _FILES.get(cmd_name)
+        if file is None:
+            return None
+        found: click.Command = getattr(import_module(f"gateway.cli.{file}"), cmd_name)
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gateway")
 def root() -> None:
     """Sovereign Gateway: one base URL for every model, routed by your vendor policy.
 
     Example: gateway serve --config configs/gateway.yaml --policy configs/policies
     """
-
-
-COMMANDS = (serve, ban, unban, status, doctor, policy, vendors, models, keys, operators, audit)
-
-for command in COMMANDS:
-    root.add_command(command)
 
 
 def main() -> None:
