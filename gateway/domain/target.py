@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -63,7 +64,7 @@ APIS = frozenset(
 """What is asked for through an API of its own: a model need have no more than one of them."""
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, frozen=True, dict=True):
     """``channel`` is the configured channel's name (``local`` for GGUF files), ``model`` the id as
     that channel knows it. ``capabilities`` of ``None`` means: assumed to have all of them.
     ``context`` is in tokens, ``None`` where it is not known.
@@ -75,7 +76,7 @@ class Target(msgspec.Struct, frozen=True):
     capabilities: frozenset[Capability] | None = None
     context: int | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         return f"{self.channel}/{self.model}"
 

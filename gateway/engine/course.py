@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -23,7 +22,7 @@ from gateway.engine.attempt import Attempt, Keeper, Told
 from gateway.engine.sent import Sent
 from gateway.errors import DeadlinePassed
 from gateway.policy.compile import Policy
-from gateway.policy.evaluate import evaluate
+from gateway.policy.decided import decide
 from gateway.routing.failover import TABLE, Move, Progress, Reaction
 from gateway.routing.health import Health
 from gateway.routing.outcome import after_failures, nothing_planned
@@ -56,13 +55,15 @@ class Course:
         self._sent = sent
         self._omitted = list(plan.omitted)
         self._failures: list[tuple[Step, Failed]] = []
-        self._tries: Counter[str] = Counter()
+        self._tries: dict[str, int] = {}
         self._broke: Failed | None = None
 
     async def events(self) -> AsyncGenerator[Sequence[Told], None]:
         """The answer's events, as they come together. Raises ``GatewayError`` where none has begun;
-        one that has, and that nobody goes on with, ends in the failure at which it broke off.
+        one that has, and that nobody goes on with, ends in the failure at which it broke off. They
+        are read by one task.
         """
+        task = asyncio.current_task()
         for step, rest in self._steps():
             if rest:
                 await asyncio.sleep(rest)
@@ -73,13 +74,13 @@ class Course:
             events = self._house.dispatch(step.target).attempt(step.target, attempt.call)
             try:
                 # One loop reads every answer: each layer more would cost as much as all it does.
-                attempt.reading = asyncio.current_task()
+                attempt.reading = task
                 try:
                     async for batch in events:
                         if told := attempt.take(batch):
                             attempt.reading = None
                             yield told
-                            attempt.reading = asyncio.current_task()
+                            attempt.reading = task
                         if attempt.lost():
                             break
                 except asyncio.CancelledError:
@@ -110,13 +111,13 @@ class Course:
         why = self._why_not_first(step)
         chosen = Step(step.target, decision)
         attempt = Attempt(self._house, self._sent, chosen, self._record, why)
-        self._tries[step.target.id] += 1
+        self._tries[step.target.id] = self._tries.get(step.target.id, 0) + 1
         self._house.running.add(attempt)
         return attempt
 
     def _decide(self, target: Target) -> Decision:
         """Policy may have changed since the plan was made: it is asked where it counts."""
-        decision = evaluate(
+        decision = decide(
             self._house.policy, target.id, target.identity, self._call.labels, datetime.now(UTC)
         )
         self._record.policy = decision.revision
@@ -202,7 +203,7 @@ class Course:
         kinds = [failed.kind for step, failed in self._failures if step.target.id == target.id]
         now = time.monotonic()
         return (
-            0 < self._tries[target.id] < MOST_ON_ONE
+            0 < self._tries.get(target.id, 0) < MOST_ON_ONE
             and bool(kinds)
             and TABLE[self._sent.progress, kinds[-1]].again
             and self._house.health(target.id).obstacle(now) is None

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gateway.domain.decision import Labels, Mode, Verdict
+from gateway.domain.decision import Decision, Labels, Mode, Verdict
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.target import Target
 from gateway.policy.anyone import anyone_may
 from gateway.policy.compile import Policy
-from gateway.policy.evaluate import evaluate
+from gateway.policy.decided import decide
 from gateway.policy.told import providers_allowed
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.resolve import resolve
@@ -61,7 +61,7 @@ class Judge:
         if self._offline and target.locality is Locality.CLOUD:
             # Also what a server of our own would forward off site.
             return False
-        decision = evaluate(self._policy(), target.id, target.identity, labels, datetime.now(UTC))
+        decision = decide(self._policy(), target.id, target.identity, labels, datetime.now(UTC))
         return decision.acted is not Verdict.DENY
 
     def anyone(self, target: Target) -> bool:
@@ -78,12 +78,10 @@ class Judge:
         ``None`` where it may: a name that nobody can resolve says nothing.
         """
         identity = self._behind(target, reported)
-        if identity is None:
+        denied = None if identity is None else self._denied(target, identity, labels)
+        if denied is None:
             return None
-        decision = evaluate(self._policy(), target.id, identity, labels, datetime.now(UTC))
-        if decision.acted is not Verdict.DENY:
-            return None
-        return f"the answer came from a model of {decision.vendor}, denied by rule {decision.rule}"
+        return f"the answer came from a model of {denied.vendor}, denied by rule {denied.rule}"
 
     def providers(self, target: Target, labels: Labels) -> tuple[str, Sequence[str]] | None:
         """The router's vendor id and the providers that may serve; ``None`` where the channel does
@@ -110,14 +108,28 @@ class Judge:
         party = router.provider(named) if router is not None else None
         if party is None or party.vendor == UNKNOWN:
             return None
-        identity = served_by(target.identity, party)
-        decision = evaluate(self._policy(), target.id, identity, labels, datetime.now(UTC))
+        denied = self._denied(target, served_by(target.identity, party), labels)
+        if denied is None:
+            return None
+        return f"the answer came through {denied.vendor}, denied by rule {denied.rule}"
+
+    def _denied(self, target: Target, identity: Identity, labels: Labels) -> Decision | None:
+        """The decision by which policy denies who answered for a target, if it does. Where it has
+        come to deny the target itself for the same reason since that was dialled, what is under way
+        is the matter of ``in_flight``.
+        """
+        policy, now = self._policy(), datetime.now(UTC)
+        decision = decide(policy, target.id, identity, labels, now)
         if decision.acted is not Verdict.DENY:
             return None
-        return f"the answer came through {decision.vendor}, denied by rule {decision.rule}"
+        own = decide(policy, target.id, target.identity, labels, now)
+        same = (own.acted, own.rule, own.vendor) == (Verdict.DENY, decision.rule, decision.vendor)
+        return None if same else decision
 
     def _behind(self, target: Target, reported: str) -> Identity | None:
-        """Who made the model of that name, at the channel that was asked."""
+        """Who made the model of that name, at the channel that was asked; ``None`` where nobody can
+        tell, or it is who was asked.
+        """
         key = (target.id, reported)
         if key not in self._known:
             if len(self._known) >= self.MOST_BEHIND:
@@ -134,6 +146,8 @@ class Judge:
             identity = resolve(reported, published, self._catalog)
         if identity.developer == UNKNOWN:
             return None
-        channels = [party for party in target.identity.parties if party.role is Role.CHANNEL]
+        own = target.identity
+        channels = [party for party in own.parties if party.role is Role.CHANNEL]
         others = [party for party in identity.parties if party.role is not Role.CHANNEL]
-        return replace(identity, channel=target.identity.channel, parties=(*channels, *others))
+        found = replace(identity, channel=own.channel, parties=(*channels, *others))
+        return None if replace(found, source=own.source) == own else found

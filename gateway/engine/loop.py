@@ -11,21 +11,23 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from gateway.audit.record import JudgedTarget, Record
+from gateway.audit.record import Record
 from gateway.domain.call import Api, Backend, Call
-from gateway.domain.decision import Handling, Labels, Verdict
+from gateway.domain.decision import Labels, Verdict
 from gateway.domain.events import Failed
 from gateway.domain.plan import Plan
 from gateway.domain.target import Capability, Target
 from gateway.engine.attempt import Attempt, Told
 from gateway.engine.course import Course
+from gateway.engine.outlook import Outlook, Planned, Prospect
 from gateway.engine.routes import Route, Routes
 from gateway.engine.sent import Sent
 from gateway.policy.compile import Policy
-from gateway.policy.evaluate import evaluate, share_sent
+from gateway.policy.decided import decide
+from gateway.policy.evaluate import share_sent
 from gateway.policy.rules import InFlight
 from gateway.routing.failover import TABLE, Progress
 from gateway.routing.gaps import gap
@@ -37,6 +39,9 @@ from gateway.routing.retries import RetryBudget
 
 CHATS = frozenset({Api.CHAT, Api.RESPONSES, Api.MESSAGES, Api.COUNT_TOKENS})
 """APIs that ask for the next turn of a chat."""
+MOST_OUTLOOKS = 1024
+"""Of models by whoever asks, who may claim many things."""
+_UNTRIED = Health()
 
 
 class Engine:
@@ -60,6 +65,7 @@ class Engine:
         self._told = told
         self._health: dict[str, Health] = {}
         self._busy: Counter[str] = Counter()
+        self._outlooks: dict[tuple[str, Labels, bool], Outlook] = {}
         self.running: set[Attempt] = set()
         self.retries = RetryBudget()
         self.unmet: Counter[tuple[str, Capability]] = Counter()
@@ -97,25 +103,58 @@ class Engine:
         """
         route = route or self.routes.find(model)
         vectors = api is Api.EMBEDDINGS or (api is None and bool(route.equivalent))
-        one_space = route.one_space if vectors else None
-        policy = policy or self.policy
-        when = at or datetime.now(UTC)
-        return make_plan(
-            (
-                self._candidate(target, policy, labels or Labels(), request_id, when, one_space)
-                for group in route.groups
-                for target in ordered(
-                    group,
-                    session or request_id,
-                    session=session is not None,
-                    busy=self._busy,
-                )
-            ),
-            needs=needs,
-            risky_last_resort=route.risky_last_resort,
-            now=time.monotonic(),
-            chats=api in CHATS,
-        )
+        policy, when, who = policy or self.policy, at or datetime.now(UTC), labels or Labels()
+        # Not one that requests share: this may be about another policy, or another day.
+        outlook = Outlook(route, self.routes, policy, who, when, vectors=vectors)
+        return self._planned(outlook, api, needs, request_id, session, when).plan
+
+    def _outlook(
+        self, model: str, policy: Policy, labels: Labels, when: datetime, *, vectors: bool
+    ) -> Outlook:
+        """What there is to be said of a model for whoever asks so. Raises ``ModelNotFound``."""
+        key = model, labels, vectors
+        outlook = self._outlooks.get(key)
+        if outlook is None or not outlook.holds(self.routes, policy, when):
+            route = self.routes.find(model)
+            outlook = Outlook(route, self.routes, policy, labels, when, vectors=vectors)
+            if len(self._outlooks) >= MOST_OUTLOOKS:
+                self._outlooks.clear()
+            self._outlooks[key] = outlook
+        return outlook
+
+    def _planned(
+        self,
+        outlook: Outlook,
+        api: Api | None,
+        needs: frozenset[Capability],
+        request_id: str,
+        session: str | None,
+        when: datetime,
+    ) -> Planned:
+        now, chats = time.monotonic(), api in CHATS
+        key = session or request_id
+        targets = [
+            target
+            for group in outlook.route.groups
+            for target in (
+                group.targets
+                if len(group.targets) == 1
+                else ordered(group, key, session=session is not None, busy=self._busy)
+            )
+        ]
+        found = [self._facts(outlook.prospects[one.id], request_id, when, now) for one in targets]
+
+        def make() -> Plan:
+            prospects = (outlook.prospects[target.id] for target in targets)
+            return make_plan(
+                [self._candidate(one, request_id, when) for one in prospects],
+                needs=needs,
+                risky_last_resort=outlook.route.risky_last_resort,
+                now=now,
+                chats=chats,
+            )
+
+        return outlook.planned((needs, chats, *found), make)
 
     @property
     def policy(self) -> Policy:
@@ -123,7 +162,7 @@ class Engine:
         return self._policy()
 
     def health(self, target: str) -> Health:
-        return self._health.get(target) or Health()
+        return self._health.get(target, _UNTRIED)
 
     def busy(self, target: str) -> int:
         """How many attempts are under way on a target."""
@@ -144,23 +183,18 @@ class Engine:
         together, never empty. It is decided now, for the instant of the record. Raises
         ``GatewayError`` where no answer has begun, at once where none will.
         """
-        plan = self.plan(
-            call.model,
-            api=call.api,
-            needs=call.needs,
-            labels=call.labels,
-            request_id=call.id,
-            session=call.session,
-            at=record.at,
-        )
+        vectors = call.api is Api.EMBEDDINGS
+        outlook = self._outlook(call.model, self.policy, call.labels, record.at, vectors=vectors)
+        planned = self._planned(outlook, call.api, call.needs, call.id, call.session, record.at)
+        plan, route = planned.plan, outlook.route
         self.retries.request(time.monotonic())
         if call.needs:
-            self._count_unmet(call)
-        record.targets = tuple(_judged(plan))
+            self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
+        record.targets = planned.judged
         record.policy = plan.revision
         if not plan.steps:
             raise nothing_planned(plan, self.shortest_wait(plan))
-        sent = Sent(call, continuation=self.routes.find(call.model).continuation)
+        sent = Sent(call, continuation=route.continuation)
         return Course(self, call, plan, record, sent).events()
 
     def enforce(self) -> None:
@@ -172,7 +206,7 @@ class Engine:
             return
         for attempt in tuple(self.running):
             target = attempt.target
-            decision = evaluate(policy, target.id, target.identity, attempt.labels, now)
+            decision = decide(policy, target.id, target.identity, attempt.labels, now)
             if decision.acted is Verdict.DENY:
                 attempt.cut(decision)
 
@@ -199,34 +233,43 @@ class Engine:
         self._busy[target.id] -= 1
         self._health[target.id] = self.health(target.id).released()
 
-    def _candidate(
-        self,
-        target: Target,
-        policy: Policy,
-        labels: Labels,
-        request_id: str,
-        when: datetime,
-        one_space: frozenset[str] | None,
-    ) -> Candidate:
-        """``one_space`` are the targets that may answer for vectors, where those are asked for."""
-        decision = evaluate(policy, target.id, target.identity, labels, when)
-        drained = decision.handling is Handling.DRAIN and share_sent(decision, request_id, when)
+    def _facts(self, prospect: Prospect, request_id: str, when: datetime, now: float) -> Hashable:
+        """All of the moment that ``_candidate`` takes: the target's id where nothing of it is in
+        the way.
+        """
+        target = prospect.target
+        if prospect.barred:
+            return target.id
+        obstacle = self.health(target.id).obstacle(now)
+        ready = self._backends[target.channel].ready(target)
+        listed = self._listed(target)
+        told = self._told(target)
+        drained = prospect.drains and share_sent(prospect.decision, request_id, when)
+        if obstacle is None and ready and listed and told is None and not drained:
+            return target.id
+        return (
+            target.id,
+            obstacle,
+            ready,
+            listed,
+            drained,
+            None if told is None else frozenset(told),
+        )
+
+    def _candidate(self, prospect: Prospect, request_id: str, when: datetime) -> Candidate:
+        target, decision = prospect.target, prospect.decision
         return Candidate(
             target=target,
             decision=decision,
             health=self.health(target.id),
-            drained=drained,
-            offline=self.routes.forbids(target),
-            credentials=target.channel not in self.routes.without_credentials,
+            drained=prospect.drains and share_sent(decision, request_id, when),
+            offline=prospect.offline,
+            credentials=prospect.credentials,
             ready=self._backends[target.channel].ready(target),
             listed=self._listed(target),
             told=self._told(target),
-            one_space=one_space is None or target.id in one_space,
+            one_space=prospect.one_space,
         )
-
-    def _count_unmet(self, call: Call) -> None:
-        route = self.routes.find(call.model)
-        self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
 
     def shortest_wait(self, plan: Plan) -> float | None:
         """Seconds until one of the targets of a plan may be tried again; ``None`` where time alone
@@ -238,8 +281,3 @@ class Engine:
         waits = [self.health(target.id).available_in(now) for target in targets]
         known = [wait for wait in waits if wait is not None]
         return max(1.0, min(known)) if known else None
-
-
-def _judged(plan: Plan) -> Iterator[JudgedTarget]:
-    for target, decision, why in plan.judged:
-        yield JudgedTarget.of(target, decision, why or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from gateway.domain.decision import Mode, Verdict
 from gateway.domain.identity import Identity
+from gateway.policy.periods import Period, Periods
 from gateway.policy.program import Brief, Programs, RuleIndex
 from gateway.policy.rules import (
     DEFAULT_MAX_WAIVER_DAYS,
@@ -66,13 +66,13 @@ class Policy:
     in_flight: InFlight = InFlight.FINISH
     revision: str = field(init=False)
     _programs: Programs = field(init=False, repr=False, compare=False)
-    _changes: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
+    _periods: Periods = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "revision", hashlib.sha256(self.canonical).hexdigest())
         index = RuleIndex(self.rules, self.waivers, self.designations)
         object.__setattr__(self, "_programs", Programs(index, self.default))
-        object.__setattr__(self, "_changes", tuple(sorted(set(self._moments()))))
+        object.__setattr__(self, "_periods", Periods(self._moments()))
 
     def briefs(self, target: str, identity: Identity) -> tuple[Brief, ...]:
         """What can be said of each party of a target, whoever asks and whenever."""
@@ -82,8 +82,11 @@ class Policy:
         """The first instant after ``now`` at which a verdict can change by itself: a rule or a
         waiver begins or ends, or the status of a designation changes.
         """
-        at = bisect.bisect_right(self._changes, now)
-        return self._changes[at] if at < len(self._changes) else None
+        return self._periods.next_change(now)
+
+    def period(self, now: datetime) -> Period:
+        """The span of time around ``now`` in which no verdict changes by itself."""
+        return self._periods.of(now)
 
     def _moments(self) -> Iterator[datetime]:
         for rule in self.rules:

@@ -15,6 +15,7 @@ from gateway.domain.decision import Drain, Handling, Labels, Mode, Verdict
 from gateway.domain.identity import SELF, UNKNOWN, Identity, Locality, Party, Role
 from gateway.domain.target import Target
 from gateway.policy.compile import Policy, compile_policy
+from gateway.policy.decided import decide
 from gateway.policy.evaluate import evaluate
 from gateway.policy.rules import (
     DesignationMatch,
@@ -219,6 +220,45 @@ def test_a_plan_never_contains_a_denied_target(
         verdict = candidate.decision.verdict
         expected = policy.mode is Mode.SHADOW or verdict is Verdict.ALLOW
         assert (candidate.target.id in planned) is expected, candidate.decision
+
+
+instants = st.builds(
+    lambda moment, seconds: moment + timedelta(seconds=seconds),
+    moments,
+    st.sampled_from((-1, -1e-6, 0, 1e-6, 1, 1800)),
+)
+callers = st.builds(lambda who, claimed: replace(who, claimed=claimed), labels, st.none() | labels)
+
+
+@given(
+    policies(),
+    st.lists(identities(), min_size=1, max_size=3),
+    st.lists(callers, min_size=1, max_size=3),
+    st.lists(instants, min_size=2, max_size=8),
+)
+def test_what_is_remembered_is_what_would_be_decided(
+    policy: Policy, several: list[Identity], who: list[Labels], times: list[datetime]
+) -> None:
+    """At every instant, in whatever order they come, right at the limits of a rule as well."""
+    for now in times:
+        for identity in several:
+            for caller in who:
+                fresh = evaluate(policy, "bedrock/m", identity, caller, now)
+                assert decide(policy, "bedrock/m", identity, caller, now) == fresh
+                assert decide(policy, "bedrock/m", identity, caller, now) == fresh
+
+
+@given(policies(), identities(), callers, instants, instants)
+def test_nothing_changes_by_itself_within_a_period(
+    policy: Policy, identity: Identity, who: Labels, now: datetime, then: datetime
+) -> None:
+    """A verdict and its reasons stay until the instant that the policy names."""
+    until = policy.next_change(now)
+    assert policy.period(now).until == until
+    if now <= then and (until is None or then < until):
+        decision = evaluate(policy, "bedrock/m", identity, who, now)
+        if decision.drain is None:
+            assert evaluate(policy, "bedrock/m", identity, who, then) == decision
 
 
 @given(policies(), identities(), labels, moments)
