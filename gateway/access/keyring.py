@@ -14,24 +14,24 @@ _NOBODY = "0" * 64
 
 class Keyring:
     """Those of apps, or with ``operators`` theirs: the others are never in it. ``keys`` may be
-    replaced at any time, by all that there are then.
+    replaced at any time, by all that there are then: by another mapping (``keys``, by their ids).
     """
 
     def __init__(self, keys: Iterable[Key] = (), *, operators: bool = False) -> None:
         self._operators = operators
-        self._keys: Mapping[str, Key] = {}
+        self.keys: Mapping[str, Key] = {}
         self.replace(keys)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def replace(self, keys: Iterable[Key]) -> None:
         """All keys, those that are good no more too: they are told why."""
-        self._keys = {key.id: key for key in keys if (key.role is not None) is self._operators}
+        self.keys = {key.id: key for key in keys if (key.role is not None) is self._operators}
 
     def good(self, id: str, now: datetime) -> Key | None:
         """The key of that id, as long as it is good."""
-        key = self._keys.get(id)
+        key = self.keys.get(id)
         return key if key is not None and key.good(now) else None
 
     def find(self, written: str, now: datetime) -> Key:
@@ -39,7 +39,7 @@ class Keyring:
         of a key whether it was ever one.
         """
         id = id_of(written)
-        key = self._keys.get(id or "")
+        key = self.keys.get(id or "")
         if key is None:
             opens(_DUMMY, written)
             raise self._incorrect()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
@@ -17,6 +16,28 @@ Observer = Callable[[Record], None]
 """Is told of every finished request. Must neither block nor raise."""
 
 
+class UnderWay:
+    """A request, as a context."""
+
+    __slots__ = ("_before", "_began", "_journal", "_record", "_transcript")
+
+    def __init__(self, journal: Journal, record: Record, transcript: Transcript | None) -> None:
+        self._journal = journal
+        self._record = record
+        self._transcript = transcript
+
+    def __enter__(self) -> Transcript | None:
+        self._began = time.monotonic()
+        self._journal.under_way += 1
+        self._before = bind_contextvars(request_id=self._record.id)
+        return self._transcript
+
+    def __exit__(self, *_: object) -> None:
+        reset_contextvars(**self._before)
+        self._record.duration_us = microseconds(time.monotonic() - self._began)
+        self._journal.over(self._record, self._transcript)
+
+
 class Journal:
     """The audit log, and whoever counts along."""
 
@@ -26,24 +47,18 @@ class Journal:
         self.under_way = 0
         """Requests that have begun and are not over."""
 
-    @contextmanager
-    def request(self, record: Record) -> Iterator[Transcript | None]:
+    def request(self, record: Record) -> UnderWay:
         """Around a request: its record is written once, whatever became of it, and what is logged
         meanwhile tells its id. Where its words are wanted, they are to be put into what this gives.
         """
-        began = time.monotonic()
-        self.under_way += 1
-        before = bind_contextvars(request_id=record.id)
-        transcript = self._log.begin()
-        try:
-            yield transcript
-        finally:
-            reset_contextvars(**before)
-            self.under_way -= 1
-            record.duration_us = microseconds(time.monotonic() - began)
-            self._log.write(record, transcript)
-            for observe in self._observers:
-                observe(record)
+        return UnderWay(self, record, self._log.begin())
+
+    def over(self, record: Record, transcript: Transcript | None) -> None:
+        """Of a request that was under way."""
+        self.under_way -= 1
+        self._log.write(record, transcript)
+        for observe in self._observers:
+            observe(record)
 
     def check(self) -> None:
         """Raises ``AuditUnavailable`` where nothing may be done now that should be recorded."""

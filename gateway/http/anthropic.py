@@ -11,7 +11,7 @@ from starlette.types import Scope
 from gateway.domain.call import Api, Call, Counting
 from gateway.errors import GatewayError
 from gateway.http.arrival import Arrival
-from gateway.http.exchange import Header, header
+from gateway.http.head import Head, Header, header
 from gateway.http.surface import Surface
 from gateway.wire import anthropic_errors, anthropic_messages
 from gateway.wire.anthropic_answer import CountWriter, MessageWriter
@@ -59,7 +59,7 @@ class Messages(AnthropicManners, Surface):
             discreet=request.discreet,
             needs=request.needs,
             session=request.user,
-            betas=betas(arrival.scope),
+            betas=betas(arrival.head),
         )
 
     def writer(self, call: Call) -> MessageWriter:
@@ -84,7 +84,7 @@ class CountTokens(AnthropicManners, Surface):
             deadline=arrival.deadline,
             needs=request.needs,
             session=request.user,
-            betas=betas(arrival.scope),
+            betas=betas(arrival.head),
         )
 
     def writer(self, call: Call) -> CountWriter:
@@ -97,10 +97,10 @@ def speaks_anthropic(scope: Scope) -> bool:
     return header(scope, _VERSION) is not None or path.startswith("/v1/messages")
 
 
-def betas(scope: Scope) -> tuple[str, ...]:
+def betas(head: Head) -> tuple[str, ...]:
     """What the app names in ``anthropic-beta``: words only, so that nothing else can be sent on by
     that way. Others are left out.
     """
-    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == _BETAS]
+    lines = [value.decode("latin-1") for name, value in head.headers if name == _BETAS]
     words = (word.strip() for line in lines for word in line.split(","))
     return tuple(dict.fromkeys(word for word in words if _BETA.match(word)))[:MOST_BETAS]

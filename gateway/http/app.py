@@ -40,9 +40,10 @@ from gateway.http.console.routes import router as console
 from gateway.http.console.seats import Seats
 from gateway.http.cors import Pages
 from gateway.http.door import Door
-from gateway.http.exchange import ClientGone, Header, header, peer, told_of
+from gateway.http.exchange import ClientGone, told_of
 from gateway.http.generate import Generate
-from gateway.http.ids import names, new_id, told
+from gateway.http.head import Head, Header, peer
+from gateway.http.ids import new_id, told
 from gateway.http.kept_responses import KeptResponses
 from gateway.http.openai import ChatCompletions
 from gateway.http.openapi.document import document, of_paths
@@ -128,6 +129,12 @@ class GatewayApp(FastAPI):
             self.openapi_schema = document(self)
         return self.openapi_schema
 
+    def straight(self, port: int | None) -> Mapping[bytes, Generate]:
+        """As ``gateway.http.straight.Straight`` asks: by their paths as they are usually sent."""
+        if not self.entry.has_data_plane(port):
+            return {}
+        return {path.encode(): route for path, route in self.data_plane.items()}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
@@ -147,14 +154,15 @@ class GatewayApp(FastAPI):
         scope = {**scope, ID: new_id()}
         method = scope["method"]
         allowed = self._methods(scope)
-        ids = told(manners_of(scope), scope[ID], names(scope))
-        answer = Answer(send, ids, body=method != "HEAD", last=header(scope, b"expect") is not None)
+        head = Head.of(scope)
+        ids = told(manners_of(scope), scope[ID], head.names)
+        answer = Answer(send, ids, body=method != "HEAD", last=head.expects)
         without = open_to_all(scope["path"]) or self.entry.describes(scope)
         try:
             receive = await self.entry.let_in(scope, receive, answer.add)
             # A browser asks what it may send before it sends a key.
             if method != "OPTIONS" and not without:
-                scope = asked_by(scope, self.door.who(scope))
+                scope = asked_by(scope, self.door.who(head, datetime.now(UTC)))
         except ClientGone:
             return
         except GatewayError as refused:

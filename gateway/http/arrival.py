@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-from starlette.types import Scope
 
 from gateway.access.callers import Caller
-from gateway.http.ids import Names
+from gateway.http.head import Head
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """``id`` is ours, ``names`` what the app calls it; ``received`` and ``deadline`` are monotonic
-    times in seconds.
-    """
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """``id`` is ours; ``received`` and ``deadline`` are monotonic times in seconds."""
 
-    scope: Scope
+    head: Head
     id: str
     received: float
     deadline: float
     caller: Caller
-    names: Names

@@ -4,10 +4,13 @@ is in the way of a request unless it is configured.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.http.straight import Route, Straight
 
 DATA_PLANE = "/v1/"
 """The paths that pages may call; never those for operators."""
@@ -113,6 +116,10 @@ class CrossOrigin:
             # A page that the operator names may reach a gateway on the user's own machine.
             allow_private_network="*" not in pages.origins,
         )
+
+    def straight(self, port: int | None) -> Mapping[bytes, Route]:
+        """Those of the app: what no page asks needs nothing of this."""
+        return self._app.straight(port) if isinstance(self._app, Straight) else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         data_plane = scope["type"] == "http" and scope["path"].startswith(DATA_PLANE)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
-from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 
+import msgspec
 from starlette.types import Scope
 
-from gateway.access.callers import HEADER, Access, Caller, header_of
-from gateway.access.keys import LABELS
+from gateway.access.callers import Access, Caller, header_of
+from gateway.access.keys import LABELS, Key
 from gateway.errors import InvalidRequest
-from gateway.http.exchange import peer
+from gateway.http.head import Head, peer
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 _SAID = {header_of(label).encode(): label for label in LABELS}
-_OURS = HEADER.encode()
 _PROXIED = frozenset(
     (
         *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip"),
@@ -30,6 +31,16 @@ _HERE = re.compile(
     rb"(?:localhost|127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE
 )
 ANY = "*"
+MOST_KNOWN = 4096
+"""Ways of showing a key that are remembered: who shows it, and what is said beside it."""
+
+
+class _Known(msgspec.Struct, frozen=True, gc=False):
+    """``ring`` are the keys that were in force."""
+
+    ring: Mapping[str, Key]
+    key: Key
+    caller: Caller
 
 
 class Door:
@@ -40,39 +51,51 @@ class Door:
     def __init__(self, access: Access, origins: Collection[str] = ()) -> None:
         self._access = access
         self._origins = frozenset(origin.encode() for origin in origins)
+        self._known: dict[bytes, _Known] = {}
 
-    def who(self, scope: Scope) -> Caller:
+    def who(self, head: Head, now: datetime) -> Caller:
         """Raises ``Unauthenticated``, ``Forbidden`` and ``InvalidRequest``, and ``Unavailable``
         where that cannot be told yet.
         """
+        mark, keyring = _mark(head), self._access.keyring
+        known = self._known.get(mark)
+        # A key that is changed or revoked is in another ring, and one ends at an instant.
+        if known is not None and known.ring is keyring.keys and known.key.good(now):
+            return known.caller
+        caller = self._asked(head, now)
+        if caller.key is not None and keyring.keys.get(caller.key.id) is caller.key:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[mark] = _Known(keyring.keys, caller.key, caller)
+        return caller
+
+    def _asked(self, head: Head, now: datetime) -> Caller:
         shown: str | None = None
+        for value in head.credentials:
+            one = _credential(value)
+            if one and shown is not None and one != shown:
+                raise InvalidRequest(
+                    "This request shows two different keys (Authorization and x-api-key): "
+                    "send one of them.",
+                    code="ambiguous_credentials",
+                )
+            shown = one or shown
         said: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            if name == b"authorization" or name == b"x-api-key":
-                one = _credential(value)
-                if one and shown is not None and one != shown:
-                    raise InvalidRequest(
-                        "This request shows two different keys (Authorization and x-api-key): "
-                        "send one of them.",
-                        code="ambiguous_credentials",
-                    )
-                shown = one or shown
-            elif name.startswith(_OURS):
-                _note(said, name, value)
-        here = self._access.unguarded and self.near(scope)
-        return self._access.caller(shown, said, near=here, now=datetime.now(UTC))
+        for name, value in head.said:
+            _note(said, name, value)
+        here = self._access.unguarded and self._is_near(head.peer, head.version, head.headers)
+        return self._access.caller(shown, said, near=here, now=now)
 
     def near(self, scope: Scope) -> bool:
         """Whether a request comes from a program on this machine, and for nobody else: a reverse
         proxy is here as well, and so is a browser, with the pages that it shows.
         """
+        return self._is_near(peer(scope), scope.get("http_version"), scope["headers"])
+
+    def _is_near(self, peer: str, version: str | None, headers: Headers) -> bool:
         # nginx, unless it is told otherwise, asks in HTTP/1.0, by a host of this machine, and says
         # nothing of whom it asks for.
-        return (
-            is_here(scope)
-            and scope.get("http_version") != "1.0"
-            and _for_itself(scope["headers"], self._origins)
-        )
+        return _is_loopback(peer) and version != "1.0" and _for_itself(headers, self._origins)
 
 
 def is_here(scope: Scope) -> bool:
@@ -88,6 +111,14 @@ def _is_loopback(peer: str) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+def _mark(head: Head) -> bytes:
+    """Tells what a request shows and says from what any other does, and tells nobody a key."""
+    parts = [b"%d" % len(head.credentials), *head.credentials]
+    for header in head.said:
+        parts += header
+    return hashlib.sha256(b"\n".join(parts)).digest()
 
 
 def _credential(value: bytes) -> str:

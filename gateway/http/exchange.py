@@ -1,13 +1,11 @@
-"""One HTTP exchange as raw ASGI: reading a bounded body, sending an answer or an error."""
+"""One HTTP exchange with an app, by whichever way it came: a bounded body, and an answer."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Protocol
-
-from starlette.types import Receive, Scope, Send
 
 from gateway.errors import (
     BodyLate,
@@ -18,102 +16,98 @@ from gateway.errors import (
     UnsupportedEncoding,
 )
 from gateway.http.encodings import ACCEPTED, decoded, encoding
-
-Header = tuple[bytes, bytes]
+from gateway.http.head import Head, Header
 
 JSON: Header = (b"content-type", b"application/json")
-EVENT_STREAM: tuple[Header, ...] = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    # Tells nginx and its like not to collect the stream before passing it on.
-    (b"x-accel-buffering", b"no"),
-)
-
+EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 
 DISCARDED = 4
 """A body is read on, and thrown away, up to this many times the limit: a client that is still
 sending when its connection is closed sees a reset instead of the 413.
 """
+_UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class ClientGone(Exception):
     """The app closed its connection: nobody is left to answer."""
 
 
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header of that (lower-case) name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
-
-
-def peer(scope: Scope) -> str:
-    """The address that a request comes from; empty where it has none."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-async def read_body_within(scope: Scope, receive: Receive, limit: int, within: float) -> bytes:
-    """As ``read_body``; ``within`` are seconds in which it must have come. Raises ``BodyLate``."""
-    try:
-        async with asyncio.timeout(within):
-            return await read_body(scope, receive, limit)
-    except TimeoutError:
-        raise BodyLate(within) from None
-
-
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, plain. ``limit`` is in bytes, for the body as it is sent and as it is meant.
-    Raises ``BodyTooLarge``, keeping no more than that, ``UnsupportedEncoding`` and
-    ``InvalidRequest``.
+class Exchange(Protocol):
+    """An answer is begun, gone on with and ended, or sent as a whole. All of that is done at once,
+    as far as the app takes it: when ``full``, nothing is to be sent before ``drain`` comes back.
+    ``headers`` are those of ``lines``. What is sent to an app that is gone is lost without a word.
     """
-    encodings: list[bytes] = []
-    for name, value in scope["headers"]:
-        if name == b"content-encoding":
-            encodings.append(value)
-        elif name == b"expect" and _length(scope) > limit:
-            # Whoever asks before sending is spared the sending.
-            raise BodyUnread(_too_large(limit))
-    body = await _received(receive, limit)
-    if not encodings:
+
+    head: Head
+
+    async def body(self) -> bytes:
+        """The whole body, plain. Raises ``BodyTooLarge``, keeping no more than the limit,
+        ``UnsupportedEncoding``, ``InvalidRequest`` and ``ClientGone``.
+        """
+        ...
+
+    def watch(self, gone: Callable[[], None] | None) -> None:
+        """Call that when the app goes away before its answer is complete; or nothing any more."""
+        ...
+
+    def whole(self, status: int, headers: bytes, body: bytes) -> None: ...
+
+    def begin(self, status: int, headers: bytes, data: bytes) -> None: ...
+
+    def go_on(self, data: bytes) -> None: ...
+
+    def end(self, data: bytes) -> None: ...
+
+    @property
+    def full(self) -> bool: ...
+
+    async def drain(self) -> None: ...
+
+
+class Body:
+    """A body as it comes. Of one that is larger than ``limit`` (bytes, as it is sent and as it is
+    meant) nothing more is kept.
+    """
+
+    __slots__ = ("_head", "_limit", "_pieces", "_size")
+
+    def __init__(self, head: Head, limit: int) -> None:
+        self._head = head
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def check(self) -> None:
+        """Raises ``BodyUnread`` where nothing of it needs to be sent."""
+        # Whoever asks before sending is spared the sending.
+        if self._head.expects and self._head.length > self._limit:
+            raise BodyUnread(_too_large(self._limit))
+
+    def add(self, piece: bytes) -> bool:
+        """Whether to read on."""
+        self._size += len(piece)
+        if self._size <= self._limit:
+            self._pieces.append(piece)
+            return True
+        return self._size <= self._limit * DISCARDED
+
+    async def plain(self) -> bytes:
+        """All of it. Raises ``BodyTooLarge``, ``UnsupportedEncoding`` and ``InvalidRequest``."""
+        if self._size > self._limit:
+            unread = self._size > self._limit * DISCARDED
+            raise (BodyUnread if unread else BodyTooLarge)(_too_large(self._limit))
+        pieces, self._pieces = self._pieces, []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self._head.encodings:
+            return body
+        name = encoding(b",".join(self._head.encodings))
+        if name is None:
+            return body
+        del pieces
+        body = await decoded(body, name, self._limit)
+        if len(body) > self._limit:
+            raise BodyTooLarge(_too_large(self._limit))
         return body
-    name = encoding(b",".join(encodings))
-    if name is None:
-        return body
-    body = await decoded(body, name, limit)
-    if len(body) > limit:
-        raise BodyTooLarge(_too_large(limit))
-    return body
-
-
-async def _received(receive: Receive, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in _pieces(receive):
-        size += len(piece)
-        if size > limit * DISCARDED:
-            raise BodyUnread(_too_large(limit))
-        if size <= limit:
-            pieces.append(piece)
-    if size > limit:
-        raise BodyTooLarge(_too_large(limit))
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _length(scope: Scope) -> int:
-    value = header(scope, b"content-length") or b"0"
-    return int(value) if value.isdigit() else 0
-
-
-async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
 
 
 def _too_large(limit: int) -> str:
@@ -123,13 +117,16 @@ def _too_large(limit: int) -> str:
     )
 
 
-async def send_whole(
-    send: Send, status: int, body: bytes, headers: Iterable[Header] = (JSON,)
-) -> None:
-    """Send a complete answer."""
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+def lines(headers: Iterable[Header]) -> bytes:
+    """Headers as they are sent, each with its end. Raises ``ValueError`` where a value would be
+    more than that.
+    """
+    sent = b""
+    for name, value in headers:
+        if _UNSENDABLE.search(value):
+            raise ValueError(f"the value of the header {name.decode()} cannot be sent")
+        sent += b"%b: %b\r\n" % (name, value)
+    return sent
 
 
 class Manners(Protocol):
@@ -150,19 +147,6 @@ class Manners(Protocol):
     def event(self, error: GatewayError, request_id: str) -> bytes:
         """The event that ends a stream which had already begun."""
         ...
-
-
-async def send_error(
-    send: Send,
-    manners: Manners,
-    error: GatewayError,
-    request_id: str,
-    ids: Iterable[Header] | None = None,
-) -> None:
-    """Send an error. ``ids`` are the headers that tell them, where the app has its own."""
-    body = manners.envelope(error, request_id)
-    ids = manners.ids(request_id) if ids is None else ids
-    await send_whole(send, manners.status(error), body, [JSON, *ids, *told_of(error)])
 
 
 def told_of(error: GatewayError) -> list[Header]:

@@ -7,7 +7,7 @@ import time
 from gateway.domain.call import Api, Call, Chat
 from gateway.errors import GatewayError
 from gateway.http.arrival import Arrival
-from gateway.http.exchange import Header
+from gateway.http.head import Header
 from gateway.http.surface import Surface
 from gateway.wire import openai_chat, openai_errors
 from gateway.wire.openai_answer import ChatWriter

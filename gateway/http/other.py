@@ -11,7 +11,9 @@ from gateway.access.callers import Caller
 from gateway.errors import GatewayError
 from gateway.http.admin.manners import AdminManners, of_operators
 from gateway.http.anthropic import AnthropicManners, speaks_anthropic
-from gateway.http.exchange import Header, Manners, send_error
+from gateway.http.asgi import send_error
+from gateway.http.exchange import Manners
+from gateway.http.head import Header
 from gateway.http.openai import OpenAIManners
 
 ID = "gateway.request_id"

@@ -9,7 +9,6 @@ from gateway.domain.call import Api, Call
 from gateway.engine.routes import not_configured
 from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.http.arrival import Arrival
-from gateway.http.exchange import header
 from gateway.http.openai import OpenAIManners
 from gateway.http.surface import Surface
 from gateway.wire import openai_passing
@@ -24,9 +23,9 @@ class Passed(OpenAIManners, Surface):
         self._find = find
 
     async def call(self, arrival: Arrival, body: bytes) -> Call:
-        if sum(name == b"content-type" for name, _ in arrival.scope["headers"]) > 1:
+        if sum(name == b"content-type" for name, _ in arrival.head.headers) > 1:
             raise InvalidRequest("There is more than one Content-Type.")
-        kind = header(arrival.scope, b"content-type") or b""
+        kind = arrival.head.first(b"content-type") or b""
         request = openai_passing.parse(self.api, body, kind)
         if not request.named:
             self._check_default(arrival.caller, request.model)

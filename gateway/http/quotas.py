@@ -27,7 +27,7 @@ from gateway.errors import (
     StateError,
     Unavailable,
 )
-from gateway.http.exchange import Header
+from gateway.http.head import Header
 
 _NO_ROOMS = Rooms()
 _PARTS = ("limit", "remaining", "reset")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-
-from starlette.types import Send
+from functools import lru_cache
 
 from gateway.audit.record import Record
+from gateway.audit.transcript import Transcript
 from gateway.domain.call import Call
 from gateway.domain.events import (
     Called,
@@ -22,10 +22,19 @@ from gateway.domain.events import (
 )
 from gateway.engine.attempt import Serving, Told
 from gateway.errors import GatewayError, Unavailable
-from gateway.http.exchange import EVENT_STREAM, JSON, Header, send_error, send_whole
-from gateway.http.ids import Names, told
+from gateway.http.exchange import EVENT_STREAM, JSON, Exchange, lines, told_of
+from gateway.http.head import Header
+from gateway.http.ids import told
 from gateway.http.surface import Surface
 from gateway.wire.writer import Writer
+
+_STREAMED = lines(
+    (
+        (b"cache-control", b"no-cache"),
+        # Tells nginx and its like not to collect the stream before passing it on.
+        (b"x-accel-buffering", b"no"),
+    )
+)
 
 
 class Reply:
@@ -33,116 +42,148 @@ class Reply:
     left of the limits of whoever asks.
     """
 
-    def __init__(self, send: Send, surface: Surface, record: Record, given: Names) -> None:
-        self._send = send
+    def __init__(
+        self, exchange: Exchange, surface: Surface, record: Record, transcript: Transcript | None
+    ) -> None:
+        self._exchange = exchange
         self._surface = surface
         self._record = record
-        self._given = given
+        self._heard = transcript.answer if transcript is not None and transcript.heard else None
         self._streaming = False
+        self._pieces: list[bytes] = []
         self._writer: Writer | None = None
-        self._headers: list[Header] = []
-        self._media: bytes | None = None
+        self._headers = b""
+        self._media: str | None = None
         self.rates: Callable[[], list[Header]] = list
-        self.more: list[Header] = []
 
     async def answer(self, call: Call, events: AsyncGenerator[Sequence[Told], None]) -> None:
+        exchange, stream = self._exchange, call.stream
         writer = self._writer = self._surface.writer(call)
-        relayed: list[bytes] = []
         relays = False
         async for batch in events:
             for event in batch:
                 match event:
+                    case Relayed(data=data):
+                        relays = True
+                        self._pieces.append(writer.relay(data) if stream else data)
+                    case Delta() | Reasoned() | Called():
+                        if stream:
+                            self._pieces.append(writer.piece(event))
+                        else:
+                            writer.keep(event)
+                    case Usage():
+                        writer.count(event)
                     case Serving():
                         self._headers = self._told(event)
                     case Started(media=media):
-                        self._media = None if media is None else media.encode("ascii")
-                    case Delta() | Reasoned() | Called():
-                        if call.stream:
-                            await self._piece(writer.piece(event))
-                        else:
-                            writer.keep(event)
-                    case Relayed(data=data):
-                        relays = True
-                        if call.stream:
-                            await self._piece(writer.relay(data))
-                        else:
-                            relayed.append(data)
+                        self._media = media
+                    case Finished():
+                        await self._finish(call, writer, event, relays)
                     case Embedded(vectors=vectors):
                         writer.embed(vectors)
                     case Continued():
                         relays = False
                         writer.resume(event)
-                    case Usage():
-                        writer.count(event)
-                    case Finished():
-                        if call.stream:
-                            last = writer.relayed_end(event) if relays else writer.end(event)
-                            await self._surface.settled(call, writer)
-                            await self._end(last)
-                            continue
-                        whole = (
-                            writer.relayed_whole(b"".join(relayed))
-                            if relays
-                            else writer.whole(event)
-                        )
-                        await self._surface.settled(call, writer)
-                        self._record.status = 200
-                        await send_whole(self._send, 200, whole, [self._type(JSON), *self._headers])
                     case Failed():
-                        await self.fail(_broken(event))
+                        self._flush(call)
+                        self.fail(_broken(event))
+            self._flush(call)
+            if exchange.full:
+                await exchange.drain()
 
-    async def fail(self, error: GatewayError) -> None:
-        """An error as a whole answer, or as the event that ends a stream that has begun. Where
-        that is of no events, it is left without its end: the server then closes the connection
-        within the body, and the app sees that something is missing.
-        """
-        if self._streaming and self._media is not None:
-            self._streaming = False
-        elif self._streaming:
-            last = b"" if self._writer is None else self._writer.broken(error)
-            await self._end(last or self._surface.event(error, self._record.id))
+    async def _finish(self, call: Call, writer: Writer, event: Finished, relays: bool) -> None:
+        if call.stream:
+            last = writer.relayed_end(event) if relays else writer.end(event)
         else:
-            self._record.status = self._surface.status(error)
-            headers = [*self._ids(), *self.rates()]
-            await send_error(self._send, self._surface, error, self._record.id, headers)
+            last = writer.relayed_whole(self._joined()) if relays else writer.whole(event)
+        await self._surface.settled(call, writer)
+        if call.stream:
+            self._end(last)
+        else:
+            self._whole(200, _kind(self._media, JSON) + self._headers, last)
 
-    def _told(self, serving: Serving) -> list[Header]:
-        headers: list[Header] = [
-            *self._ids(),
-            (b"x-gateway-served-by", serving.target.id.encode()),
-            (b"x-gateway-locality", serving.target.locality.encode()),
-            (b"x-gateway-policy", serving.revision.encode()),
-            *self.rates(),
-        ]
+    def fail(self, error: GatewayError, *more: Header) -> None:
+        """An error as a whole answer, which has ``more`` headers, or as the event that ends a
+        stream that has begun. Where that is of no events, it is left without its end: the
+        connection is then closed within the body, and the app sees that something is missing.
+        """
+        if not self._streaming:
+            status = self._surface.status(error)
+            body = self._surface.envelope(error, self._record.id)
+            headers = [JSON, *self._ids(), *more, *self.rates(), *told_of(error)]
+            self._whole(status, lines(headers), body)
+        elif self._media is None:
+            last = b"" if self._writer is None else self._writer.broken(error)
+            self._end(last or self._surface.event(error, self._record.id))
+
+    def _told(self, serving: Serving) -> bytes:
+        target = serving.target
+        served = _served(target.id, target.locality, serving.revision)
+        found = lines((*self._ids(), *self.rates())) + served
         if serving.failover is not None:
-            headers.append((b"x-gateway-failover", serving.failover.encode()))
+            found += lines(((b"x-gateway-failover", serving.failover.encode()),))
         if serving.warning is not None:
             text = serving.warning.encode("ascii", "replace").replace(b'"', b"'")
-            headers.append((b"warning", b'299 sovereign-gateway "' + text + b'"'))
-        return headers
+            found += lines(((b"warning", b'299 sovereign-gateway "' + text + b'"'),))
+        return found
 
     def _ids(self) -> list[Header]:
-        return [*told(self._surface, self._record.id, self._given), *self.more]
+        return told(self._surface, self._record.id, self._exchange.head.names)
 
-    def _type(self, usual: Header) -> Header:
-        return usual if self._media is None else (usual[0], self._media)
+    def _whole(self, status: int, headers: bytes, body: bytes) -> None:
+        self._record.status = status
+        self._hear(body)
+        self._exchange.whole(status, headers, body)
 
-    async def _piece(self, data: bytes) -> None:
+    def _flush(self, call: Call) -> None:
+        if call.stream and self._pieces:
+            self._send(self._joined())
+
+    def _joined(self) -> bytes:
+        """What came together, or of a plain answer all of it."""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _send(self, data: bytes) -> None:
         """Bytes of a stream, which begins with the first of them."""
-        if not self._streaming:
-            self._streaming = True
-            self._record.status = 200
-            kind, *rest = EVENT_STREAM
-            headers = [self._type(kind), *rest, *self._headers]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._hear(data)
+        if self._streaming:
+            self._exchange.go_on(data)
+            return
+        self._streaming = True
+        self._record.status = 200
+        headers = _kind(self._media, EVENT_STREAM) + _STREAMED + self._headers
+        self._exchange.begin(200, headers, data)
 
-    async def _end(self, data: bytes) -> None:
+    def _end(self, data: bytes) -> None:
+        data = self._joined() + data
         if not self._streaming:
-            await self._piece(data)
+            self._send(data)
             data = b""
         self._streaming = False
-        await self._send({"type": "http.response.body", "body": data})
+        self._hear(data)
+        self._exchange.end(data)
+
+    def _hear(self, data: bytes) -> None:
+        if self._heard is not None:
+            self._heard.append(data)
+
+
+@lru_cache(maxsize=1024)
+def _served(target: str, locality: str, revision: str) -> bytes:
+    return lines(
+        (
+            (b"x-gateway-served-by", target.encode()),
+            (b"x-gateway-locality", locality.encode()),
+            (b"x-gateway-policy", revision.encode()),
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def _kind(media: str | None, usual: Header) -> bytes:
+    """The header that tells of which type an answer is."""
+    return lines((usual if media is None else (usual[0], media.encode("ascii")),))
 
 
 def _broken(failure: Failed) -> GatewayError:

@@ -14,10 +14,12 @@ from gateway.access.keys import LABELS, make
 from gateway.domain.decision import Labels
 from gateway.errors import Forbidden, InvalidRequest, Unauthenticated
 from gateway.http.door import Door, is_here
+from gateway.http.head import Head
 from tests.exchange.asgi import asked
 
 Header = tuple[bytes, bytes]
-WRITTEN, KEY = make("shop", datetime.now(UTC), may_set=LABELS)
+NOW = datetime.now(UTC)
+WRITTEN, KEY = make("shop", NOW, may_set=LABELS)
 ONE = WRITTEN.encode()
 PAGE = b"https://page.example"
 
@@ -46,7 +48,7 @@ def request(
     ],
 )
 def test_both_dialects_take_either_way(headers: list[Header]) -> None:
-    assert door(keys=True).who(request(*headers, peer="10.0.0.5")).key == KEY
+    assert door(keys=True).who(Head.of(request(*headers, peer="10.0.0.5")), NOW).key == KEY
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_two_different_keys_are_an_error(headers: list[Header]) -> None:
     """Whichever of them was meant: a proxy may have added one."""
     for keys in (True, False):
         with pytest.raises(InvalidRequest, match="two different keys") as refused:
-            door(keys=keys).who(request(*headers))
+            door(keys=keys).who(Head.of(request(*headers)), NOW)
         assert refused.value.code == "ambiguous_credentials"
 
 
@@ -80,7 +82,7 @@ def test_two_different_keys_are_an_error(headers: list[Header]) -> None:
 )
 def test_without_a_good_key_nobody_is_near_enough(headers: list[Header], code: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
-        door(keys=True).who(request(*headers))
+        door(keys=True).who(Head.of(request(*headers)), NOW)
     assert refused.value.code == code
 
 
@@ -91,9 +93,11 @@ def test_labels_by_header() -> None:
         (b"x-gateway-tags", b"eu, night"),
         (b"x-gateway-tags", b"pilot"),
     ]
-    claimed = door(keys=True).who(request((b"x-api-key", ONE), *headers)).labels.claimed
+    claimed = (
+        door(keys=True).who(Head.of(request((b"x-api-key", ONE), *headers)), NOW).labels.claimed
+    )
     assert claimed == Labels(team="red", data_class="cui", tags=frozenset({"eu", "night", "pilot"}))
-    assert door().who(request(*headers)).labels.claimed == claimed
+    assert door().who(Head.of(request(*headers)), NOW).labels.claimed == claimed
 
 
 @pytest.mark.parametrize(
@@ -111,20 +115,22 @@ def test_labels_by_header() -> None:
 def test_what_cannot_be_meant_is_not_passed_over(headers: list[Header]) -> None:
     """A misspelt label may be what makes a prompt confidential."""
     with pytest.raises(InvalidRequest, match="x-gateway-"):
-        door().who(request(*headers))
+        door().who(Head.of(request(*headers)), NOW)
 
 
 def test_a_key_that_may_set_nothing_may_not_even_set_its_own() -> None:
     written, key = make("own", datetime.now(UTC), labels=Labels(team="red"))
     own = Door(Access(Keyring([key])))
     with pytest.raises(Forbidden):
-        own.who(request((b"x-api-key", written.encode()), (b"x-gateway-team", b"red")))
+        own.who(
+            Head.of(request((b"x-api-key", written.encode()), (b"x-gateway-team", b"red"))), NOW
+        )
 
 
 def _near(scope: Scope, *origins: str) -> bool:
     """Whether a gateway without keys answers it."""
     try:
-        return door(*origins).who(scope).key is None
+        return door(*origins).who(Head.of(scope), NOW).key is None
     except Unauthenticated:
         return False
 
@@ -219,4 +225,9 @@ def test_a_web_page(headers: list[Header], origins: tuple[str, ...], expected: b
 
 def test_with_a_key_it_does_not_matter_where_a_request_comes_from() -> None:
     headers = [(b"x-api-key", ONE), (b"x-forwarded-for", b"10.0.0.5"), (b"origin", PAGE)]
-    assert door(keys=True).who(request(*headers, host=[b"gw.example"], peer="10.0.0.9")).key == KEY
+    assert (
+        door(keys=True)
+        .who(Head.of(request(*headers, host=[b"gw.example"], peer="10.0.0.9")), NOW)
+        .key
+        == KEY
+    )

@@ -13,8 +13,8 @@ from uvicorn.server import ServerState
 
 from gateway.errors import BodyLate
 from gateway.http import connection
+from gateway.http.asgi import read_body_within
 from gateway.http.connection import MOST_HEAD, Connection
-from gateway.http.exchange import read_body_within
 from tests.exchange.asgi import asked
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

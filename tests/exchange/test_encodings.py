@@ -11,8 +11,8 @@ import pytest
 from backports import zstd
 
 from gateway.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
+from gateway.http.asgi import read_body_within
 from gateway.http.encodings import AT_ONCE, decoded, encoding
-from gateway.http.exchange import read_body_within
 from tests.exchange.asgi import Arriving, asked
 
 LIMIT = 1_000_000

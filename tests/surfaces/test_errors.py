@@ -14,7 +14,8 @@ import pytest
 from gateway import errors
 from gateway.errors import GatewayError, RequestError, StartupError, Unavailable
 from gateway.http.anthropic import AnthropicManners
-from gateway.http.exchange import Manners, send_error
+from gateway.http.asgi import send_error
+from gateway.http.exchange import Manners
 from gateway.http.openai import OpenAIManners
 from tests.surfaces.errors import CAUSES, OPERATORS, Cause
 
@@ -29,7 +30,7 @@ async def answered(manners: Manners, error: GatewayError) -> Any:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await send_error(send, manners, error, "r1")
+    await send_error(send, manners, error, "r1", manners.ids("r1"))
     head, body = sent
     request = httpx.Request("POST", "http://gateway/v1/x")
     return httpx.Response(

@@ -14,7 +14,8 @@ from gateway.errors import BodyTooLarge, RouteNotFound, Unauthenticated
 from gateway.http.admin.gate import VISIT, Gate
 from gateway.http.admin.manners import of_operators
 from gateway.http.admin.session import LOGIN
-from gateway.http.exchange import Header, read_body_within
+from gateway.http.asgi import read_body_within
+from gateway.http.head import Header
 
 LARGEST = 256_000
 """Bytes of a body that an operator sends."""
@@ -40,6 +41,10 @@ class Entry:
     def is_here(self, scope: Scope) -> bool:
         """Whether a request came to the port on which its path is."""
         return self._apart is None or self.is_there(scope, scope["path"])
+
+    def has_data_plane(self, port: int | None) -> bool:
+        """Whether models are asked on a port."""
+        return self._apart is None or port != self._apart
 
     def is_there(self, scope: Scope, path: str) -> bool:
         """Whether a path is on the port that a request came to."""

@@ -28,7 +28,7 @@ from gateway.errors import (
     TooManyWrongKeys,
     Unauthenticated,
 )
-from gateway.http.exchange import Header, header, peer
+from gateway.http.head import Header, header, peer
 
 VISIT = "gateway.visit"
 """Where the scope of a request holds who comes."""

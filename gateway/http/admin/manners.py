@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.http.exchange import Header
+from gateway.http.head import Header
 
 PREFIX = "/admin"
 

@@ -13,7 +13,7 @@ from gateway.access.operators import Actor, OperatorRole
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.http.admin.entry import WITHIN
 from gateway.http.admin.gate import Gate, Visit
-from gateway.http.exchange import read_body_within
+from gateway.http.asgi import read_body_within
 
 FORM_LIMIT = 65_536
 """Bytes of a form; the longest that the pages send is a few thousand."""
