@@ -49,11 +49,12 @@ class AnswerReader:
         self._parser = httptools.HttpResponseParser(self)
         self.fault: str | None = None
         self.status = 0
-        self.begin(Phase.IDLE)
+        self.begin()
+        self.idle()
 
-    def begin(self, phase: Phase = Phase.HEAD) -> None:
+    def begin(self) -> None:
         """Wait for an answer; the one before has come to its end, and nothing behind it."""
-        self.phase = phase
+        self.phase = Phase.HEAD
         self.headers: dict[bytes, bytes] = {}
         self.pieces: list[bytes] = []
         self.buffered = 0
@@ -62,6 +63,12 @@ class AnswerReader:
         self._left: int | None = None
         self._framing = self._interim = 0
         self._end = b""
+
+    def idle(self) -> None:
+        """An answer is over, and no other is waited for: nothing of its body is kept."""
+        self.phase = Phase.IDLE
+        self.pieces = []
+        self.buffered = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection, not empty."""

@@ -51,6 +51,7 @@ class Clock:
         self._said = self._deadline
         self._heard = False
         self._flowing = False
+        self._begun = False
 
     def left(self) -> float:
         """Seconds until the call's deadline."""
@@ -82,19 +83,41 @@ class Clock:
                 "the vendor stopped reading the request", FailureKind.FIRST_TOKEN_TIMEOUT
             ) from None
 
+    async def head(self, connection: Connection) -> int:
+        """The status of the answer's head."""
+        try:
+            return await connection.head(self.until())
+        except TimeoutError:
+            raise self.late() from None
+
+    async def read(self, connection: Connection) -> bytes:
+        """The next bytes of the answer's body, empty at its end."""
+        while (data := connection.come()) is None:
+            try:
+                await connection.more(self.until())
+            except TimeoutError:
+                raise self.late() from None
+        return data
+
     async def wait(self, more: Callable[[float], Awaitable[T]]) -> T:
         """What ``more`` has of the answer until the instant (loop time) that it is given."""
-        until, begun = self._first, False
-        if self._heard:
-            gap = self._loop.time() + self._channel.idle_timeout
-            word = self._said + self._channel.answer_timeout
-            until = min(self._deadline, gap, word)
-            begun = self._flowing or gap < word
         try:
-            return await more(until)
+            return await more(self.until())
         except TimeoutError:
-            if begun:
-                raise AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT) from None
-            raise AttemptFault(
-                "the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT
-            ) from None
+            raise self.late() from None
+
+    def until(self) -> float:
+        """The instant (loop time) until which more of the answer is waited for from now on."""
+        if not self._heard:
+            self._begun = False
+            return self._first
+        gap = self._loop.time() + self._channel.idle_timeout
+        word = self._said + self._channel.answer_timeout
+        self._begun = self._flowing or gap < word
+        return min(self._deadline, gap, word)
+
+    def late(self) -> AttemptFault:
+        """Nothing has come until then."""
+        if self._begun:
+            return AttemptFault("the answer stopped coming", FailureKind.IDLE_TIMEOUT)
+        return AttemptFault("the answer did not begin in time", FailureKind.FIRST_TOKEN_TIMEOUT)

@@ -15,6 +15,7 @@ connection is not used again: what a peer has not read of a body, it might take 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import select
 import socket
@@ -28,8 +29,11 @@ from gateway.upstream.fault import AttemptFault, StaleConnection
 from gateway.upstream.tls import told
 
 HIGH_WATER = 256 * 1024
-SLICE = 128 * 1024
-"""Bytes of a request's body that the transport is given at a time."""
+SLICE = 512 * 1024
+"""Bytes of a request's body that the transport is given at a time: a prompt of 75,000 tokens goes
+out in one call, and is out before its answer comes."""
+TICK = 0.001
+"""Seconds by which a timer of the loop may come early."""
 DRAIN = 2.0
 """Seconds that the end of an answer may take once its last event has been read."""
 MOST_SALVAGED = 1024 * 1024
@@ -52,6 +56,8 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._outgoing: memoryview | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._until = self._rings = math.inf
+        self._alarm: asyncio.TimerHandle | None = None
         self._drained: Callable[[Connection], None] | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
 
@@ -125,7 +131,7 @@ class Connection(asyncio.Protocol):
         while self._outgoing is not None and self._answer.phase is Phase.HEAD:
             if self._fault is not None:
                 raise self._fault
-            await self._wait(min(until, self._loop.time() + patience))
+            await self.more(min(until, self._loop.time() + patience))
 
     def ask(self, request: bytes) -> None:
         """Send a whole request without a body. Raises as ``send`` does."""
@@ -137,24 +143,45 @@ class Connection(asyncio.Protocol):
         while answer.phase is Phase.HEAD:
             if self._fault is not None:
                 raise self._fault
-            await self._wait(until)
+            await self.more(until)
         return answer.status
 
     async def read(self, until: float) -> bytes:
         """The next bytes of the body, empty at its end. Raises as ``head`` does."""
+        while (data := self.come()) is None:
+            await self.more(until)
+        return data
+
+    def come(self) -> bytes | None:
+        """What has come of the body and was not read: empty at its end, ``None`` where there is
+        ``more`` to wait for. Raises ``AttemptFault``.
+        """
         answer = self._answer
-        while not answer.pieces:
-            if answer.phase is Phase.DONE:
-                return b""
-            if self._fault is not None:
-                raise self._fault
-            await self._wait(until)
-        self._resume()
-        return answer.take()
+        if answer.pieces:
+            if self._paused:
+                self._resume()
+            return answer.take()
+        if answer.phase is Phase.DONE:
+            return b""
+        if self._fault is not None:
+            raise self._fault
+        return None
+
+    def more(self, until: float) -> asyncio.Future[None]:
+        """Done once something has changed; it raises ``TimeoutError`` at ``until`` (loop time).
+
+        There is one alarm for all that is waited for on a connection. Each wait ends later than the
+        one before as a rule: the alarm is set anew where it rings too early, and not each time.
+        """
+        self._until = until
+        if until < self._rings:
+            self._set_alarm(until)
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def reset(self) -> None:
         """Make a clean connection ready for the next request."""
-        self._answer.begin(Phase.IDLE)
+        self._answer.idle()
         self.reused = True
 
     def drain(self, drained: Callable[[Connection], None]) -> None:
@@ -216,6 +243,8 @@ class Connection(asyncio.Protocol):
         self._poll = None
         if self._drain_timer is not None:
             self._drain_timer.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._lost(exc)
         if self._drained is not None:
             drained, self._drained = self._drained, None
@@ -320,20 +349,24 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _wait(self, until: float) -> None:
-        """Wait until something has changed. Raises ``TimeoutError`` at ``until`` (loop time)."""
-        waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(until, _expire, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
+        waiter = self._waiter
+        if waiter is not None:
             self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._rings = at
+        self._alarm = self._loop.call_at(at, self._ring)
 
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
+    def _ring(self) -> None:
+        self._alarm, self._rings = None, math.inf
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._until - self._loop.time() > TICK:
+            self._set_alarm(self._until)
+        else:
+            waiter.set_exception(TimeoutError())

@@ -43,15 +43,23 @@ class Pool:
 
         Raises ``AttemptFault``.
         """
-        if not fresh:
-            self._guard.ask(channel, permit)
-            idle = self._idle[channel.name]
-            while idle:
-                connection = idle.pop()
-                if connection.quiet:
-                    self._busy.add(connection)
-                    return connection
-                connection.abort()
+        kept = None if fresh else self.kept(channel, permit)
+        return kept or await self.connect(channel, permit, limit)
+
+    def kept(self, channel: Channel, permit: Permit) -> Connection | None:
+        """One that is open already, as ``take`` gives it, where there is one. Does no I/O."""
+        self._guard.ask(channel, permit)
+        idle = self._idle[channel.name]
+        while idle:
+            connection = idle.pop()
+            if connection.quiet:
+                self._busy.add(connection)
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self, channel: Channel, permit: Permit, limit: float) -> Connection:
+        """A new one, as ``take`` gives it."""
         connection = await self._connect(channel, permit, min(limit, channel.connect_timeout))
         try:
             # Policy may have come to deny it to this caller alone, which is no reason for a sweep.

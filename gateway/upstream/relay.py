@@ -116,16 +116,13 @@ class RelayBackend:
         try:
             clock = Clock(channel, call)
             asked = way(channel, target, call)
-            told = partial(self._told, target, call, asked.body)
-            # Nobody is dialled for what none of those behind a router may serve.
-            told()
             request = Request(
                 channel,
                 target.model,
                 call.session,
                 partial(self._judge.allows, target, call.labels),
                 asked.heads,
-                told,
+                partial(self._told, target, call, asked.body),
                 asked.speech,
             )
             head = await self._sender.send(request, clock)
@@ -177,7 +174,7 @@ class RelayBackend:
     async def _more(self, connection: Connection, clock: Clock, stream: Flow) -> list[Event]:
         """The next events of a stream."""
         try:
-            data = await clock.wait(connection.read)
+            data = await clock.read(connection)
         except AttemptFault as fault:
             return stream.broken(fault.failed())
         events = stream.feed(data) if data else stream.end()
@@ -187,13 +184,14 @@ class RelayBackend:
     async def _whole(
         self, connection: Connection, clock: Clock, asked: Way, target: Target, call: Call
     ) -> list[Event]:
-        if _media(connection) == EVENTS:
+        media = _media(connection)
+        if media == EVENTS:
             # It may never end, and would be waited for.
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
         most = MOST_VECTORS if isinstance(call.task, Embedding) else MOST_BODY
         pieces: list[bytes] = []
         size, begun = 0, False
-        while piece := await clock.wait(connection.read):
+        while piece := await clock.read(connection):
             # Some vendors send blank lines until they have an answer.
             begun = begun or bool(piece.strip())
             if begun:
@@ -203,8 +201,7 @@ class RelayBackend:
             if size > most:
                 connection.abort()
                 raise AttemptFault("the answer is too long", FailureKind.MALFORMED)
-        media = _media(connection)
-        whole = b"".join(pieces)
+        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if whole and _is_text(media, call):
             return [Started(provider=_named(connection), media=TEXT), Relayed(whole), Finished()]
         try:
@@ -274,7 +271,8 @@ def _media(connection: Connection) -> bytes:
 
 def _named(connection: Connection) -> str | None:
     """To whom Hugging Face's router says that the request went, which it does in a header."""
-    return connection.headers.get(b"x-inference-provider", b"").decode("latin-1") or None
+    named = connection.headers.get(b"x-inference-provider")
+    return named.decode("latin-1") if named else None
 
 
 def _scrub(failed: Failed, channel: Channel) -> Failed:

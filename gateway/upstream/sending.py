@@ -70,12 +70,15 @@ class Sender:
     async def send(self, request: Request, clock: Clock) -> Head:
         """The head of the answer; its connection is to be given back. Raises ``AttemptFault``."""
         keys, model = self._keys[request.channel.name], request.model
+        # Nobody is dialled for what none of those behind a router may serve.
+        body = request.told()
         if not keys.several:
-            return await self._try_twice(request, clock, 0)
+            return await self._try(request, body, clock, 0)
         tried: list[int] = []
         while (key := keys.choose(model, time.monotonic(), tried, request.session)) is not None:
+            body = request.told() if tried else body
             tried.append(key)
-            head = await self._try_twice(request, clock, key)
+            head = await self._try(request, body, clock, key)
             if head.status not in KEY_STATUSES:
                 return head
             about_key = True
@@ -89,23 +92,29 @@ class Sender:
                     self._pool.give_back(head.connection, finished=head.connection.complete)
         raise NoKeyLeft(keys.exhausted(model, time.monotonic()))
 
-    async def _try_twice(self, request: Request, clock: Clock, key: int) -> Head:
-        try:
-            return await self._exchange(request, clock, key, fresh=False)
-        except StaleConnection:
-            return await self._exchange(request, clock, key, fresh=True)
+    async def _try(self, request: Request, body: bytes, clock: Clock, key: int) -> Head:
+        """Over a connection that is kept, where there is one; else, and once more where that was
+        closed, over a new one. To connect takes time, in which policy may change what is told.
+        """
+        kept = self._pool.kept(request.channel, request.permit)
+        if kept is not None:
+            try:
+                return await self._exchange(kept, request, body, clock, key)
+            except StaleConnection:
+                pass
+        made = await self._pool.connect(request.channel, request.permit, clock.left())
+        return await self._exchange(made, request, None, clock, key)
 
-    async def _exchange(self, request: Request, clock: Clock, key: int, *, fresh: bool) -> Head:
-        connection = await self._pool.take(
-            request.channel, request.permit, clock.left(), fresh=fresh
-        )
+    async def _exchange(
+        self, connection: Connection, request: Request, body: bytes | None, clock: Clock, key: int
+    ) -> Head:
         answered = False
         try:
-            connection.send(request.heads[key], request.told())
+            connection.send(request.heads[key], request.told() if body is None else body)
             if not connection.out:
                 await clock.flush(connection)
             clock.sent()
-            status = await clock.wait(connection.head)
+            status = await clock.head(connection)
             answered = True
         finally:
             if not answered:
