@@ -91,6 +91,8 @@ class Observing:
         self._post = post
         self._otel: Otel | None = None
         self._tally = Tally(self._counts, self._name)
+        self._lost = self._counts.counter(LOST)
+        self._unmet = self._counts.counter(UNMET)
         self._finished: list[Record] = []
         self.observers: Sequence[Observer] = (self._finished.append,)
         self._log = structlog.get_logger("gateway.telemetry")
@@ -150,11 +152,12 @@ class Observing:
         self._requests.write(finished)
         if self._otel is not None:
             self._otel.write(finished)
-        self._counts.reach(LOST, (), self._observed.audit.lost)
+        self._lost[()].reach(self._observed.audit.lost)
         engine = self._observed.engine
         for model, words in engine.lacking.items():
             for word in words:
-                self._counts.reach(UNMET, (model, word), engine.unmet[model, word])
+                self._unmet[model, word].reach(engine.unmet[model, word])
+        self._counts.write()
 
     def _reading(self) -> Reading:
         engine, state = self._observed.engine, self._observed.state()

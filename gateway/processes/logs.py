@@ -71,6 +71,12 @@ def rendered(level: str, event: EventDict) -> str:
     return str(event)
 
 
+def are_json() -> bool:
+    """Whether lines are JSON now, or for people."""
+    last = structlog.get_config()["processors"][-1]
+    return isinstance(last, structlog.processors.JSONRenderer)
+
+
 def _processors(format: Format) -> list[Processor]:
     console = format is Format.CONSOLE or (format is Format.AUTO and sys.stderr.isatty())
     return [

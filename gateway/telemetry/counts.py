@@ -2,8 +2,9 @@
 
 They stand in files that the process has mapped into its memory, in the format of
 prometheus_client's own mode for several processes, but without its global switch: each ``Counts``
-is its own. To count is to write 16 bytes; nothing is lost when the process is killed, and a file
-outlives its process, so that no sum over all of them ever goes backwards.
+is its own. What is written is not lost when the process is killed, and a file outlives its process,
+so that no sum over all of them ever goes backwards. What has changed is written once for all that
+was counted together, 16 bytes each.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import os
 import secrets
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client.core import Metric
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
@@ -44,43 +46,63 @@ class Histogram:
     buckets: tuple[float, ...]
 
 
-class _Value:
-    """One double in the file; nobody else writes there."""
+class Cell:
+    """One double; in the file, where nobody else writes there, as of the last ``write``."""
 
-    __slots__ = ("_file", "_key", "value")
+    __slots__ = ("_changed", "_file", "_key", "value")
 
-    def __init__(self, file: MmapedDict, key: str) -> None:
+    def __init__(self, file: MmapedDict, key: str, changed: set[Cell]) -> None:
         self._file = file
         self._key = key
-        self.set(0.0)
+        self._changed = changed
+        self.value = 0.0
+        self.write()
 
-    def set(self, value: float) -> None:
-        self.value = value
-        self._file.write_value(self._key, value, 0.0)
+    def add(self, amount: float) -> None:
+        self.value += amount
+        self._changed.add(self)
+
+    def reach(self, total: float) -> None:
+        """What another part of this process counts by itself is ``total`` by now."""
+        if self.value != total:
+            self.add(total - self.value)
+
+    def write(self) -> None:
+        self._file.write_value(self._key, self.value, 0.0)
 
 
-class _Buckets:
+class Buckets:
     """One histogram for one set of labels. Each bucket's count stands for itself; the sum over
     those below it is made when it is read.
     """
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
-    def __init__(self, file: MmapedDict, of: Histogram, labels: tuple[str, ...]) -> None:
-        def value(suffix: str, names: tuple[str, ...], values: tuple[str, ...]) -> _Value:
-            return _Value(file, _key(of, suffix, names, values))
+    def __init__(self, bounds: tuple[float, ...], counts: Sequence[Cell], total: Cell) -> None:
+        self._bounds = bounds
+        self._counts = counts
+        self._sum = total
 
-        self._bounds = of.buckets
-        self._counts = [
-            value("_bucket", (*of.labels, "le"), (*labels, floatToGoString(bound)))
-            for bound in (*of.buckets, INFINITE)
-        ]
-        self._sum = value("_sum", of.labels, labels)
+    def add(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)].add(1.0)
+        self._sum.add(value)
 
-    def observe(self, value: float) -> None:
-        count = self._counts[bisect_left(self._bounds, value)]
-        count.set(count.value + 1)
-        self._sum.set(self._sum.value + value)
+
+T = TypeVar("T", Cell, Buckets)
+
+
+class Labelled(dict[tuple[str, ...], T]):
+    """What is counted under one name, by the values of its labels, in the order of their names.
+    What is asked for is there from then on: a counter with 0, so that the first step is seen.
+    """
+
+    def __init__(self, make: Callable[[tuple[str, ...]], T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, labels: tuple[str, ...]) -> T:
+        found = self[labels] = self._make(labels)
+        return found
 
 
 class Counts:
@@ -96,41 +118,45 @@ class Counts:
             raise StateError(
                 f"{folder} cannot be written ({error.strerror}): make it writable or set state.dir"
             ) from error
-        self._values: dict[tuple[str, tuple[str, ...]], _Value] = {}
-        self._buckets: dict[tuple[str, tuple[str, ...]], _Buckets] = {}
+        self._changed: set[Cell] = set()
 
-    def add(self, counter: Counter, labels: tuple[str, ...], amount: float = 1.0) -> None:
-        """``labels`` are the values, in the order of the counter's names. With ``amount`` 0 it is
-        there from then on, so that the first step is seen.
-        """
-        value = self._value(counter, labels)
-        value.set(value.value + amount)
+    def counter(self, of: Counter) -> Labelled[Cell]:
+        """Asked for once: each has values of its own."""
 
-    def reach(self, counter: Counter, labels: tuple[str, ...], total: float) -> None:
-        """What another part of this process counts by itself is ``total`` by now."""
-        value = self._value(counter, labels)
-        if value.value != total:
-            value.set(total)
+        def made(labels: tuple[str, ...]) -> Cell:
+            return self._cell(self._counters, _key(of, "_total", of.labels, labels))
 
-    def observe(self, histogram: Histogram, labels: tuple[str, ...], value: float) -> None:
-        key = (histogram.name, labels)
-        buckets = self._buckets.get(key)
-        if buckets is None:
-            buckets = self._buckets[key] = _Buckets(self._histograms, histogram, labels)
-        buckets.observe(value)
+        return Labelled(made)
+
+    def histogram(self, of: Histogram) -> Labelled[Buckets]:
+        """As ``counter``."""
+
+        def made(labels: tuple[str, ...]) -> Buckets:
+            names = (*of.labels, "le")
+            keys = [
+                _key(of, "_bucket", names, (*labels, floatToGoString(bound)))
+                for bound in (*of.buckets, INFINITE)
+            ]
+            counts = [self._cell(self._histograms, key) for key in keys]
+            total = self._cell(self._histograms, _key(of, "_sum", of.labels, labels))
+            return Buckets(of.buckets, counts, total)
+
+        return Labelled(made)
+
+    def write(self) -> None:
+        """What has changed, for the others to read."""
+        for cell in self._changed:
+            cell.write()
+        self._changed.clear()
 
     def close(self) -> None:
         """The files stay."""
+        self.write()
         self._counters.close()
         self._histograms.close()
 
-    def _value(self, counter: Counter, labels: tuple[str, ...]) -> _Value:
-        key = (counter.name, labels)
-        value = self._values.get(key)
-        if value is None:
-            value = _Value(self._counters, _key(counter, "_total", counter.labels, labels))
-            self._values[key] = value
-        return value
+    def _cell(self, file: MmapedDict, key: str) -> Cell:
+        return Cell(file, key, self._changed)
 
 
 def summed(folder: Path) -> Iterable[Metric]:

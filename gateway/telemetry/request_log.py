@@ -8,12 +8,15 @@ import queue
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 
-from structlog.typing import EventDict
+import msgspec
 
 from gateway.audit.record import Record
-from gateway.processes.logs import rendered
+from gateway.processes.logs import are_json, rendered
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Which(StrEnum):
@@ -48,29 +51,60 @@ class RequestLog:
 
     def _drain(self) -> None:
         while records := self._queue.get():
-            lines = [rendered("info", line(record)) for record in records]
-            sys.stderr.write("\n".join(lines) + "\n")
+            sys.stderr.write(_lines(records))
 
 
-def line(record: Record) -> EventDict:
-    """What the log says of a request; what is not known is left out."""
-    told: EventDict = {
-        "event": "request",
-        "request_id": record.id,
-        "client_request_id": record.client_request_id,
-        "key": record.key,
-        "api": record.api,
-        "model": _safe(record.model[:200]),
-        "target": record.served_by,
-        "failover": record.failover,
-        "outcome": _safe(record.outcome[:200]),
-        "status": record.status,
-        "ms": round(record.duration_us / 1000, 1),
-        "attempts": len(record.attempts),
-        "prompt_tokens": record.prompt_tokens,
-        "completion_tokens": record.completion_tokens,
-    }
-    return {name: value for name, value in told.items() if value not in (None, "")}
+class Line(msgspec.Struct, omit_defaults=True, gc=False):
+    """What the log says of a request, in the order in which it stands there; what is not known is
+    left out. ``timestamp`` is when it is written.
+    """
+
+    timestamp: str
+    level: str
+    event: str
+    request_id: str
+    client_request_id: str | None = None
+    key: str | None = None
+    api: str | None = None
+    model: str | None = None
+    target: str | None = None
+    failover: str | None = None
+    outcome: str | None = None
+    status: int | None = None
+    ms: float | None = None
+    attempts: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+def _lines(records: Sequence[Record]) -> str:
+    """All at once; what structlog would make of each takes four times as long."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    lines = [_line(record, now) for record in records]
+    if are_json():
+        return _ENCODER.encode_lines(lines).decode()
+    return "".join(f"{rendered(line.level, msgspec.to_builtins(line))}\n" for line in lines)
+
+
+def _line(record: Record, now: str) -> Line:
+    return Line(
+        now,
+        "info",
+        "request",
+        record.id,
+        record.client_request_id or None,
+        record.key,
+        record.api,
+        _safe(record.model[:200]) or None,
+        record.served_by,
+        record.failover or None,
+        _safe(record.outcome[:200]) or None,
+        record.status,
+        round(record.duration_us / 1000, 1),
+        len(record.attempts),
+        record.prompt_tokens,
+        record.completion_tokens,
+    )
 
 
 def _safe(word: str) -> str:

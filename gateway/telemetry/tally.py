@@ -97,25 +97,43 @@ class Tally:
     """
 
     def __init__(self, counts: Counts, name: Callable[[str], str | None]) -> None:
-        self._counts = counts
         self._name = name
+        self._requests = counts.counter(REQUESTS)
+        self._duration = counts.histogram(DURATION)
+        self._first = counts.histogram(FIRST)
+        self._rate = counts.histogram(RATE)
+        self._cost = counts.counter(COST)
+        self._outcomes = counts.counter(ATTEMPTS)
+        self._attempt_duration = counts.histogram(ATTEMPT_DURATION)
+        self._broken_off = counts.counter(BROKEN_OFF)
+        self._kinds = counts.counter(TOKENS)
+        self._denied = counts.counter(DENIED)
+        self._shadowed = counts.counter(SHADOWED)
 
     def take(self, record: Record) -> None:
-        counts = self._counts
         model, target = self.model(record), record.served_by or ""
         labels = (model, target, record.locality or "", outcome(record), record.failover or "")
-        counts.add(REQUESTS, labels)
+        self._requests[labels].add(1.0)
         of = (model, target)
-        counts.observe(DURATION, of, record.duration_us / 1e6)
+        self._duration[of].add(record.duration_us / 1e6)
         if record.stream and (first := first_content(record)) is not None:
-            counts.observe(FIRST, of, first)
+            self._first[of].add(first)
             if record.outcome == "served" and (tokens := rate(record, first)) is not None:
-                counts.observe(RATE, of, tokens)
+                self._rate[of].add(tokens)
         if record.cost:
-            counts.add(COST, of, record.cost / 1e6)
-        self._attempts(record)
-        self._tokens(record, target)
-        self._verdicts(record)
+            self._cost[of].add(record.cost / 1e6)
+        for attempt in record.attempts:
+            self._outcomes[attempt.target, attempt.outcome].add(1.0)
+            self._attempt_duration[attempt.target,].add(attempt.duration_us / 1e6)
+            if attempt.seam is not None:
+                self._broken_off[attempt.target,].add(1.0)
+        if record.api not in COUNTING:
+            self._tokens(record, target)
+        for judged in record.targets:
+            if judged.verdict is Verdict.DENY:
+                self._denied[judged.rule, judged.party, judged.mode].add(1.0)
+            for rule in judged.shadowed:
+                self._shadowed[rule,].add(1.0)
 
     def model(self, record: Record) -> str:
         """The label of the model that was asked for."""
@@ -123,31 +141,15 @@ class Tally:
             return UNKNOWN
         return self._name(record.model) or UNKNOWN
 
-    def _attempts(self, record: Record) -> None:
-        for attempt in record.attempts:
-            self._counts.add(ATTEMPTS, (attempt.target, attempt.outcome))
-            self._counts.observe(ATTEMPT_DURATION, (attempt.target,), attempt.duration_us / 1e6)
-            if attempt.seam is not None:
-                self._counts.add(BROKEN_OFF, (attempt.target,))
-
     def _tokens(self, record: Record, target: str) -> None:
-        if record.api in COUNTING:
-            return
-        for kind, tokens in (
-            ("prompt", record.prompt_tokens),
-            ("cached", record.cached_tokens),
-            ("completion", record.completion_tokens),
-            ("reasoning", record.reasoning_tokens),
-        ):
-            if tokens:
-                self._counts.add(TOKENS, (target, kind), tokens)
-
-    def _verdicts(self, record: Record) -> None:
-        for judged in record.targets:
-            if judged.verdict is Verdict.DENY:
-                self._counts.add(DENIED, (judged.rule, judged.party, judged.mode))
-            for rule in judged.shadowed:
-                self._counts.add(SHADOWED, (rule,))
+        if record.prompt_tokens:
+            self._kinds[target, "prompt"].add(record.prompt_tokens)
+        if record.cached_tokens:
+            self._kinds[target, "cached"].add(record.cached_tokens)
+        if record.completion_tokens:
+            self._kinds[target, "completion"].add(record.completion_tokens)
+        if record.reasoning_tokens:
+            self._kinds[target, "reasoning"].add(record.reasoning_tokens)
 
 
 def outcome(record: Record) -> str:

@@ -159,15 +159,18 @@ def test_what_is_counted_is_summed_over_all_and_outlives_them(
     shared: Shared, accept: str, request: pytest.FixtureRequest
 ) -> None:
     first, second = Counts(shared.folder), Counts(shared.folder)
-    first.add(ASKED, ("a",))
-    first.add(ASKED, ("a",), 2)
-    first.add(ASKED, ('b"\\',), 0)
+    asked, lasted = first.counter(ASKED), first.histogram(LASTED)
+    asked["a",].add(1)
+    asked["a",].add(2)
+    assert asked['b"\\',].value == 0
     for seconds in (0.1, 0.5, 20):
-        first.observe(LASTED, ("a",), seconds)
+        lasted["a",].add(seconds)
     first.close()
-    second.add(ASKED, ("a",))
-    second.observe(LASTED, ("a",), 0.05)
+    second.counter(ASKED)["a",].add(1)
+    second.histogram(LASTED)["a",].add(0.05)
     request.addfinalizer(second.close)
+    assert scraped(shared, accept)["gateway_asked_total", "a"] == 3
+    second.write()
     found = scraped(shared, accept)
     assert found["gateway_asked_total", "a"] == 4
     assert found["gateway_asked_total", 'b"\\'] == 0
@@ -179,10 +182,11 @@ def test_what_is_counted_is_summed_over_all_and_outlives_them(
 
 def test_what_another_part_counts_is_brought_level(shared: Shared) -> None:
     counts = Counts(shared.folder)
-    counts.reach(ASKED, ("a",), 0)
+    asked = counts.counter(ASKED)["a",]
+    asked.reach(0)
     assert scraped(shared)["gateway_asked_total", "a"] == 0
-    counts.reach(ASKED, ("a",), 5)
-    counts.reach(ASKED, ("a",), 5)
+    asked.reach(5)
+    asked.reach(5)
     counts.close()
     assert scraped(shared)["gateway_asked_total", "a"] == 5
 

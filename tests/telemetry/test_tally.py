@@ -29,6 +29,7 @@ class Counted:
         self.take = Tally(self.counts, CONFIGURED.get).take
 
     def all(self) -> dict[tuple[str, ...], float]:
+        self.counts.write()
         return {
             (s.name.removeprefix("gateway_"), *(v for _, v in sorted(s.labels.items()))): s.value
             for family in summed(self._folder)
