@@ -47,6 +47,7 @@ from gateway.local.client import LocalBackend
 from gateway.observing import Observing
 from gateway.operating.parts import Parts
 from gateway.operating.running import Running
+from gateway.processes.garbage import look_seldom
 from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.told import audit_state, local_state, sovereign_state
@@ -268,6 +269,7 @@ class Gateway:
         self._admitting.trust(self._now)
         await self._local.start()
         await self._translate.start()
+        look_seldom()
         try:
             yield
         finally:
