@@ -88,7 +88,7 @@ class Buckets:
         self._sum.add(value)
 
 
-T = TypeVar("T", Cell, Buckets)
+T = TypeVar("T")
 
 
 class Labelled(dict[tuple[str, ...], T]):
@@ -98,7 +98,7 @@ class Labelled(dict[tuple[str, ...], T]):
 
     def __init__(self, make: Callable[[tuple[str, ...]], T]) -> None:
         super().__init__()
-        self._make = make
+        self._make: Callable[[tuple[str, ...]], T] = make
 
     def __missing__(self, labels: tuple[str, ...]) -> T:
         found = self[labels] = self._make(labels)
