@@ -44,7 +44,8 @@ def bars(path: Path, title: str, across: str, values: Mapping[str, float]) -> Pa
     """One bar for each value, from above, with the value written behind it."""
     with _drawn(path, title) as axes:
         drawn = axes.barh(list(values), list(values.values()), color="#4c72b0")
-        axes.bar_label(drawn, fmt="{:,.4g}", padding=3, fontsize=8)
+        labels = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values.values()]
+        axes.bar_label(drawn, labels, padding=3, fontsize=8)
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel(across)

@@ -88,6 +88,9 @@ def _start(found: Found) -> Iterator[Goal]:
 
 def _core(of: Found, wanted: float) -> str:
     busy, cost = median(of, OURS, "busy"), median(of, OURS, "cpu_us")
+    others = median(of, OURS, "others")
+    if others > 1 - FULL:
+        return f"others had {others:.0%} of its core; {cost:.0f} µs a request, {wanted:.0f} wanted"
     if busy < FULL:
         return f"the load: the gateway was busy for {busy:.0%} of its core, {cost:.0f} µs a request"
     return f"processor time: {cost:.0f} µs a request, where {wanted:.0f} are wanted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from benchmarks.relay.contenders import DIRECT, NGINX, OURS, PEERS, ROUTER
 from benchmarks.relay.figures import Found, added, agreement, cell, median, ratio, spread
 from benchmarks.relay.upstream import CHUNKS
 
+QUIET = 0.05
+DISTURBED = """\
+**Disturbed**: others had {others:.0%} of the core of what was measured (the median of all loads),
+so that rates are too low and times too long; processor time a request holds.
+"""
 AGREE = 0.1
 """Our own load generator and wrk may differ by so much of a rate."""
 HOW = f"""\
@@ -28,8 +34,18 @@ favour.
 def markdown(found: Found) -> str:
     parts = [HOW, *_peers(found), *_latency(found), *_cells(found)]
     parts += [_start(found), _check(found["check"])]
+    if (others := _others(found)) > QUIET:
+        parts.insert(1, DISTURBED.format(others=others))
     left = [f"- {name} was left out: {why}" for name, why in found["left_out"].items()]
     return "\n".join([*parts, *left]) + "\n"
+
+
+def _others(found: Found) -> float:
+    """The share of the core of what is measured that somebody else had, in the median round."""
+    shares: list[float] = [
+        one["others"] for of in found["cells"] for rounds in of["rounds"].values() for one in rounds
+    ]
+    return statistics.median(shares)
 
 
 def _peers(found: Found) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.ground import Ground
 from benchmarks.load import asked, load
+from benchmarks.processes import Process, busy_seconds
 from benchmarks.relay import report, upstream, wrk
 from benchmarks.relay.cells import ALL, CELLS, MANY, QUICK, Cell
 from benchmarks.relay.contenders import OURS, PEERS, Contender, line_up, model, to_vendor
@@ -21,7 +22,7 @@ from benchmarks.relay.upstream import CHUNKS, KINDS, Upstream
 from benchmarks.suite import Goal
 
 WARM_CLIENTS, WARM_SECONDS = 2, 1
-CHECKS = 3
+CHECKS, CHECK_SECONDS = 6, 1
 
 
 class RelaySuite:
@@ -73,7 +74,6 @@ class Trial:
         self._lined = lined
         self.wrong: dict[str, str] = {}
         self._fit: set[tuple[str, str]] = set()
-        self._seconds = max(1, round(ground.seconds))
 
     def warm(self) -> None:
         """Each is asked once whether its answer is whole, and then loaded until it is warm."""
@@ -122,7 +122,7 @@ class Trial:
         ours, told = self._lined[OURS], []
         body = self._body(MANY.kilobytes, MANY.kind)
         for _ in range(times):
-            shot = self._shoot(ours, MANY.kind, body, MANY.clients, self._seconds)
+            shot = self._shoot(ours, MANY.kind, body, MANY.clients, CHECK_SECONDS)
             found = asyncio.run(load.put_under(self._load(ours, body, MANY.kind)))
             own = found.data()
             told.append(
@@ -136,17 +136,29 @@ class Trial:
 
     def _round(self, one: Contender, cell: Cell, body: Path) -> dict[str, float]:
         process = one.processes.get(cell.kind)
-        before = process.cpu_seconds() if process else 0.0
-        shot = self._shoot(one, cell.kind, body, cell.clients, self._seconds)
-        used = (process.cpu_seconds() if process else 0.0) - before
+        seconds = max(1, round(self._ground.seconds * cell.share))
+        before, all_before = self._used(process)
+        shot = self._shoot(one, cell.kind, body, cell.clients, seconds)
+        after, all_after = self._used(process)
+        used = after - before
         told = {name: value for name, value in asdict(shot).items() if name != "seconds"}
-        cost = {"cpu_us": used / shot.requests * 1e6, "busy": used / shot.seconds}
+        others = max(all_after - all_before - used, 0.0)
+        cost = {
+            "cpu_us": used / shot.requests * 1e6,
+            "busy": used / shot.seconds,
+            "others": others / shot.seconds,
+        }
         _say(
             f"{cell.kind:8} {cell.clients:3} clients {cell.kilobytes:5g} KB  {one.name:20}"
             f" {shot.rate:9,.0f}/s  p50 {shot.p50:8.2f} ms  p99 {shot.p99:8.2f} ms"
             f"  {cost['cpu_us']:7,.0f} µs each"
         )
         return {"rate": shot.rate, **told, **cost}
+
+    def _used(self, process: Process | None) -> tuple[float, float]:
+        """Processor seconds so far of what is measured, and of all on its core."""
+        own = process.cpu_seconds() if process else 0.0
+        return own, busy_seconds({self._ground.server_core})
 
     def _shoot(self, one: Contender, kind: str, body: Path, clients: int, seconds: int) -> wrk.Shot:
         headers = to_vendor(one, self._vendors, kind)
@@ -165,7 +177,7 @@ class Trial:
         del headers["content-type"]
         request = asked.request(address, body.read_bytes(), headers)
         streamed = kind == "streamed"
-        return load.Load(address, request, streamed, MANY.clients, float(self._seconds))
+        return load.Load(address, request, streamed, MANY.clients, CHECK_SECONDS)
 
     def _body(self, kilobytes: float, kind: str) -> Path:
         file = self._ground.folder / f"{kind}-{kilobytes:g}.json"

@@ -47,6 +47,7 @@ def test_a_gateway_and_nginx_before_the_same_vendor(ground: Ground, tmp_path: Pa
     assert median(of, OURS, "rate") > 100
     assert 20 < median(of, OURS, "cpu_us") < 10_000
     assert median(of, DIRECT, "cpu_us") == 0
+    assert 0 <= median(of, OURS, "others") < 1
     beside = ratio(of, NGINX)
     assert beside is not None
     assert 0 < beside < 1
@@ -94,6 +95,7 @@ def test_a_peer_that_is_not_installed_is_left_out_with_a_word(
 
 def test_what_was_found_is_told(ground: Ground, tmp_path: Path) -> None:
     figures = {"p50": 2.0, "p95": 3.0, "p99": 4.0, "longest": 5.0, "answer": 400.0, "requests": 9}
+    figures |= {"others": 0.02}
     rounds = {
         OURS: [{**figures, "rate": rate, "cpu_us": 250.0, "busy": 0.99} for rate in (3e3, 4e3)],
         DIRECT: [{**figures, "rate": 6e4, "p50": 0.1, "cpu_us": 0.0, "busy": 0.0}] * 2,
@@ -134,4 +136,5 @@ def test_what_was_found_is_told(ground: Ground, tmp_path: Path) -> None:
     page = suite.markdown(found)
     assert "| nginx 1.0 | 0.28 | 15,000 (10,000 to 20,000) |" in page
     assert "wrk agree: the rates are as 0.98 to 1" in page
+    assert "Disturbed" not in page
     assert "- litellm was left out: make bench-peers installs it" in page
