@@ -9,7 +9,7 @@ static const char *const faults[FAULTS] = {"none",  "no_connection", "status", "
 
 struct stream {
     int fd; /* -1: not yet, or no more */
-    bool begun, ended, in_body, in_chunk, finished, counted, done;
+    bool ended, in_body, in_chunk, finished, counted, done;
     int next; /* the number that the next chunk must have */
     long left; /* of the chunk of the transfer */
     int64_t asked;
@@ -20,22 +20,17 @@ static struct {
     uint32_t *delays, *firsts; /* µs */
     long delayed, room;
     long received;
-    int answered, begun, ended, over, failed[FAULTS], statuses[600];
+    int answered, over, failed[FAULTS], statuses[600];
     char said[TOLD]; /* by the first that failed */
 } found;
 
+static int64_t opened_at, closed_at; /* between them, delays are kept */
 static struct text request;
 static struct stream *streams;
 
 static void tell(const char *what) {
     printf("{\"%s\":true}\n", what);
     fflush(stdout);
-}
-
-static void begin(struct stream *stream) {
-    if (stream->begun) return;
-    stream->begun = true;
-    if (++found.begun == chosen.streams) tell("open");
 }
 
 static void fail_or_end(struct stream *stream, enum fault fault) {
@@ -48,8 +43,6 @@ static void fail_or_end(struct stream *stream, enum fault fault) {
         for (char *at = found.said; *at; at++)
             if (*at == '"' || *at == '\\' || *at < ' ') *at = '\'';
     }
-    begin(stream);
-    if (fault == NONE && !found.ended++) tell("ended");
     found.failed[fault]++;
     found.over++;
     stream->ended = true;
@@ -57,14 +50,14 @@ static void fail_or_end(struct stream *stream, enum fault fault) {
     stream->fd = -1;
 }
 
-static void keep_delay(int64_t delay) {
-    if (found.begun < chosen.streams || found.ended) return;
+static void keep_delay(int64_t now, int64_t made) {
+    if (now < opened_at || now >= closed_at) return;
     if (found.delayed == found.room) {
         found.room = found.room * 2 + 65536;
         found.delays = realloc(found.delays, found.room * sizeof *found.delays);
         if (!found.delays) die("realloc");
     }
-    found.delays[found.delayed++] = delay;
+    found.delays[found.delayed++] = now - made;
 }
 
 /* What stands behind a field's name, or nothing: good enough for what a vendor of ours says. */
@@ -87,13 +80,10 @@ static bool hear(struct stream *stream, const char *line) {
         fail_or_end(stream, LOST);
         return true;
     }
-    keep_delay(now - made);
+    keep_delay(now, made);
     stream->next++;
     found.received++;
-    if (number == 0) {
-        found.firsts[found.answered++] = now - stream->asked;
-        begin(stream);
-    }
+    if (number == 0) found.firsts[found.answered++] = now - stream->asked;
     return true;
 }
 
@@ -251,7 +241,9 @@ void client(void) {
     found.firsts = calloc(chosen.streams, sizeof *found.firsts);
     if (!streams || !found.firsts) die("calloc");
     int64_t began = now_us(), end = began + chosen.seconds * 1000000LL;
-    int opened = 0;
+    int opened = 0, told = 0;
+    opened_at = began + chosen.ramp_ms * 1000LL;
+    closed_at = opened_at + chosen.steady_ms * 1000LL;
     while (found.over < chosen.streams) {
         /* Steps of the golden ratio, so that the streams' chunks do not fall together. */
         double slot = chosen.ramp_ms * 1000.0 / chosen.streams, part = opened * 0.6180339887;
@@ -260,7 +252,11 @@ void client(void) {
             open_stream(&streams[opened++]);
             continue;
         }
-        wake_at(opened < chosen.streams && due < end ? due : end);
+        if (told == 0 && now_us() >= opened_at && ++told) tell("open");
+        if (told == 1 && now_us() >= closed_at && ++told) tell("ended");
+        int64_t next = told == 0 ? opened_at : told == 1 ? closed_at : end;
+        if (next > end) next = end;
+        wake_at(opened < chosen.streams && due < next ? due : next);
         struct epoll_event events[EVENTS];
         int count = epoll_wait(polled, events, EVENTS, 1000);
         for (int i = 0; i < count; i++) {

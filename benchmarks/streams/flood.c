@@ -1,18 +1,19 @@
 /* Many event streams at once, from either end, on 127.0.0.1:
  *
  *   flood vendor --port P [--interval-us 50000] [--seconds 900]
- *   flood client --port P --streams N --chunks M [--ramp-ms 3000] [--seconds 120]
- *                [--model m] [--key-file F]
+ *   flood client --port P --streams N --chunks M [--ramp-ms 3000] [--steady-ms 60000]
+ *                [--seconds 120] [--model m] [--key-file F]
  *
  * The vendor answers POST with a chat completion of the OpenAI dialect: a stream where the body says
  * so, of `max_tokens` chunks, one each `interval-us` (0: as fast as they are taken). The content of
  * each chunk is its number and the microsecond of CLOCK_MONOTONIC at which it was made, "17:123456;".
  * It ends with its standard input, or after `seconds`.
  *
- * The client opens its streams evenly over `ramp-ms`, holds every byte to what the vendor should have
- * said, and prints a line of JSON when all are open, one when the first has ended, and what it found.
- * Delays are of chunks between those two: each is the time of its arrival less the time in it. What
- * has not ended after `seconds` is given up. Exit code 0 says that it ran, not that all was well.
+ * The client opens its streams evenly over `ramp-ms`, and holds every byte to what the vendor should
+ * have said. It prints a line of JSON after that time, when all should be open, one `steady-ms` later,
+ * when the first may have ended, and then what it found. Delays are of chunks that came between those
+ * two: each is the time of its arrival less the time in it. What has not ended after `seconds` is
+ * given up. Exit code 0 says that it ran, not that all was well.
  */
 #include "flood.h"
 
@@ -23,7 +24,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-struct chosen chosen = {.interval_us = 50000, .ramp_ms = 3000, .model = "m"};
+struct chosen chosen = {.interval_us = 50000, .ramp_ms = 3000, .steady_ms = 60000, .model = "m"};
 int polled, alarmed;
 char incoming[READ];
 
@@ -89,9 +90,10 @@ void hurry(int fd) {
 
 int main(int count, char **words) {
     static const struct option options[] = {
-        {"port", 1, 0, 'p'},    {"streams", 1, 0, 's'}, {"chunks", 1, 0, 'c'},
-        {"ramp-ms", 1, 0, 'r'}, {"seconds", 1, 0, 't'}, {"interval-us", 1, 0, 'i'},
-        {"model", 1, 0, 'm'},   {"key-file", 1, 0, 'k'}, {0}};
+        {"port", 1, 0, 'p'},        {"streams", 1, 0, 's'},   {"chunks", 1, 0, 'c'},
+        {"interval-us", 1, 0, 'i'}, {"ramp-ms", 1, 0, 'r'},   {"steady-ms", 1, 0, 'w'},
+        {"seconds", 1, 0, 't'},     {"model", 1, 0, 'm'},     {"key-file", 1, 0, 'k'},
+        {0}};
     int option;
     while ((option = getopt_long(count, words, "", options, NULL)) != -1) {
         switch (option) {
@@ -99,6 +101,7 @@ int main(int count, char **words) {
             case 's': chosen.streams = atoi(optarg); break;
             case 'c': chosen.chunks = atoi(optarg); break;
             case 'r': chosen.ramp_ms = atoi(optarg); break;
+            case 'w': chosen.steady_ms = atoi(optarg); break;
             case 't': chosen.seconds = atoi(optarg); break;
             case 'i': chosen.interval_us = atoi(optarg); break;
             case 'm': chosen.model = optarg; break;

@@ -15,7 +15,7 @@
 enum { EVENTS = 256, READ = 65536 };
 
 struct chosen { /* on the command line */
-    int port, streams, chunks, interval_us, ramp_ms, seconds;
+    int port, streams, chunks, interval_us, ramp_ms, steady_ms, seconds;
     const char *model, *key_file;
 };
 extern struct chosen chosen;

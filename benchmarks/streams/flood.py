@@ -5,6 +5,7 @@ Python, the two of them would need more of a core than there is left beside the 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ RATE = 20
 """Chunks a second of each stream."""
 RAMP = 3.0
 """Seconds at most over which streams are opened."""
-PATIENCE = 20
+PATIENCE = 8
 """Seconds after the vendor's last chunk until what has not ended is given up."""
 
 
@@ -78,7 +79,7 @@ class Asked:
 
     @property
     def chunks(self) -> int:
-        """Of each stream: the first has the last one's start to wait for."""
+        """Of each stream: the first has the start of the last to wait for."""
         return round((self.seconds + self.ramp) * RATE) + 1
 
     def command(self, program: Path) -> list[str]:
@@ -88,7 +89,8 @@ class Asked:
             "--streams": self.streams,
             "--chunks": self.chunks,
             "--ramp-ms": round(self.ramp * 1000),
-            "--seconds": round(self.seconds + 2 * self.ramp + PATIENCE),
+            "--steady-ms": round(self.seconds * 1000),
+            "--seconds": math.ceil(self.seconds + 2 * self.ramp) + PATIENCE,
         }
         if self.key_file is not None:
             words["--key-file"] = str(self.key_file)
@@ -102,7 +104,7 @@ def run_client(
     at: Callable[[str, Process], None] = lambda moment, client: None,
 ) -> dict[str, Any]:
     """Open the streams and hold them to what they should be; what the client found. ``at`` is
-    called with the client when all are ``open`` and when the first has ``ended``.
+    called with the client when all should be ``open`` and when the first may have ``ended``.
     """
     popen = ground.popen(ground.load_core)(asked.command(program), stdout=subprocess.PIPE)
     client = ground.adopt(popen)
