@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,10 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("ground")
-    with Ground(folder, True, 1.0, *cores()) as ground, deaths.Dying() as dying:
+    with (
+        Ground(folder, True, 1.0, *cores(os.sched_getaffinity(0))) as ground,
+        deaths.Dying() as dying,
+    ):
         vendor = vendors.start(ground)
         sections = deaths.sections(dying.url, 1)
         sections["channels"]["a"] = deaths.channel(vendor.url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with Ground(tmp_path_factory.mktemp("ground"), True, 1.0, *cores()) as ground:
+    with Ground(
+        tmp_path_factory.mktemp("ground"), True, 1.0, *cores(os.sched_getaffinity(0))
+    ) as ground:
         yield ground
 
 
@@ -115,7 +118,7 @@ def test_without_a_compiler_it_is_left_out_with_a_word(tmp_path: Path) -> None:
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\necho no such compiler >&2\nexit 1\n")
     broken.chmod(0o755)
-    ground = Ground(tmp_path, True, 1.0, *cores(), given={"cc": broken})
+    ground = Ground(tmp_path, True, 1.0, *cores(os.sched_getaffinity(0)), given={"cc": broken})
     with pytest.raises(NoCompiler, match="no such compiler"):
         compiled(ground)
     suite = StreamsSuite()
