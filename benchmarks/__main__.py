@@ -6,7 +6,7 @@
 
 Starts all that it needs and ends it. Writes results/<date>.json with every figure, plots beside it,
 and docs/benchmarks.md anew. With --only, what today's results have of other suites stays; --quick
-is for seeing that it works, and writes into build/benchmarks.
+is for seeing that it works, and writes into build/benchmarks and no page.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from benchmarks.ground import ROOT, Ground, cores
 from benchmarks.machine import facts, load_average
 from benchmarks.page import PAGE, RESULTS, page
 from benchmarks.suite import Suite
-from benchmarks.suites import NAMES, SUITES
+from benchmarks.suites import SUITES
 
 SECONDS, QUICK_SECONDS = 3.0, 0.4
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -> int:
     """0, or 1 where a suite failed."""
-    options = _options()
-    folder = ROOT / "build" / "benchmarks" if options.quick else RESULTS
+    options = _options(words, [suite.name for suite in suites])
     now = datetime.now(UTC)
-    path = folder / f"{now:%Y-%m-%d}.json"
+    path = options.out / f"{now:%Y-%m-%d}.json"
     results: dict[str, Any] = {"began": now.isoformat(timespec="seconds"), "suites": {}}
     if options.only and path.exists():
         results = json.loads(path.read_text())
     results["machine"] = facts()
-    chosen = [suite for suite in SUITES if suite.name in (options.only or NAMES)]
     usable = frozenset(os.sched_getaffinity(0))
     server, load = cores(usable)
     if server == load:
         _say("one core for all: what loads the gateway takes from it")
     # What is not told otherwise stays off the core of what is measured.
     os.sched_setaffinity(0, {load})
+    chosen = [suite for suite in suites if not options.only or suite.name in options.only]
     for number, suite in enumerate(chosen, 1):
         _say(f"[{number}/{len(chosen)}] {suite.name}: {suite.title}")
-        told = _run(suite, options, usable, folder / path.stem)
+        told = _run(suite, options, usable, options.out / path.stem)
         results["suites"][suite.name] = told
         word = "FAILED" if "error" in told else "done"
         _say(f"[{number}/{len(chosen)}] {suite.name}: {word} in {told['took']:.0f} s")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    text = page(results, path)
-    if options.quick:
-        print(text)
-    else:
+    text = page(results, path, suites)
+    if options.out == RESULTS:
         PAGE.write_text(text)
         _say(f"written: {path.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}")
+    else:
+        print(text)
+        _say(f"written: {path}")
     return int(any("error" in results["suites"][suite.name] for suite in chosen))
 
 
@@ -96,16 +96,18 @@ def _run(
     return told
 
 
-def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
+def _options(words: Sequence[str] | None, names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="SUITE", help=", ".join(NAMES))
-    parser.add_argument("--quick", action="store_true", help="see that it works")
-    parser.add_argument("--seconds", type=float, help=f"of each load  [default: {SECONDS:.0f}]")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--only", nargs="+", choices=names, metavar="SUITE", help=", ".join(names))
+    add("--quick", action="store_true", help="see that it works")
+    add("--seconds", type=float, help=f"of each load  [default: {SECONDS:.0f}]")
+    add("--out", type=Path, help="a folder for the results; the page is then only printed")
+    add(
         "--peers",
         nargs="+",
         type=_peer,
@@ -116,6 +118,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(words)
     options.peers = dict(options.peers)
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    options.out = options.out or (ROOT / "build" / "benchmarks" if options.quick else RESULTS)
     return options
 
 

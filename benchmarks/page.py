@@ -9,12 +9,13 @@ against the results.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.ground import ROOT
-from benchmarks.suite import Goal
+from benchmarks.suite import Goal, Suite
 from benchmarks.suites import SUITES
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -38,16 +39,16 @@ def newest() -> Path:
     return found[-1]
 
 
-def page(results: Mapping[str, Any], path: Path) -> str:
+def page(results: Mapping[str, Any], path: Path, suites: Sequence[Suite] = SUITES) -> str:
     """The page of these results, which are at ``path``."""
-    parts = [HEAD, _goals(results), *_suites(results, path), _machine(results, path)]
-    return "\n".join(parts)
+    parts = [HEAD, _goals(results, suites), *_parts(results, path, suites)]
+    return "\n".join([*parts, _machine(results, path)])
 
 
-def _goals(results: Mapping[str, Any]) -> str:
+def _goals(results: Mapping[str, Any], suites: Sequence[Suite]) -> str:
     goals = [
         goal
-        for suite in SUITES
+        for suite in suites
         if (told := results["suites"].get(suite.name)) is not None and "found" in told
         for goal in suite.goals(told["found"])
     ]
@@ -68,8 +69,8 @@ def _row(goal: Goal) -> str:
     return f"| {goal.what} | {goal.wanted} | {goal.got} | {ratio} | {met} | {goal.holds_back} |"
 
 
-def _suites(results: Mapping[str, Any], path: Path) -> Iterator[str]:
-    for suite in SUITES:
+def _parts(results: Mapping[str, Any], path: Path, suites: Sequence[Suite]) -> Iterator[str]:
+    for suite in suites:
         told = results["suites"].get(suite.name)
         if told is None:
             continue
@@ -79,7 +80,7 @@ def _suites(results: Mapping[str, Any], path: Path) -> Iterator[str]:
             continue
         yield suite.markdown(told["found"])
         for plot in told["plots"]:
-            yield f"![{Path(plot).stem}](../{(path.parent / plot).relative_to(ROOT)})\n"
+            yield f"![{Path(plot).stem}]({_link(path.parent / plot)})\n"
 
 
 def _machine(results: Mapping[str, Any], path: Path) -> str:
@@ -88,7 +89,7 @@ def _machine(results: Mapping[str, Any], path: Path) -> str:
         "## The machine\n",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB, Linux "
         f"{machine['kernel']}, Python {machine['python']}, gateway {machine['gateway']}. "
-        f"Every figure, with its rounds: [{path.name}](../{path.relative_to(ROOT)}).\n",
+        f"Every figure, with its rounds: [{path.name}]({_link(path)}).\n",
         "| suite | began (UTC) | took | load of the machine before | commit |",
         "|---|---|---|---|---|",
     ]
@@ -98,6 +99,11 @@ def _machine(results: Mapping[str, Any], path: Path) -> str:
             f"| {told['commit'] or ''} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _link(path: Path) -> str:
+    """From the page."""
+    return os.path.relpath(path, PAGE.parent)
 
 
 if __name__ == "__main__":

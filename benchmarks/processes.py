@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -50,8 +51,9 @@ class Process:
             self._popen.kill()
             self._popen.wait()
         for pid, at in began.items():
-            if at is not None and _began(pid) == at:
+            while at is not None and _began(pid) == at:
                 _kill(pid)
+                time.sleep(0.005)
 
 
 def prepared(cores: Collection[int]) -> Callable[[], None]:

@@ -18,5 +18,3 @@ SUITES: tuple[Suite, ...] = (
     ScaleSuite(),
     OperatorsSuite(),
 )
-NAMES = tuple(suite.name for suite in SUITES)
-"""As they are given to ``--only``."""

@@ -1,0 +1,105 @@
+"""`python -m benchmarks`: suites one after the other, their results and the page of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import plot
+from benchmarks.__main__ import main
+from benchmarks.ground import Ground
+from benchmarks.policy.suite import PolicySuite
+from benchmarks.suite import Goal
+
+
+class Small:
+    """Finds the folder that it was given."""
+
+    name = "small"
+    title = "A small one"
+
+    def run(self, ground: Ground) -> dict[str, Any]:
+        return {"seconds": ground.seconds, "empty": not list(ground.folder.iterdir())}
+
+    def markdown(self, found: dict[str, Any]) -> str:
+        return f"Loads of {found['seconds']} s.\n"
+
+    def plots(self, found: dict[str, Any], folder: Path) -> list[Path]:
+        return [plot.bars(folder / "small.svg", "Small", "s", {"a load": found["seconds"]})]
+
+    def goals(self, found: dict[str, Any]) -> Sequence[Goal]:
+        return [Goal("a load", "≤ 1 s", "2 s", 0.5, False, "its seconds")]
+
+
+class Broken(Small):
+    name = "broken"
+
+    def run(self, ground: Ground) -> dict[str, Any]:
+        raise RuntimeError("nginx is not there: apt install nginx")
+
+
+@pytest.fixture(autouse=True)
+def _cores() -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+def _results(folder: Path) -> Any:
+    (path,) = folder.glob("*.json")
+    return json.loads(path.read_text())
+
+
+def test_a_suite_that_fails_is_told_and_takes_no_other_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path), "--seconds", "2"], [Broken(), Small()]) == 1
+    told = _results(tmp_path)["suites"]
+    assert told["broken"]["error"] == "RuntimeError: nginx is not there: apt install nginx"
+    assert told["small"]["found"] == {"seconds": 2.0, "empty": True}
+    said = capsys.readouterr()
+    assert "[1/2] broken: FAILED" in said.err
+    assert "Failed: RuntimeError: nginx is not there: apt install nginx" in said.out
+    assert "| a load | ≤ 1 s | 2 s | 0.50 | **missed** | its seconds |" in said.out
+    assert "Loads of 2.0 s." in said.out
+
+
+def test_what_only_some_suites_found_stands_beside_the_others(tmp_path: Path) -> None:
+    words = ["--out", str(tmp_path), "--only", "small", "--seconds"]
+    assert main(["--out", str(tmp_path)], [Broken(), Small()]) == 1
+    assert main([*words, "1"], [Broken(), Small()]) == 0
+    told = _results(tmp_path)["suites"]
+    assert "error" in told["broken"]
+    assert told["small"]["found"]["seconds"] == 1.0
+
+
+def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--only", "smal"], [Small()])
+    assert "invalid choice: 'smal' (choose from" in capsys.readouterr().err
+
+
+def test_plots_are_the_same_for_the_same_figures(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        series = {"a": [(1.0, 2.0), (10.0, 3.0)], "b": [(1.0, 1.0), (10.0, 1.5)]}
+        plot.lines(tmp_path / name, "A title", "rules", "µs", series)
+    text = (tmp_path / "one").read_text()
+    assert text == (tmp_path / "two").read_text()
+    assert all(f">{word}<" in text for word in ("A title", "rules", "µs", "a", "b"))
+
+
+def test_policy_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The suite runs, and finds that more rules take longer to load."""
+    assert main(["--quick", "--out", str(tmp_path)], [PolicySuite()]) == 0
+    told = _results(tmp_path)["suites"]["policy"]
+    few, _, many = told["found"]["rules"]
+    assert (few["rules"], many["rules"]) == (1, 100)
+    assert many["load_ms"] > 2 * few["load_ms"] > 0
+    assert len(few["decide_us"]) == 5
+    assert [(tmp_path / name).stat().st_size > 1000 for name in told["plots"]] == [True, True]
+    assert "| rules | a decision, µs |" in capsys.readouterr().out
