@@ -74,7 +74,7 @@ bench-peers: $(ROUTER)/.stamp $(LITELLM)/.stamp $(PORTKEY)/node_modules/.stamp #
 
 # BENCH: for instance BENCH="--llama-server PATH --quick"
 .PHONY: bench-local
-bench-local: setup ## The local engine beside llama.cpp's own server (BENCH=its options)
+bench-local: setup $(STAMPS)/bench ## The local engine beside llama.cpp's own server (BENCH=its options)
 	$(BIN)/python -m benchmarks.local $(BENCH)
 
 # BENCH: for instance BENCH="--each --quick"

@@ -127,10 +127,10 @@ class Ground:
         process.end()
 
     @contextmanager
-    def on(self, core: int) -> Iterator[None]:
-        """This process itself on that core, for what is measured in it."""
+    def on(self, *cores: int) -> Iterator[None]:
+        """This process itself on these cores, for what is measured in it."""
         before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, cores)
         try:
             yield
         finally:

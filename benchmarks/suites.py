@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.failover.suite import FailoverSuite
+from benchmarks.local.suite import LocalSuite
 from benchmarks.operators.suite import OperatorsSuite
 from benchmarks.policy.suite import PolicySuite
 from benchmarks.relay.suite import RelaySuite
@@ -17,4 +18,5 @@ SUITES: tuple[Suite, ...] = (
     PolicySuite(),
     ScaleSuite(),
     OperatorsSuite(),
+    LocalSuite(),
 )

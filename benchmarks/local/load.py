@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.local.client import Answer, Peer, Question
-from benchmarks.local.servers import Server, machine_busy
+from benchmarks.processes import Process, busy_seconds
 
 PLACES = [
     "harbour",
@@ -80,15 +80,16 @@ def questions(first: int, count: int, tokens: int) -> list[Question]:
     ]
 
 
-async def put_under(peer: Peer, server: Server, clients: int, asked: Sequence[Question]) -> Load:
+async def put_under(peer: Peer, server: Process, clients: int, asked: Sequence[Question]) -> Load:
     """``clients`` share the questions: each asks its next when its last is answered."""
     left = iter(asked)
-    cpu, own, busy = server.cpu_seconds(), time.process_time(), machine_busy()
+    cores = range(os.cpu_count() or 1)
+    cpu, own, busy = server.cpu_seconds(), time.process_time(), busy_seconds(cores)
     began = time.perf_counter()
     answered = await asyncio.gather(*(_client(peer, left) for _ in range(clients)))
     seconds = time.perf_counter() - began
     cpu = server.cpu_seconds() - cpu
-    others = machine_busy() - busy - cpu - (time.process_time() - own)
+    others = busy_seconds(cores) - busy - cpu - (time.process_time() - own)
     answers = [answer for several in answered for answer in several]
     good = [answer for answer in answers if answer.fault is None]
     return Load(
@@ -99,7 +100,7 @@ async def put_under(peer: Peer, server: Server, clients: int, asked: Sequence[Qu
         tuple(answer.wait for answer in good),
         tuple(answer.fault for answer in answers if answer.fault is not None),
         cpu,
-        max(others, 0.0) / seconds / (os.cpu_count() or 1),
+        max(others, 0.0) / seconds / len(cores),
     )
 
 

@@ -1,9 +1,9 @@
-"""What was measured, against the goals: a table for people, and the same as plain data."""
+"""What was measured, against the goals: as plain data, and as a table for people."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -73,6 +73,13 @@ class Results:
         return {
             **asdict(self),
             "others": self.others,
+            "rates": {
+                name: [
+                    [clients, self.median(name, clients, lambda load: load.rate)]
+                    for clients in self.levels()
+                ]
+                for name in self.names()
+            },
             "table": [asdict(row) for row in rows(self)],
         }
 
@@ -186,26 +193,25 @@ def _cancels(results: Results) -> list[Row]:
     return found
 
 
-def table(results: Results) -> str:
-    """Columns for a terminal."""
-    head = Row("", "ours", results.peer or "peer", "ratio", "goal", None)
-    said = [head, *rows(results)]
-    words = {True: "met", False: "MISSED", None: ""}
-    lines = [[row.what, row.ours, row.peer, row.ratio, row.goal, words[row.met]] for row in said]
-    widths = [max(len(line[column]) for line in lines) for column in range(6)]
-    text = "\n".join(_line(line, widths) for line in lines)
-    if results.others > DISTURBED:
+def table(found: dict[str, Any]) -> str:
+    """As Markdown."""
+    words = {True: "met", False: "**missed**", None: ""}
+    lines = [
+        f"| | ours | {found['peer'] or 'peer'} | ratio | goal | |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['what']} | {row['ours']} | {row['peer']} | {row['ratio']} | {row['goal']} "
+            f"| {words[row['met']]} |"
+            for row in found["table"]
+        ),
+    ]
+    text = "\n".join(lines) + "\n"
+    if found["others"] > DISTURBED:
         text += (
-            f"\n\nOthers used {results.others:.0%} of this machine: compare ratios, not figures, "
-            "and measure again on a quiet one."
+            f"\nOthers used {found['others']:.0%} of this machine: compare ratios, not figures, "
+            "and measure again on a quiet one.\n"
         )
     return text
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    left = cells[0].ljust(widths[0])
-    middle = [cell.rjust(width) for cell, width in zip(cells[1:4], widths[1:4], strict=True)]
-    return "  ".join([left, *middle, cells[4].ljust(widths[4]), cells[5]]).rstrip()
 
 
 def _ms(seconds: float) -> str:
