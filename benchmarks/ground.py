@@ -137,8 +137,11 @@ class Ground:
             os.sched_setaffinity(0, before)
 
 
-def cores(usable: Collection[int]) -> tuple[int, int]:
-    """The core of what is measured and that of the load: the same where there is only one."""
+def cores(usable: Collection[int] = ()) -> tuple[int, int]:
+    """The core of what is measured and that of the load, of those or of all that this process may
+    use: the same where there is only one.
+    """
+    usable = usable or os.sched_getaffinity(0)
     return max(usable), min(usable)
 
 
