@@ -76,6 +76,10 @@ class Catalog:
         self._families = tuple(
             sorted(families, key=lambda f: (not f.derived, -len(f.tokens), f.tokens))
         )
+        # Whatever its kind, a family has the first token of the names that are of it.
+        self._by_first: dict[str, list[Family]] = {}
+        for family in self._families:
+            self._by_first.setdefault(next(iter(family.tokens), ""), []).append(family)
         self._repackers = frozenset(repackers)
         self._regions = dict(regions or {})
         self._check()
@@ -120,7 +124,8 @@ class Catalog:
 
     def family(self, tokens: Sequence[str]) -> Family | None:
         """The family of a model name that was cut into tokens."""
-        return next((family for family in self._families if family.fits(tokens)), None)
+        candidates = self._by_first.get(tokens[0], ()) if tokens else ()
+        return next((family for family in candidates if family.fits(tokens)), None)
 
     def trains(self, id: str) -> bool:
         """Whether a vendor makes models of its own, so that its name before one means something."""
