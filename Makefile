@@ -36,12 +36,12 @@ translate: $(TRANSLATE)/.stamp ## Make .venv-translate, with litellm, for channe
 JOBS ?= 2
 
 .PHONY: test
-test: setup $(STAMPS)/dev translate ## Run the whole test suite, with the real model (JOBS=2 files at a time)
+test: setup $(STAMPS)/bench translate ## Run the whole test suite, with the real model (JOBS=2 files at a time)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 .PHONY: coverage
-coverage: setup $(STAMPS)/dev translate ## The test suite with branch coverage
+coverage: setup $(STAMPS)/bench translate ## The test suite with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 .PHONY: clients

@@ -1,0 +1,91 @@
+"""A gateway in an arrangement, under load: what suites measure with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.asking import Unanswered, ask, scraping
+from benchmarks.gateway import MODEL, Arrangement, Gateway, start
+from benchmarks.ground import Ground, cores
+from benchmarks.operators.features import ALL, arrangement
+from benchmarks.policy.made import policy_files
+from benchmarks.policy.measured import loaded, targets
+from benchmarks.scale.workers import Idling, capacity
+from benchmarks.vendor import seen
+from benchmarks.vendor import start as start_vendor
+
+RULES, KEYS = 1_100, 5
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with Ground(tmp_path_factory.mktemp("ground"), True, 0.3, *cores()) as ground:
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def vendor(ground: Ground) -> str:
+    return start_vendor(ground)
+
+
+@pytest.fixture(scope="module")
+def gateway(ground: Ground, vendor: str) -> Gateway:
+    many = Arrangement(rules=RULES, targets=3, keys=KEYS)
+    return start(ground, many, f"{vendor}/v1")
+
+
+def test_it_is_arranged_as_it_was_asked_for(gateway: Gateway, ground: Ground) -> None:
+    assert 0.1 < gateway.process.ready_after < 60
+    assert os.sched_getaffinity(gateway.process.pid) == {ground.server_core}
+    assert len(set(gateway.keys)) == KEYS
+    rules = gateway.running.run("policy", "explain", "--model", MODEL, "--team", "bench")
+    assert "openai-3/gpt-4o" in rules.stdout
+    assert len(list(gateway.running.policies.glob("*.yaml"))) == 2
+
+
+def test_the_same_rules_are_loaded_in_process() -> None:
+    policy = loaded(policy_files(RULES))
+    assert len(policy.rules) == RULES
+    assert len({target.id for target in targets(7)}) == 7
+
+
+def test_a_load_tells_what_a_request_takes(gateway: Gateway, ground: Ground, vendor: str) -> None:
+    before = seen(vendor).get("completions", 0)
+    idling = Idling(gateway.process, {ground.server_core}, 0.1)
+    asked = ask(ground, gateway, seconds=0.4, clients=4, meanwhile=idling)
+    assert asked.answered >= 10
+    assert seen(vendor)["completions"] - before >= asked.answered
+    assert 20 < asked.cost < 20_000
+    assert 0 < asked.p50 <= asked.p99
+    assert 0 < idling.share <= 1.1
+    assert 0 <= idling.idle < 10
+
+
+def test_streams_are_asked_for_while_somebody_scrapes(gateway: Gateway, ground: Ground) -> None:
+    asked = ask(ground, gateway, seconds=0.3, clients=2, stream=True, meanwhile=scraping(gateway))
+    assert asked.answered >= 2
+
+
+def test_a_load_that_is_refused_is_no_figure(gateway: Gateway, ground: Ground) -> None:
+    with pytest.raises(Unanswered, match="401"):
+        ask(ground, replace(gateway, keys=()), seconds=0.2, clients=1)
+
+
+def test_capacity_is_less_where_workers_wait() -> None:
+    one = {"workers": 1, "cost_us": [200.0], "idle": [0.0]}
+    two = {"workers": 2, "cost_us": [200.0], "idle": [0.25]}
+    assert capacity(one) == pytest.approx(5_000)
+    assert capacity(two) == pytest.approx(8_000)
+
+
+def test_features_are_on_or_off_as_far_as_they_can_be() -> None:
+    off, on = arrangement(ALL, (), "http://v"), arrangement(ALL, ALL, "http://v")
+    assert not off.on
+    assert off.sections["telemetry"] == {"logs": {"requests": "none"}}
+    assert on.on
+    assert on.sections["telemetry"]["otlp"]["endpoint"] == "http://v"
+    assert on.sections["audit"]["fsync"] == "batches"
