@@ -50,9 +50,10 @@ def ask(
     clients: int = 32,
     stream: bool = False,
     meanwhile: Callable[[subprocess.Popen[bytes]], None] = nothing,
+    popen: Callable[..., subprocess.Popen[bytes]] | None = None,
 ) -> Asked:
     """Put it under load with its last key, and do something else ``meanwhile``, which is told the
-    load's process. Raises ``Unanswered``.
+    load's process. That is started by ``popen``, or on the load's core. Raises ``Unanswered``.
     """
     key = ground.folder / f"key-{gateway.port}"
     if not key.exists():
@@ -62,17 +63,17 @@ def ask(
     command += ["--url", gateway.url, "--model", MODEL, "--clients", str(clients)]
     command += ["--seconds", str(seconds), *(["--stream"] if stream else [])]
     command += ["--key-file", str(key)] if gateway.key else []
-    start = ground.popen(ground.load_core)
+    start = popen or ground.popen(ground.load_core)
     before = gateway.process.cpu_seconds()
-    popen = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process = ground.adopt(popen)
+    load = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = ground.adopt(load)
     try:
-        meanwhile(popen)
-        said, wrong = popen.communicate(timeout=seconds + 60)
+        meanwhile(load)
+        said, wrong = load.communicate(timeout=seconds + 60)
     finally:
         ground.end(process)
     used = gateway.process.cpu_seconds() - before
-    if popen.returncode != 0:
+    if load.returncode != 0:
         raise Unanswered(f"{gateway.url}: {(wrong or said).decode(errors='replace')[-1000:]}")
     told: dict[str, Any] = json.loads(said)
     times = told["latency_ms"]

@@ -110,11 +110,11 @@ class Peer(asyncio.Protocol):
             self._transport.write(PLAIN)
 
 
-def start(ground: Ground) -> str:
-    """Its URL. It runs on the load's core and ends with the ground."""
+def start(ground: Ground, core: int | None) -> str:
+    """Its URL. It runs on that core (``None``: on all) and ends with the ground."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.vendor", str(port)]
-    ground.start(command, core=ground.load_core, name="vendor", ready=port)
+    ground.start(command, core=core, name=f"vendor-{port}", ready=port)
     return f"http://127.0.0.1:{port}"
 
 

@@ -41,12 +41,12 @@ class OperatorsSuite:
     known: tuple[str, ...] = ALL
     clients: int = 16
     rounds: int = 3
-    load: float = 0.7
+    load: float = 0.5
     name: str = "operators"
     title: str = "Operators: what each feature costs"
 
     def run(self, ground: Ground) -> dict[str, Any]:
-        vendor = start_vendor(ground)
+        vendor = start_vendor(ground, ground.load_core)
         chosen = {OFF: (), ON: self.known}
         if self.each and not ground.quick:
             chosen |= {f"only {name}": (name,) for name in self.known}

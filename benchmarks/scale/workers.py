@@ -1,11 +1,11 @@
-"""One and two workers under the same load, on a machine that has no cores to spare for the load.
+"""One and two workers, on a machine that has no cores to spare for the load.
 
-Theory of operation. One worker runs on the server's core alone. Two workers have both cores, and so
-have, then, the load and the vendor: requests a second cannot double. What can be told is what a
-request takes of the processors with one worker and with two (memory, caches and locks that they
-share make it more), and whether the workers ever wait: in a closed loop there is always something
-to do, so time in which a core idles is time in which everybody waited for somebody. Capacity is
-what workers could answer with a core each: workers ÷ cost, less the share that idles.
+Theory of operation. One worker shares one core with the load generator and the vendor; two workers
+share two cores with the same. So each worker has the same neighbours and the same part of a core,
+and twice the requests a second is what is to be expected where workers do not wait for each other
+and a request takes no more of the processors with two than with one. Both are measured besides: in
+a closed loop there is always something to do, so a core that idles is one on which everybody waits
+for somebody.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import statistics
 import subprocess
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.asking import ask
-from benchmarks.gateway import Arrangement, start
+from benchmarks.gateway import Arrangement, Gateway, start
 from benchmarks.ground import Ground
 from benchmarks.processes import TICK, Process, busy_seconds
+from benchmarks.suite import Goal
+from benchmarks.vendor import start as start_vendor
 
 WANTED = 1.8
 CLIENTS = 32
@@ -27,42 +30,72 @@ COME = 0.1
 """Seconds of processor time from which on a load is there: its generator is slow to start."""
 SHARE = 0.6
 """Of a load, in which cores are looked at: it must not have ended by then."""
+FIGURES = ("rates", "cost_us", "idle", "share")
 
 
-def measure(ground: Ground, vendor: str, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """A row for one worker and one for two, with a figure of each round. ``idle`` is seconds in
-    which a core of the workers idles for each second that they compute; ``share`` is what they
-    have of these cores.
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """A gateway of so many workers on so many cores; on ``core``, where that is one."""
+
+    workers: int
+    cores: frozenset[int]
+    core: int | None
+    gateway: Gateway
+
+
+def measure(ground: Ground, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """A row for one worker and one for two, with a figure of each round. ``idle`` is the share of
+    the cores that nobody has, ``share`` that which the workers have.
     """
-    rows: list[dict[str, Any]] = []
-    gateways = []
-    for workers in (1, 2):
-        arrangement = Arrangement(workers=workers)
-        name = f"workers-{workers}"
-        gateway = start(ground, arrangement, vendor, name=name, everywhere=workers > 1)
-        ready = gateway.process.ready_after
-        gateways.append(gateway)
-        figures: dict[str, Any] = {name: [] for name in ("cost_us", "rates", "idle", "share")}
-        rows.append({"workers": workers, "ready_after": ready} | figures)
-        ask(ground, gateway, seconds=min(seconds, 0.5), clients=CLIENTS)
-    for _ in range(rounds):
-        for row, gateway in zip(rows, gateways, strict=True):
-            cores = {ground.server_core} if row["workers"] == 1 else ground.cores
-            idling = Idling(gateway.process, cores, SHARE * seconds)
-            asked = ask(ground, gateway, seconds=seconds, clients=CLIENTS, meanwhile=idling)
-            row["cost_us"].append(asked.cost)
-            row["rates"].append(asked.rate)
-            row["idle"].append(idling.idle)
-            row["share"].append(idling.share)
-    for row, gateway in zip(rows, gateways, strict=True):
-        row["resident"] = gateway.process.resident()
-        ground.end(gateway.process)
+    crews = [_started(ground, 1, ground.server_core), _started(ground, 2, None)]
+    rows: list[dict[str, Any]] = [
+        {
+            "workers": crew.workers,
+            "cores": len(crew.cores),
+            "ready_after": crew.gateway.process.ready_after,
+            **{name: [] for name in FIGURES},
+        }
+        for crew in crews
+    ]
+    for crew in crews:
+        _ask(ground, crew, min(seconds, 0.5))
+    for number in range(rounds):
+        for at in (0, 1) if number % 2 == 0 else (1, 0):
+            for name, figure in _ask(ground, crews[at], seconds).items():
+                rows[at][name].append(figure)
+    for row, crew in zip(rows, crews, strict=True):
+        row["resident"] = crew.gateway.process.resident()
+        ground.end(crew.gateway.process)
     return rows
 
 
+def _started(ground: Ground, workers: int, core: int | None) -> Crew:
+    cores = ground.cores if core is None else frozenset({core})
+    name = f"workers-{workers}"
+    vendor = f"{start_vendor(ground, core)}/v1"
+    gateway = start(
+        ground, Arrangement(workers=workers), vendor, name=name, everywhere=core is None
+    )
+    return Crew(workers, cores, core, gateway)
+
+
+def _ask(ground: Ground, crew: Crew, seconds: float) -> dict[str, float]:
+    idling = Idling(crew.gateway.process, crew.cores, SHARE * seconds)
+    asked = ask(
+        ground,
+        crew.gateway,
+        seconds=seconds,
+        clients=CLIENTS,
+        meanwhile=idling,
+        popen=ground.popen(crew.core),
+    )
+    figures = (asked.rate, asked.cost, idling.idle, idling.share)
+    return dict(zip(FIGURES, figures, strict=True))
+
+
 class Idling:
-    """How long these cores idle while a load is on, for each second that a process computes, and
-    what share of them it has. It looks for ``seconds``, from when the load has come.
+    """What share of these cores nobody has while a load is on, and what share a process has. It
+    looks for ``seconds``, from when the load has come.
     """
 
     def __init__(self, process: Process, cores: Collection[int], seconds: float) -> None:
@@ -79,13 +112,37 @@ class Idling:
         used, busy = self._process.cpu_seconds(), busy_seconds(self._cores)
         began = time.perf_counter()
         time.sleep(self._seconds)
-        there = len(self._cores) * (time.perf_counter() - began)
-        used, busy = self._process.cpu_seconds() - used, busy_seconds(self._cores) - busy
-        self.idle = max(there - busy, 0.0) / max(used, TICK)
-        self.share = used / there
+        there = max(len(self._cores) * (time.perf_counter() - began), TICK)
+        self.share = (self._process.cpu_seconds() - used) / there
+        self.idle = max(there - (busy_seconds(self._cores) - busy), 0.0) / there
 
 
-def capacity(row: dict[str, Any]) -> float:
-    """Requests a second with a core for each worker."""
-    cost, idle = statistics.median(row["cost_us"]), statistics.median(row["idle"])
-    return float(row["workers"] / cost * 1e6 / (1.0 + idle))
+def middle(row: dict[str, Any], what: str) -> float:
+    """Of the rounds."""
+    return float(statistics.median(row[what]))
+
+
+def ratio(one: dict[str, Any], two: dict[str, Any], what: str) -> float:
+    """The median of what the rounds say, each for itself: so noise is shared."""
+    return float(statistics.median(b / a for a, b in zip(one[what], two[what], strict=True)))
+
+
+def goal(one: dict[str, Any], two: dict[str, Any]) -> Goal:
+    """Not measured where there is but one core."""
+    found = ratio(one, two, "rates")
+    alone = two["cores"] < 2
+    holds_back = (
+        "the machine has one core"
+        if alone
+        else f"a request takes {ratio(one, two, 'cost_us'):.2f} × the processor time of one "
+        f"worker's; {middle(two, 'idle'):.0%} of the cores idle, the workers have "
+        f"{middle(two, 'share'):.0%} of them, load and vendor the rest"
+    )
+    return Goal(
+        "two workers, with their load and vendor on two cores",
+        f"≥ {WANTED} × one, with its load and vendor on one core",
+        f"{found:.2f} ×",
+        None if alone else found / WANTED,
+        None if alone else found >= WANTED,
+        holds_back,
+    )
