@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from starlette.types import Scope
 
 from gateway.access.callers import Access
@@ -13,7 +14,7 @@ from gateway.access.keyring import Keyring
 from gateway.access.keys import LABELS, make
 from gateway.domain.decision import Labels
 from gateway.errors import Forbidden, InvalidRequest, Unauthenticated
-from gateway.http.door import Door, is_here
+from gateway.http.door import MOST_KNOWN, Door, is_here
 from gateway.http.head import Head
 from tests.exchange.asgi import asked
 
@@ -231,3 +232,52 @@ def test_with_a_key_it_does_not_matter_where_a_request_comes_from() -> None:
         .key
         == KEY
     )
+
+
+def _shown(door: Door, *headers: Header, now: datetime = NOW) -> str | None:
+    key = door.who(Head.of(request(*headers, peer="10.0.0.5")), now).key
+    return None if key is None else key.name
+
+
+def test_who_is_known_is_forgotten_at_once() -> None:
+    """A key that is revoked, or gone, or that ends at an instant; one that is changed is as it is
+    now.
+    """
+    ring = Keyring([KEY])
+    own, shown = Door(Access(ring)), (b"x-api-key", ONE)
+    assert [_shown(own, shown) for _ in range(3)] == ["shop"] * 3
+    ring.replace([replace(KEY, name="other")])
+    assert _shown(own, shown) == "other"
+    ring.replace([replace(KEY, expires=NOW + timedelta(seconds=2))])
+    assert _shown(own, shown, now=NOW + timedelta(seconds=1)) == "shop"
+    with pytest.raises(Unauthenticated, match="has expired"):
+        _shown(own, shown, now=NOW + timedelta(seconds=2))
+    ring.replace([replace(KEY, revoked=NOW)])
+    with pytest.raises(Unauthenticated, match="was revoked"):
+        _shown(own, shown)
+    ring.replace([])
+    with pytest.raises(Unauthenticated, match="has no keys"):
+        _shown(own, shown)
+
+
+def test_who_is_known_is_known_by_all_that_is_shown_and_said() -> None:
+    """By nothing that looks like it, and with what each request says of itself."""
+    own, shown = door(keys=True), (b"x-api-key", ONE)
+    for team in (b"red", b"blue", b"red"):
+        caller = own.who(Head.of(request(shown, (b"x-gateway-team", team))), NOW)
+        assert caller.labels.claimed == Labels(team=team.decode())
+    assert own.who(Head.of(request(shown)), NOW).labels.claimed is None
+    for another in (ONE[:-1] + b"!", ONE + b"x", b"2\n" + ONE):
+        with pytest.raises(Unauthenticated):
+            _shown(own, (b"x-api-key", another))
+    with pytest.raises(InvalidRequest, match="two different keys"):
+        _shown(own, shown, (b"authorization", b"x-gateway-team"), (b"authorization", b"red"))
+
+
+def test_what_is_known_is_bounded() -> None:
+    """And holds no key as it is written."""
+    own = door(keys=True)
+    for number in range(MOST_KNOWN + 2):
+        own.who(Head.of(request((b"x-api-key", ONE), (b"x-gateway-team", b"%d" % number))), NOW)
+    assert len(own._known) <= MOST_KNOWN
+    assert ONE not in repr(own._known).encode()
