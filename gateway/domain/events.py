@@ -166,9 +166,15 @@ class Usage(msgspec.Struct, frozen=True):
 
     def bounded(self) -> Self:
         """With counts that can be: a target may tell anything, and budgets go by it."""
-        counts = (self.prompt, self.completion, self.cached, self.reasoning, self.stored)
-        if min(counts) >= 0 and max(counts) <= MOST_TOKENS:
+        if (
+            0 <= self.prompt <= MOST_TOKENS
+            and 0 <= self.completion <= MOST_TOKENS
+            and 0 <= self.cached <= MOST_TOKENS
+            and 0 <= self.reasoning <= MOST_TOKENS
+            and 0 <= self.stored <= MOST_TOKENS
+        ):
             return self
+        counts = (self.prompt, self.completion, self.cached, self.reasoning, self.stored)
         return type(self)(*(max(0, min(count, MOST_TOKENS)) for count in counts))
 
 

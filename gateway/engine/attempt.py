@@ -127,22 +127,37 @@ class Attempt:
         then all behind one ``Serving``, or behind ``Continued`` where the app has the beginning
         already. A failure is not told, and stands in ``failure``.
         """
-        held = self._held
+        held, passes = self._held, self._passing
         for event in batch:
-            if isinstance(event, Failed):
-                self.failure = event
-                break
-            held.append(self._observe(event))
+            match event:
+                case Relayed(pieces=pieces):
+                    passes = self._content(pieces) or passes
+                case Delta() | Reasoned() | Called():
+                    passes = self._content(1) or passes
+                case Usage():
+                    held.append(self._counted(event))
+                    continue
+                case Started():
+                    self._started = event
+                case Finished(flaw=flaw):
+                    self._flaw = flaw
+                    self._finished = passes = True
+                case Failed():
+                    self.failure = event
+                    break
+                case Embedded():
+                    pass
+            held.append(event)
         told: list[Told] = []
+        if not passes:
+            return told
         if not self._passing:
-            if not any(map(self._may_pass, held)):
-                return told
             self._passing = True
             told.append(self._opening())
         for event in held:
             self._sent.note(event)
         told += held
-        self._held = []
+        held.clear()
         return told
 
     def ended(self, *, early: bool) -> None:
@@ -155,11 +170,6 @@ class Attempt:
         else:
             outcome = self._concluded()
         self._write_down(outcome)
-
-    def _may_pass(self, event: Event) -> bool:
-        if isinstance(event, Finished):
-            return True
-        return self.call.stream and isinstance(event, Delta | Reasoned | Called | Relayed)
 
     def _opening(self) -> Serving | Continued:
         target, decision = self._step.target, self._step.decision
@@ -174,28 +184,22 @@ class Attempt:
             warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
         return Serving(target, self._why, decision.revision, warning)
 
-    def _observe(self, event: Event) -> Event:
-        """Note what is to be known of an event; the event as the app is told it."""
-        match event:
-            case Delta() | Reasoned() | Called() | Relayed():
-                if self._first_content_us is None:
-                    self._first_content_us = microseconds(time.monotonic() - self._began)
-                self._seen += event.pieces if isinstance(event, Relayed) else 1
-            case Usage():
-                self._usage = event.bounded()
-                event = whole_usage(self._usage, self.call.begun)
-                self._record.prompt_tokens = event.prompt
-                self._record.completion_tokens = event.completion
-                self._record.cached_tokens = event.cached
-                self._record.reasoning_tokens = event.reasoning
-            case Started():
-                self._started = event
-            case Finished(flaw=flaw):
-                self._flaw = flaw
-                self._finished = True
-            case Embedded() | Failed():
-                pass
-        return event
+    def _content(self, pieces: int) -> bool:
+        """Content has come; whether it may go out as it comes."""
+        if self._first_content_us is None:
+            self._first_content_us = microseconds(time.monotonic() - self._began)
+        self._seen += pieces
+        return self.call.stream
+
+    def _counted(self, told: Usage) -> Usage:
+        """Note a usage; what the app is told of it."""
+        self._usage = told.bounded()
+        usage = whole_usage(self._usage, self.call.begun)
+        self._record.prompt_tokens = usage.prompt
+        self._record.completion_tokens = usage.completion
+        self._record.cached_tokens = usage.cached
+        self._record.reasoning_tokens = usage.reasoning
+        return usage
 
     def _concluded(self) -> str:
         if self.failure is None and not self._passing:

@@ -192,11 +192,11 @@ class Course:
         """Whether the last attempt is kept for a local target behind this one: however many others
         fail, what makes the chain sovereign is asked.
         """
+        if sum(self._tries.values()) != MOST_ATTEMPTS - 1:
+            return False
         here, *behind = self._plan.steps[number:]
-        return (
-            sum(self._tries.values()) == MOST_ATTEMPTS - 1
-            and here.target.locality is not Locality.LOCAL
-            and any(step.target.locality is Locality.LOCAL for step in behind)
+        return here.target.locality is not Locality.LOCAL and any(
+            step.target.locality is Locality.LOCAL for step in behind
         )
 
     def _once_more(self, target: Target) -> bool:

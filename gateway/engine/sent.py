@@ -19,14 +19,23 @@ from gateway.domain.events import (
 )
 from gateway.routing.failover import Progress
 
+BLOCK = 64
+"""Pieces that are put together: as single texts they would take ten times their letters."""
+
 
 class Sent:
-    """``continuation`` says whether the model's configuration lets another target go on."""
+    """``continuation`` says whether the model's configuration lets another target go on: only then
+    is what a stream says kept. What is not streamed goes out when it is complete.
+    """
 
     def __init__(self, call: Call, *, continuation: bool) -> None:
         self._may = continuation and _can_go_on(call.task)
         self._call = call
-        self._texts: list[str] = []
+        self._keeps = self._may and call.stream
+        self._said = False
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+        self._bytes = 0
         self._began = False
         self._bound = False
         self._tokens = 0
@@ -66,14 +75,14 @@ class Sent:
 
     def goes_on(self) -> Continued:
         """What the app is told where another target takes over."""
-        return Continued(self._id, self._created, self._block, any(self._texts))
+        return Continued(self._id, self._created, self._block, self._said)
 
     def rest(self) -> Call:
         """The call for what is left of the answer."""
         call, task = self._call, self._call.task
         if not self._began or not isinstance(task, Chat | Completion):
             return call
-        text = "".join(self._texts)
+        text = "".join((*self._blocks, *self._pieces))
         most = None if task.max_tokens is None else max(1, task.max_tokens - self._spent)
         begun = Begun(text, self._tokens, self._spent)
         if isinstance(task, Chat):
@@ -85,11 +94,18 @@ class Sent:
 
     def seam(self) -> Seam:
         """Where the answer broke off, if it did so now."""
-        return Seam(byte=len("".join(self._texts).encode()), token=self._spent)
+        return Seam(byte=self._bytes, token=self._spent)
 
     def _say(self, text: str, pieces: int) -> None:
-        self._texts.append(text)
-        self.characters += len(text)
+        length = len(text)
+        if self._keeps:
+            self._said = self._said or length > 0
+            self._pieces.append(text)
+            if len(self._pieces) >= BLOCK:
+                self._blocks.append("".join(self._pieces))
+                self._pieces.clear()
+        self.characters += length
+        self._bytes += length if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         self._tokens += pieces
         self._spent += pieces
 

@@ -107,6 +107,22 @@ async def test_an_answer_may_be_gone_on_with_more_than_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("continuation", [True, False])
+async def test_a_long_answer_is_kept_whole_where_somebody_may_go_on(continuation: bool) -> None:
+    """However many pieces it came in; where nobody may, only where it broke off is known."""
+    words = [f"é{number} " for number in range(500)]
+    backend = Remembering(openai=(*(Delta(word) for word in words), *BROKEN), mistral=REST)
+    house = House(backend, continuation=continuation)
+    events = await house.ask(task=chat())
+    said = "".join(words)
+    assert texts(events) == said + ("lo" if continuation else "")
+    assert house.records[0].attempts[0].seam == Seam(len(said.encode()), 500)
+    if continuation:
+        assert backend.calls[1].begun == Begun(said, 500, 500)
+    else:
+        assert events[-1] == BROKEN[0]
+
+
 async def test_thoughts_are_not_given_to_the_next_as_its_own_answer() -> None:
     """They count as spent tokens, and what is begun is the text alone."""
     backend = Remembering(openai=(Reasoned("hm"), Delta("Hel"), *BROKEN), mistral=REST)
