@@ -67,9 +67,9 @@ def _evaluate(
     shadowed: set[str] = set()
     judged = []
     for brief in policy.briefs(target, identity):
-        holding = [clause for clause in brief.clauses if clause.holds(labels, now)]
+        holding = brief.holding(labels, now)
         matched.update(clause.rule.id for clause in holding)
-        shadowed.update(c.rule.id for c in brief.shadows if c.holds(labels, now))
+        shadowed.update(clause.rule.id for clause in brief.shadowing(labels, now))
         judged.append(_judge(brief, holding, labels, now))
     judged.sort(key=lambda one: one.order)
     worst = judged[0]
@@ -100,7 +100,7 @@ def judge_parties(
     is not looked at.
     """
     return tuple(
-        _judge(brief, [one for one in brief.clauses if one.holds(labels, now)], labels, now)
+        _judge(brief, brief.holding(labels, now), labels, now)
         for brief in policy.briefs(target, identity)
     )
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from gateway.domain.decision import Labels, Mode, Verdict
 from gateway.domain.identity import SELF, UNKNOWN, Identity, Party, Role
@@ -20,11 +22,12 @@ from gateway.policy.rules import Match, Rule, Waiver, When
 from gateway.vendors.designations import Designation, Span
 
 _ANY = ("any", "")
+_ANYBODY = When()
+_LABELS = ("team", "app", "environment", "data_class")
 SEVERITY = {Verdict.ALLOW: 0, Verdict.RISKY: 1, Verdict.DENY: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(msgspec.Struct, frozen=True):
     """A rule, as it falls on one party. ``when`` and ``dated`` are what it leaves open (``None``
     and false: nothing); ``spans`` is when a designation that it asks for is so (``None``: it asks
     for none); ``waivers`` are those for this party's vendor, by id.
@@ -60,6 +63,58 @@ class Brief:
     shadows: tuple[Clause, ...]
     default: Verdict
     default_reason: str
+    _clauses: _ByLabel = field(init=False, repr=False, compare=False)
+    _shadows: _ByLabel = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_clauses", _ByLabel(self.clauses))
+        object.__setattr__(self, "_shadows", _ByLabel(self.shadows))
+
+    def holding(self, labels: Labels, now: datetime) -> list[Clause]:
+        """The clauses that hold for a request at an instant, worst first."""
+        return self._clauses.holding(labels, now)
+
+    def shadowing(self, labels: Labels, now: datetime) -> list[Clause]:
+        """Those that would hold, and are only counted."""
+        return self._shadows.holding(labels, now)
+
+
+class _ByLabel:
+    """Clauses in their order, by one label that each asks for: of thousands of rules for a team
+    each, only those of the team that asks are looked at.
+    """
+
+    def __init__(self, clauses: tuple[Clause, ...]) -> None:
+        self._all = clauses
+        self._always: list[int] = []
+        self._asking: dict[tuple[str, str], list[int]] = {}
+        for number, clause in enumerate(clauses):
+            label, values = _asked(clause.when)
+            for value in values:
+                self._asking.setdefault((label, value), []).append(number)
+            if not values:
+                self._always.append(number)
+
+    def holding(self, labels: Labels, now: datetime) -> list[Clause]:
+        """Those that hold for this request at this instant."""
+        clauses = self._all
+        if self._asking:
+            numbers = [*self._always]
+            for label in _LABELS:
+                numbers += self._asking.get((label, getattr(labels, label)), ())
+            clauses = tuple(clauses[number] for number in sorted(numbers))
+        return [clause for clause in clauses if clause.holds(labels, now)]
+
+
+def _asked(when: When | None) -> tuple[str, frozenset[str]]:
+    """A label that a condition asks for, with the values that will do; none where it asks only for
+    tags, or for nothing.
+    """
+    for label in _LABELS if when is not None else ():
+        values: frozenset[str] = getattr(when, label)
+        if values:
+            return label, values
+    return "", frozenset()
 
 
 class _Scope:
@@ -174,7 +229,7 @@ class RuleIndex:
         waivers = self._waivers.get((rule.id, party.vendor), ()) if rule.waivable else ()
         return Clause(
             rule,
-            when=rule.when if rule.when != When() else None,
+            when=None if rule.when == _ANYBODY else rule.when,
             dated=rule.start is not None or rule.end is not None,
             spans=spans,
             waivers=tuple(sorted(waivers, key=lambda waiver: waiver.id)),

@@ -262,6 +262,16 @@ def test_nothing_changes_by_itself_within_a_period(
 
 
 @given(policies(), identities(), labels, moments)
+def test_clauses_found_by_label_are_those_that_hold(
+    policy: Policy, identity: Identity, who: Labels, now: datetime
+) -> None:
+    """In their order, none twice and none left out."""
+    for brief in policy.briefs("bedrock/m", identity):
+        assert brief.holding(who, now) == [one for one in brief.clauses if one.holds(who, now)]
+        assert brief.shadowing(who, now) == [one for one in brief.shadows if one.holds(who, now)]
+
+
+@given(policies(), identities(), labels, moments)
 def test_an_expired_waiver_is_no_waiver(
     policy: Policy, identity: Identity, who: Labels, now: datetime
 ) -> None:
