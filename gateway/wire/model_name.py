@@ -2,20 +2,28 @@
 
 It is replaced in place where that is provably safe: in valid JSON whose only occurrence of the
 key's pattern is one match, and in which no escape could spell the key another way, that match is
-the top-level member. Anything else is decoded one level deep and written anew, which also collapses
-duplicate keys, and drops those that differ from ``model`` in case only (some decoders, Go's among
-them, take them for it), so that a vendor cannot read another model than policy judged.
+the top-level member. A long body, in which to search takes long, is decoded one level deep: where
+it is, byte for byte, what these members are when they are written one after the other, it has no
+others, and the model's place is known. Anything else is decoded one level deep and written anew,
+which also collapses duplicate keys, and drops those that differ from ``model`` in case only (some
+decoders, Go's among them, take them for it), so that a vendor cannot read another model than policy
+judged.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
 _MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _KEY = re.compile(rb'"model"[ \t\r\n]*:', re.IGNORECASE)
 _ESCAPED_ASCII = re.compile(rb"\\u00[0-7]")
+LONG = 8 * 1024
+"""Bytes of a body from which on decoding one level is faster than searching."""
+_STYLES = ((b",", b":"), (b", ", b": "))
+"""How members, and names and values, are set apart by nearly all who write JSON."""
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -23,6 +31,8 @@ def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     """``body`` with its top-level model, which is ``present``, made ``wanted``; ``body`` itself
     where nothing changes. Raises ``ValueError`` for what is no JSON object.
     """
+    if len(body) >= LONG and (placed := _placed(body, wanted)) is not None:
+        return placed
     if present is not None and len(_KEY.findall(body)) == 1 and not _ESCAPED_ASCII.search(body):
         match = _MODEL.search(body)
         if match is not None and match[1] == present.encode():
@@ -37,3 +47,31 @@ def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     }
     members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
     return msgspec.json.encode(members)
+
+
+def _placed(body: bytes, wanted: str) -> bytes | None:
+    """As ``with_model``; ``None`` where there is more in the body than its members, or none of them
+    is the model, or another could be taken for it.
+    """
+    members = _objects.decode(body)
+    names = [name.lower() for name in members]
+    if "model" not in members or names.count("model") != 1:
+        return None
+    model = msgspec.Raw(msgspec.json.encode(wanted))
+    for comma, colon in _STYLES:
+        if _joined(members, comma, colon) == body:
+            if members["model"] == model:
+                return body
+            members["model"] = model
+            return _joined(members, comma, colon)
+    return None
+
+
+def _joined(members: Mapping[str, msgspec.Raw], comma: bytes, colon: bytes) -> bytes:
+    pieces: list[bytes | msgspec.Raw] = []
+    between = b"{"
+    for name, value in members.items():
+        pieces += (between, msgspec.json.encode(name), colon, value)
+        between = comma
+    pieces.append(b"}")
+    return b"".join(pieces)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from gateway.domain.events import FinishReason, Usage
+from gateway.wire.likeness import Likeness, learn
 from gateway.wire.model_name import with_model
 from gateway.wire.relay import Chunk, VendorError
 
@@ -95,6 +96,8 @@ def vendor_error(body: bytes) -> VendorError:
     )
 
 
+MOST_UNLIKE = 4
+"""Times that it is tried to learn what the chunks of a stream have in common."""
 _C = TypeVar("_C", bound=WrittenChunk)
 
 
@@ -107,8 +110,20 @@ class ChunkReader(Generic[_C]):
     def __init__(self, asked: str, *, typed: bool) -> None:
         self._asked = asked
         self._typed = typed
+        self._likeness: Likeness | None = None
+        self._unlike = 0
 
     def read(self, payload: bytes) -> Chunk:
+        likeness = self._likeness
+        if likeness is not None and (like := likeness.read(payload)) is not None:
+            return like
+        chunk = self._read(payload)
+        if chunk.text and self._unlike < MOST_UNLIKE:
+            self._unlike += 1
+            self._likeness = learn(payload, chunk, self._read)
+        return chunk
+
+    def _read(self, payload: bytes) -> Chunk:
         if payload.strip() == b"[DONE]":
             return Chunk(self.terminator, closing=True, done=True)
         try:

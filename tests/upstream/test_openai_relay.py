@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.events import FinishReason, Usage
+from gateway.wire.model_name import LONG
 from gateway.wire.model_name import with_model as rewrite
 from gateway.wire.openai_relay import ChatReader, OpenAISpeech
 from gateway.wire.relay import Answer, VendorError
@@ -98,14 +99,41 @@ _VALUES = st.recursive(
 )
 
 
-@given(st.lists(st.tuples(_KEYS, _VALUES), max_size=4), st.sampled_from(["m", "n", 'q"\\é']))
-def test_whatever_is_around_it_one_model_is_left(pairs: list[tuple[str, str]], wanted: str) -> None:
-    """In any object whose model is the one asked for, that one key changes and no other value."""
-    body = "{" + ",".join(f"{key}:{value}" for key, value in [*pairs, ('"model"', '"m"')]) + "}"
+_LONG = ('"long"', json.dumps("x" * LONG))
+
+
+@given(
+    st.lists(st.tuples(_KEYS, _VALUES) | st.just(_LONG), max_size=4),
+    st.sampled_from(["m", "n", 'q"\\é']),
+    st.sampled_from([",:", ", : ", " , :"]),
+)
+def test_whatever_is_around_it_one_model_is_left(
+    pairs: list[tuple[str, str]], wanted: str, apart: str
+) -> None:
+    """In any object whose model is the one asked for, that one key changes and no other value,
+    whether it is searched or, being long, decoded.
+    """
+    comma, colon = apart[: apart.index(":")], apart[apart.index(":") :]
+    members = [f"{key}{colon}{value}" for key, value in [*pairs, ('"model"', '"m"')]]
+    body = "{" + comma.join(members) + "}"
     top = json.loads(rewrite(body.encode(), "m", wanted), object_pairs_hook=lambda ps: _Pairs(ps))
     assert [value for key, value in top if key.lower() == "model"] == [wanted]
     expected = {k: v for k, v in json.loads(body).items() if k.lower() != "model"}
     assert json.loads(rewrite(body.encode(), "m", wanted)) == {**expected, "model": wanted}
+
+
+@pytest.mark.parametrize("apart", [(",", ":"), (", ", ": "), (" ,\n", " :")])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_long_body_keeps_every_other_byte(apart: tuple[str, str], first: bool) -> None:
+    """However its members are set apart, and wherever the model stands among them."""
+    comma, colon = apart
+    names = ["model", "messages"] if first else ["messages", "model"]
+    text = json.dumps('say "model": "m" ' * LONG)
+    values = {"model": '"m"', "messages": f'[{{"content":{text}}}]'}
+    body = "{" + comma.join(f'"{name}"{colon}{values[name]}' for name in names) + "}"
+    renamed = rewrite(body.encode(), "m", 'a"b').decode()
+    assert renamed == body.replace(f'"model"{colon}"m"', f'"model"{colon}"a\\"b"')
+    assert rewrite(body.encode(), "m", "m") == body.encode()
 
 
 class _Pairs(list[tuple[str, object]]):
