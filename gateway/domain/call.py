@@ -45,7 +45,7 @@ class Api(StrEnum):
 _OF_ANTHROPIC = frozenset({Api.MESSAGES, Api.COUNT_TOKENS})
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """A call of one of the app's functions. ``arguments`` is JSON text."""
 
     id: str
@@ -53,7 +53,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Image(msgspec.Struct, frozen=True):
+class Image(msgspec.Struct, frozen=True, gc=False):
     """A picture in a turn, before its character ``at``. ``url`` is a base64 data URL, as the app
     wrote it: only who looks at the picture pays for decoding it. It may be an address too, which
     only a target that can fetch it is given, and nobody else fetches.
@@ -63,7 +63,7 @@ class Image(msgspec.Struct, frozen=True):
     at: int
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``. An assistant's turn
     may hold ``calls`` and the ``reasoning`` before its content; a tool's has the id of the call
     that it answers. ``images`` are in their order in the turn.

@@ -14,7 +14,7 @@ import msgspec
 from gateway.domain.call import Chat
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
-from gateway.wire.openai_messages import WrittenMessage, message_needs, typed_message
+from gateway.wire.openai_messages import WrittenMessage, messages_needs, typed_message
 from gateway.wire.openai_parameters import (
     ENDLESS,
     RANGES,
@@ -130,8 +130,7 @@ def _each_need(body: _Body) -> Iterator[Capability]:
     for modality in body.modalities or ():
         if modality != "text":
             yield Capability.AUDIO if modality == "audio" else Capability.OTHER_CONTENT
-    for message in body.messages:
-        yield from message_needs(message)
+    yield from messages_needs(body.messages)
 
 
 def _chat(body: _Body) -> Chat:

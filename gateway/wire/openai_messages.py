@@ -6,7 +6,7 @@ by URL is not fetched, here or anywhere: only a target that does so itself can b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -19,13 +19,15 @@ MEDIA_TYPES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "jpg", "gif"
 """Of data URLs that any target with images takes."""
 LONGEST_HEAD = 128
 """Characters of a data URL before its data."""
+_OF_TOOLS = frozenset({"tool", "function"})
+_ROLES = {"developer": "system", "function": "tool"}
 
 
-class _ImageUrl(msgspec.Struct):
+class _ImageUrl(msgspec.Struct, gc=False):
     url: str
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     type: str
     text: str | None = None
     refusal: str | None = None
@@ -44,22 +46,22 @@ class _Part(msgspec.Struct):
         return url
 
 
-class _CalledFunction(msgspec.Struct):
+class _CalledFunction(msgspec.Struct, gc=False):
     name: str = ""
     arguments: str = ""
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, gc=False):
     id: str = ""
     type: str = "function"
     function: _CalledFunction | None = None
 
 
-class _EarlierAudio(msgspec.Struct):
+class _EarlierAudio(msgspec.Struct, gc=False):
     id: str
 
 
-class WrittenMessage(msgspec.Struct):
+class WrittenMessage(msgspec.Struct, gc=False):
     """A message as it stands in a body."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -72,9 +74,23 @@ class WrittenMessage(msgspec.Struct):
     audio: _EarlierAudio | None = None
 
 
+def messages_needs(messages: Iterable[WrittenMessage]) -> Iterator[Capability]:
+    """What a target must be able to do to be given these messages."""
+    for message in messages:
+        # Nearly all of a long talk are no more than a text.
+        if not (
+            isinstance(message.content, str)
+            and message.tool_calls is None
+            and message.function_call is None
+            and message.audio is None
+            and message.role not in _OF_TOOLS
+        ):
+            yield from message_needs(message)
+
+
 def message_needs(message: WrittenMessage) -> Iterator[Capability]:
     """What a target must be able to do to be given this message."""
-    if message.tool_calls or message.function_call or message.role in ("tool", "function"):
+    if message.tool_calls or message.function_call or message.role in _OF_TOOLS:
         yield Capability.TOOLS
     if any(call.type != "function" for call in message.tool_calls or ()):
         yield Capability.OTHER_TOOLS
@@ -111,8 +127,24 @@ def _plain(url: str) -> bool:
 
 def typed_message(message: WrittenMessage) -> Message:
     """The message for targets that do not speak the dialect."""
-    role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
-    content, images = _content(message.content)
+    content: str
+    images: tuple[Image, ...] = ()
+    if isinstance(message.content, list):
+        content, images = _content(message.content)
+    else:
+        content = message.content or ""
+    return Message(
+        _ROLES.get(message.role, message.role),
+        content,
+        _calls(message) if message.tool_calls or message.function_call else (),
+        message.tool_call_id,
+        message.name,
+        message.reasoning_content,
+        images,
+    )
+
+
+def _calls(message: WrittenMessage) -> tuple[ToolCall, ...]:
     calls = [
         ToolCall(call.id, call.function.name, call.function.arguments)
         for call in message.tool_calls or ()
@@ -120,20 +152,10 @@ def typed_message(message: WrittenMessage) -> Message:
     ]
     if message.function_call is not None:
         calls.append(ToolCall("", message.function_call.name, message.function_call.arguments))
-    return Message(
-        role=role,
-        content=content,
-        calls=tuple(calls),
-        call_id=message.tool_call_id,
-        name=message.name,
-        reasoning=message.reasoning_content,
-        images=images,
-    )
+    return tuple(calls)
 
 
-def _content(content: str | list[_Part] | None) -> tuple[str, tuple[Image, ...]]:
-    if not isinstance(content, list):
-        return content or "", ()
+def _content(content: list[_Part]) -> tuple[str, tuple[Image, ...]]:
     texts: list[str] = []
     images: list[Image] = []
     at = 0
