@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from gateway.access.bucket import PARTS, Bucket
+from gateway.access.bucket import LONG_AGO, PARTS, changed, filled, left, wait
 from gateway.access.keys import Limits
 
 A_SECOND = 1_000_000
@@ -92,41 +92,70 @@ class Rooms(msgspec.Struct, frozen=True):
     tokens: Room | None = None
 
 
-class Account(msgspec.Struct, frozen=True):
-    """``running`` requests for which ``reserved`` is held back; ``spent`` is of the month; both in
-    millionths. A bucket is of a limit, and is left alone where there is none.
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """As of one instant. ``requests`` and ``tokens`` are the levels of its buckets, which say
+    nothing where there is no such limit; ``running`` requests for which ``reserved`` is held back;
+    ``spent`` is of the month; both in millionths.
     """
 
-    requests: Bucket = Bucket()
-    tokens: Bucket = Bucket()
+    requests: int = 0
+    tokens: int = 0
     running: int = 0
     reserved: int = 0
     spent: int = 0
 
-    def at(self, limits: Limits, now: int) -> Self:
-        """The same account at ``now`` (microseconds): what the others ask for is as of then."""
-        requests, tokens = self.requests, self.tokens
+    @classmethod
+    def at(
+        cls,
+        limits: Limits,
+        now: int,
+        buckets: tuple[int, int, int, int] = (0, LONG_AGO, 0, LONG_AGO),
+        running: int = 0,
+        reserved: int = 0,
+        spent: int = 0,
+    ) -> Self:
+        """At ``now`` (microseconds), of ``buckets`` as they were left: level and instant of that of
+        requests, and of tokens.
+        """
+        requests, since, tokens, at = buckets
         if limits.requests_per_minute is not None:
-            requests = requests.filled(limits.requests_per_minute, now)
+            requests = filled(requests, since, limits.requests_per_minute, now)
         if limits.tokens_per_minute is not None:
-            tokens = tokens.filled(limits.tokens_per_minute, now)
-        return type(self)(requests, tokens, self.running, self.reserved, self.spent)
+            tokens = filled(tokens, at, limits.tokens_per_minute, now)
+        return cls(requests, tokens, running, reserved, spent)
 
     def admit(self, limits: Limits, ask: Ask) -> Refusal | tuple[Self, Reserved]:
         """The account with a request more, and what is reserved for it. Nothing is taken for one
         that is refused; what cannot come to be is told first.
         """
-        tokens = 0 if limits.tokens_per_minute is None else ask.tokens(limits.tokens_per_minute)
+        a_minute, of_tokens = limits.requests_per_minute, limits.tokens_per_minute
+        requests, level, tokens = self.requests, self.tokens, 0
+        if of_tokens is not None:
+            tokens = ask.tokens(of_tokens)
         refusal = self._refusal(limits, ask, tokens)
         if refusal is not None:
             return refusal
-        account = self._changed(limits, -1, -tokens, 1, ask.cost, 0)
+        if a_minute is not None:
+            requests = changed(requests, a_minute, -1)
+        if of_tokens is not None:
+            level = changed(level, of_tokens, -tokens)
+        account = type(self)(
+            requests, level, self.running + 1, self.reserved + ask.cost, self.spent
+        )
         return account, Reserved(tokens, ask.cost)
 
     def settle(self, limits: Limits, reserved: Reserved, used: Used) -> Self:
         """A request that was admitted has ended, and has used this much."""
-        back = reserved.tokens - used.tokens
-        return self._changed(limits, 0, back, -1, -reserved.cost, used.cost)
+        tokens = self.tokens
+        if limits.tokens_per_minute is not None:
+            tokens = changed(tokens, limits.tokens_per_minute, reserved.tokens - used.tokens)
+        return type(self)(
+            self.requests,
+            tokens,
+            self.running - 1,
+            self.reserved - reserved.cost,
+            self.spent + used.cost,
+        )
 
     def rooms(self, limits: Limits) -> Rooms:
         return Rooms(
@@ -139,42 +168,23 @@ class Account(msgspec.Struct, frozen=True):
         if per_minute is not None and tokens > per_minute:
             return Refusal(Why.TOO_LARGE, 0, per_minute, tokens)
         # What costs nothing passes no budget, however far it was overdrawn.
-        wanted = self.spent + self.reserved + ask.cost
-        if limits.budget is not None and ask.cost > 0 and wanted > limits.budget:
-            return Refusal(Why.BUDGET, 0, limits.budget, ask.cost)
+        if ask.cost > 0 and limits.budget is not None:
+            wanted = self.spent + self.reserved + ask.cost
+            if wanted > limits.budget:
+                return Refusal(Why.BUDGET, 0, limits.budget, ask.cost)
         if limits.concurrent is not None and self.running >= limits.concurrent:
             return Refusal(Why.CONCURRENT, A_SECOND, limits.concurrent)
         found = None
-        if limits.requests_per_minute is not None:
-            found = _waiting(Why.REQUESTS, self.requests, limits.requests_per_minute, 1)
-        if per_minute is not None:
-            other = _waiting(Why.TOKENS, self.tokens, per_minute, tokens)
+        if limits.requests_per_minute is not None and self.requests < PARTS:
+            waiting = wait(self.requests, limits.requests_per_minute, 1)
+            found = Refusal(Why.REQUESTS, waiting, limits.requests_per_minute)
+        if per_minute is not None and self.tokens < tokens * PARTS:
+            waiting = wait(self.tokens, per_minute, tokens)
             # Whoever waits for the longer of the two waits once.
-            found = other if found is None or (other and other.wait > found.wait) else found
+            if found is None or waiting > found.wait:
+                found = Refusal(Why.TOKENS, waiting, per_minute, tokens)
         return found
 
-    def _changed(
-        self, limits: Limits, requests: int, tokens: int, running: int, reserved: int, spent: int
-    ) -> Self:
-        of_requests, of_tokens = self.requests, self.tokens
-        if limits.requests_per_minute is not None and requests:
-            of_requests = of_requests.changed(limits.requests_per_minute, requests)
-        if limits.tokens_per_minute is not None and tokens:
-            of_tokens = of_tokens.changed(limits.tokens_per_minute, tokens)
-        return type(self)(
-            of_requests,
-            of_tokens,
-            self.running + running,
-            self.reserved + reserved,
-            self.spent + spent,
-        )
 
-
-def _waiting(why: Why, bucket: Bucket, limit: int, wanted: int) -> Refusal | None:
-    if bucket.level >= wanted * PARTS:
-        return None
-    return Refusal(why, bucket.wait(limit, wanted), limit, wanted)
-
-
-def _room(bucket: Bucket, limit: int | None) -> Room | None:
-    return None if limit is None else Room(limit, bucket.left(), bucket.wait(limit, limit))
+def _room(level: int, limit: int | None) -> Room | None:
+    return None if limit is None else Room(limit, left(level), wait(level, limit, limit))

@@ -1,14 +1,13 @@
-"""Token buckets as values: what is left of a rate, and when there is more.
+"""Token buckets: what is left of a rate, and when there is more.
 
 A bucket for ``n`` a minute holds ``n`` and is refilled evenly. It is counted in parts, of which one
 has 60 million: so many that the refill of a microsecond is a whole number, and nothing is rounded.
+It is two numbers, since each request asks for two of them: its ``level`` in parts, below zero where
+more was used than there was, and the instant ``at`` that this is of, in microseconds of a clock
+that does not jump. Where that clock has begun anew, as it does with the machine, the level stands.
 """
 
 from __future__ import annotations
-
-from typing import Self
-
-import msgspec
 
 PARTS = 60_000_000
 """In one: the microseconds of a minute."""
@@ -20,32 +19,26 @@ LONG_AGO = -(1 << 60)
 """When a bucket that is full was last looked at."""
 
 
-class Bucket(msgspec.Struct, frozen=True):
-    """``level`` in parts, below zero where more was used than there was; ``at`` is the instant that
-    it is of, in microseconds of a clock that does not jump. Where that clock has begun anew, as it
-    does with the machine, the level stands as it was.
-    """
+def filled(level: int, at: int, limit: int, now: int) -> int:
+    """The level at ``now``, for ``limit`` a minute."""
+    since, full = now - at, limit * PARTS
+    if since > 0:
+        level += since * limit
+    return full if level > full else level
 
-    level: int = 0
-    at: int = LONG_AGO
 
-    def filled(self, limit: int, now: int) -> Self:
-        """The same bucket at ``now``, for ``limit`` a minute."""
-        level, full, since = self.level, limit * PARTS, now - self.at
-        if since > 0:
-            level += since * limit
-        return type(self)(full if level > full else level, now)
+def changed(level: int, limit: int, by: int) -> int:
+    """The level with ``by`` more in it, or less."""
+    level, full = level + by * PARTS, limit * PARTS
+    return full if level > full else max(level, -DEBT * full)
 
-    def changed(self, limit: int, by: int) -> Self:
-        """With ``by`` more in it, or less."""
-        level, full = self.level + by * PARTS, limit * PARTS
-        return type(self)(full if level > full else max(level, -DEBT * full), self.at)
 
-    def left(self) -> int:
-        """How many whole ones there are."""
-        return max(0, self.level // PARTS)
+def left(level: int) -> int:
+    """How many whole ones there are."""
+    return level // PARTS if level > 0 else 0
 
-    def wait(self, limit: int, wanted: int) -> int:
-        """Microseconds until there are ``wanted``, which the bucket must be able to hold."""
-        missing = wanted * PARTS - self.level
-        return 0 if missing <= 0 else -(-missing // limit)
+
+def wait(level: int, limit: int, wanted: int) -> int:
+    """Microseconds until there are ``wanted``, which the bucket must be able to hold."""
+    missing = wanted * PARTS - level
+    return 0 if missing <= 0 else -(-missing // limit)

@@ -29,7 +29,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.access.account import Account, Ask, Refusal, Reserved, Rooms, Used, Why
-from gateway.access.bucket import LONG_AGO, Bucket
+from gateway.access.bucket import LONG_AGO
 from gateway.access.keys import Limits
 from gateway.access.layout import (
     BUCKETS,
@@ -109,27 +109,29 @@ class Ledger:
         limits = _countable(limits)
         base = self._places.get(key) or self._placed(key)
         with self._mutex:
-            account = self._account(base).at(limits, self._now())
+            now = self._now()
+            account = self._account(base, limits, now)
             answer = account.admit(limits, ask)
             if isinstance(answer, Refusal) and answer.why in _HELD_BACK and self._inherit(base):
                 # It was refused for what a process held that is no more.
-                account = self._account(base).at(limits, self._now())
+                account = self._account(base, limits, now)
                 answer = account.admit(limits, ask)
             if isinstance(answer, Refusal):
                 # With the clock that there is now: a bucket of a later one would never be filled.
-                self._store_buckets(base, account)
+                self._store_buckets(base, limits, account, now)
                 return answer, account.rooms(limits)
             account, reserved = answer
-            self._store_buckets(base, account)
+            self._store_buckets(base, limits, account, now)
             self._hold(base, self._number, 1, reserved.cost)
         return Held(key, limits, reserved), account.rooms(limits)
 
     def settle(self, held: Held, used: Used) -> None:
         """A request that was admitted has ended."""
-        base = self._places[held.key]
+        base, limits = self._places[held.key], held.limits
         with self._mutex:
-            account = self._account(base).at(held.limits, self._now())
-            self._store_buckets(base, account.settle(held.limits, held.reserved, used))
+            now = self._now()
+            account = self._account(base, limits, now).settle(limits, held.reserved, used)
+            self._store_buckets(base, limits, account, now)
             # Spent before it is reserved no more: never too little, whoever dies in between.
             self._spend(base, used)
             self._hold(base, self._number, -1, -held.reserved.cost)
@@ -139,32 +141,34 @@ class Ledger:
         limits = _countable(limits)
         base = self._places.get(key) or self._placed(key)
         with self._mutex:
-            return self._account(base).at(limits, self._now()).rooms(limits)
+            return self._account(base, limits, self._now()).rooms(limits)
 
     def close(self) -> None:
         os.close(self._file)
 
-    def _account(self, base: int) -> Account:
+    def _account(self, base: int, limits: Limits, now: int) -> Account:
         words, month = self._words, self._calendar.month()
         held, end = base + HELD, base + HELD + 2 * words[NUMBERS]
         cell = base + USE + 4 * (month % MONTHS)
-        requests, of, tokens, at = _PLACES.unpack_from(words, (base + BUCKETS) * WORD)
-        return Account(
-            Bucket(requests, of),
-            Bucket(tokens, at),
+        return Account.at(
+            limits,
+            now,
+            _PLACES.unpack_from(words, (base + BUCKETS) * WORD),
             sum(words[held:end:2]),
             sum(words[held + 1 : end : 2]),
             words[cell + 3] if words[cell] == month else 0,
         )
 
-    def _store_buckets(self, base: int, account: Account) -> None:
+    def _store_buckets(self, base: int, limits: Limits, account: Account, now: int) -> None:
+        """A bucket is of a limit, and is left alone where there is none."""
         words, place = self._words, base + BUCKETS
-        requests, tokens = account.requests, account.tokens
         # The instant first: who is killed between the two has lost a refill, and won nothing.
-        words[place + 1] = requests.at
-        words[place] = requests.level
-        words[place + 3] = tokens.at
-        words[place + 2] = tokens.level
+        if limits.requests_per_minute is not None:
+            words[place + 1] = now
+            words[place] = account.requests
+        if limits.tokens_per_minute is not None:
+            words[place + 3] = now
+            words[place + 2] = account.tokens
 
     def _spend(self, base: int, used: Used) -> None:
         month = self._calendar.month()
