@@ -62,7 +62,7 @@ _LARGEST = 1 << 62
 _HIGHEST = 10**10
 """The highest rate that is counted: a higher one never comes to bear."""
 _PLACES = struct.Struct("=4q")
-"""The two buckets of a record, level and instant of each."""
+"""The two buckets of a record."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -130,7 +130,9 @@ class Ledger:
         base, limits = self._places[held.key], held.limits
         with self._mutex:
             now = self._now()
-            account = self._account(base, limits, now).settle(limits, held.reserved, used)
+            # Of which only the buckets are stored here; the rest is added to where it stands.
+            account = Account.at(limits, now, self._buckets(base))
+            account = account.settle(limits, held.reserved, used)
             self._store_buckets(base, limits, account, now)
             # Spent before it is reserved no more: never too little, whoever dies in between.
             self._spend(base, used)
@@ -148,16 +150,17 @@ class Ledger:
 
     def _account(self, base: int, limits: Limits, now: int) -> Account:
         words, month = self._words, self._calendar.month()
-        held, end = base + HELD, base + HELD + 2 * words[NUMBERS]
-        cell = base + USE + 4 * (month % MONTHS)
-        return Account.at(
-            limits,
-            now,
-            _PLACES.unpack_from(words, (base + BUCKETS) * WORD),
-            sum(words[held:end:2]),
-            sum(words[held + 1 : end : 2]),
-            words[cell + 3] if words[cell] == month else 0,
-        )
+        held, cell = base + HELD, base + USE + 4 * (month % MONTHS)
+        running, reserved = words[held], words[held + 1]
+        if words[NUMBERS] > 1:
+            end = held + 2 * words[NUMBERS]
+            running, reserved = sum(words[held:end:2]), sum(words[held + 1 : end : 2])
+        spent = words[cell + 3] if words[cell] == month else 0
+        return Account.at(limits, now, self._buckets(base), running, reserved, spent)
+
+    def _buckets(self, base: int) -> tuple[int, int, int, int]:
+        """As they were left: level and instant of that of requests, and of tokens."""
+        return _PLACES.unpack_from(self._words, (base + BUCKETS) * WORD)
 
     def _store_buckets(self, base: int, limits: Limits, account: Account, now: int) -> None:
         """A bucket is of a limit, and is left alone where there is none."""

@@ -58,10 +58,10 @@ class Mutex:
         self._page = mmap.mmap(file, place + _ROOM)
         self._at = ctypes.addressof(ctypes.c_char.from_buffer(self._page, place))
         # Of its own, so that no other user of the library is told other types.
-        self._take, self._give, self._mend = (
-            ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)((name, _C))
-            for name in ("pthread_mutex_lock", "pthread_mutex_unlock", "pthread_mutex_consistent")
-        )
+        kind = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+        self._take = kind(("pthread_mutex_lock", _C))
+        self._give = kind(("pthread_mutex_unlock", _C))
+        self._mend = kind(("pthread_mutex_consistent", _C))
 
     def make(self) -> None:
         """Raises ``OSError``."""

@@ -51,6 +51,11 @@ while time.monotonic() < until:
         got += 1
 print(got, flush=True)
 """
+TAKING = """
+with ledger._mutex:
+    print("taken", flush=True)
+    time.sleep(60)
+"""
 LOOPING = """
 print("ready", flush=True)
 while True:
@@ -161,6 +166,29 @@ def test_killed_at_any_instant_it_leaves_an_account_that_is_whole(file: Path, nu
     # Without tokens are the request of above, the one that the process held, and one half told.
     assert abs(2 * requests - tokens) <= 6
     assert abs(requests - cost) <= 2
+
+
+def test_the_mutex_of_a_killed_process_is_free_again(file: Path) -> None:
+    ledger = Ledger(file)
+    with process(file, "0,0,0,0", TAKING) as other:
+        assert line(other) == "taken"
+    for _ in range(3):
+        held, _ = ledger.admit("k", Limits(), Ask(1, 1))
+        assert isinstance(held, Held)
+        ledger.settle(held, Used(1))
+    # So it is to whoever joins while others live, who leaves it as it is.
+    assert isinstance(Ledger(file).admit("k", Limits(), Ask(1, 1))[0], Held)
+
+
+def test_what_a_mutex_was_before_the_machine_stopped_is_forgotten(file: Path) -> None:
+    """Whoever had it then is nobody now, or another: the file says that it is taken."""
+    with process(file, "0,0,0,0", TAKING) as other:
+        assert line(other) == "taken"
+        taken = file.read_bytes()
+    Ledger(file).close()
+    file.write_bytes(taken)
+    held, _ = Ledger(file).admit("k", Limits(), Ask(1, 1))
+    assert isinstance(held, Held)
 
 
 def test_spending_outlives_every_process(file: Path) -> None:
