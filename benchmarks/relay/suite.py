@@ -118,21 +118,24 @@ class Trial:
             _say(f"{one.name}, {of}: {error}")
 
     def check(self, times: int) -> list[dict[str, Any]]:
-        """Our own load generator beside wrk, at the gateway: each time one after the other."""
-        ours, told = self._lined[OURS], []
+        """Our own load generator beside wrk, at the gateway, one after the other in turn."""
+        ours, found = self._lined[OURS], []
         body = self._body(MANY.kilobytes, MANY.kind)
-        for _ in range(times):
-            shot = self._shoot(ours, MANY.kind, body, MANY.clients, CHECK_SECONDS)
-            found = asyncio.run(load.put_under(self._load(ours, body, MANY.kind)))
-            own = found.data()
-            told.append(
-                {
-                    "wrk": {"rate": shot.rate, "p50": shot.p50, "p99": shot.p99},
-                    "own": {"rate": found.rate, **own["latency_ms"], "busy": found.busy},
-                }
-            )
-            assert not found.failed, own["errors"]
-        return told
+        ways = {"wrk": self._by_wrk, "own": self._by_own}
+        for turn in range(times):
+            names = sorted(ways, reverse=turn % 2 == 1)
+            found.append({name: ways[name](ours, body) for name in names})
+        return found
+
+    def _by_wrk(self, one: Contender, body: Path) -> dict[str, float]:
+        shot = self._shoot(one, MANY.kind, body, MANY.clients, CHECK_SECONDS)
+        return {"rate": shot.rate, "p50": shot.p50, "p99": shot.p99}
+
+    def _by_own(self, one: Contender, body: Path) -> dict[str, float]:
+        found = asyncio.run(load.put_under(self._load(one, body, MANY.kind)))
+        told = found.data()
+        assert not found.failed, told["errors"]
+        return {"rate": found.rate, **told["latency_ms"], "busy": found.busy}
 
     def _round(self, one: Contender, cell: Cell, body: Path) -> dict[str, float]:
         process = one.processes.get(cell.kind)
