@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,9 @@ import pytest
 
 from benchmarks import plot
 from benchmarks.__main__ import main
-from benchmarks.ground import Ground
+from benchmarks.ground import ROOT, Ground
 from benchmarks.policy.suite import PolicySuite
+from benchmarks.processes import family
 from benchmarks.suite import Goal
 
 
@@ -82,6 +87,26 @@ def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit, match="2"):
         main(["--only", "smal"], [Small()])
     assert "invalid choice: 'smal' (choose from" in capsys.readouterr().err
+
+
+def test_who_is_told_to_end_ends_what_was_started(tmp_path: Path) -> None:
+    """The policy suite starts nothing, so it is the scale suite that is interrupted."""
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    words = ["--quick", "--only", "scale", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "benchmarks", *words]
+    with subprocess.Popen(command, env=environ, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 20
+        while len(started := family(process.pid)) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    # One that was just being started is ended by the kernel, with who started it.
+    until = time.monotonic() + 10
+    while left := [pid for pid in started if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
+    assert list(tmp_path.glob("bench-*")) == []
 
 
 def test_plots_are_the_same_for_the_same_figures(tmp_path: Path) -> None:
