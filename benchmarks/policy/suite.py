@@ -70,7 +70,7 @@ class PolicySuite:
         across = "rules or targets"
         decided, load = folder / "policy-decide.svg", folder / "policy-load.svg"
         return [
-            plot.lines(decided, "Deciding about one target", across, "µs", decisions),
+            plot.lines(decided, "Deciding about one target", across, "µs a decision", decisions),
             plot.lines(load, "Loading and comparing policies", "rules", "ms", loads),
         ]
 

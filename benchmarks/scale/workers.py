@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.asking import ask
 from benchmarks.gateway import Arrangement, Gateway, start
 from benchmarks.ground import Ground
-from benchmarks.processes import TICK, Process, busy_seconds
+from benchmarks.processes import Process, busy_seconds
 from benchmarks.suite import Goal
 from benchmarks.vendor import start as start_vendor
 
@@ -30,7 +30,12 @@ COME = 0.1
 """Seconds of processor time from which on a load is there: its generator is slow to start."""
 SHARE = 0.6
 """Of a load, in which cores are looked at: it must not have ended by then."""
-FIGURES = ("rates", "cost_us", "idle", "share")
+SHARE_LEFT = 0.1
+"""Of the cores: where others had more than the rest, nothing can be told."""
+FIGURES = ("rates", "undisturbed", "cost_us", "workers_share", "idle", "others")
+"""Of a round: requests a second, and as they would be without ``others`` on the cores; ``idle`` is
+the share of the cores that nobody has.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,7 @@ class Crew:
 
 
 def measure(ground: Ground, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """A row for one worker and one for two, with a figure of each round. ``idle`` is the share of
-    the cores that nobody has, ``share`` that which the workers have.
-    """
+    """A row for one worker and one for two, with the ``FIGURES`` of each round."""
     crews = [_started(ground, 1, ground.server_core), _started(ground, 2, None)]
     rows: list[dict[str, Any]] = [
         {
@@ -80,41 +83,56 @@ def _started(ground: Ground, workers: int, core: int | None) -> Crew:
 
 
 def _ask(ground: Ground, crew: Crew, seconds: float) -> dict[str, float]:
-    idling = Idling(crew.gateway.process, crew.cores, SHARE * seconds)
+    watch = Watch(ground, crew.gateway.process, crew.cores, SHARE * seconds)
     asked = ask(
         ground,
         crew.gateway,
         seconds=seconds,
         clients=CLIENTS,
-        meanwhile=idling,
+        meanwhile=watch,
         popen=ground.popen(crew.core),
     )
-    figures = (asked.rate, asked.cost, idling.idle, idling.share)
+    per_core = asked.rate / max(1.0 - watch.others, SHARE_LEFT)
+    figures = (asked.rate, per_core, asked.cost, watch.workers, watch.idle, watch.others)
     return dict(zip(FIGURES, figures, strict=True))
 
 
-class Idling:
-    """What share of these cores nobody has while a load is on, and what share a process has. It
-    looks for ``seconds``, from when the load has come.
+class Watch:
+    """Who has these cores while a load is on: of them, ``workers`` is the share of that process,
+    ``idle`` that of nobody, and ``others`` that of what this benchmark has not started. It looks
+    for ``seconds``, from when the load has come.
     """
 
-    def __init__(self, process: Process, cores: Collection[int], seconds: float) -> None:
+    def __init__(
+        self, ground: Ground, process: Process, cores: Collection[int], seconds: float
+    ) -> None:
+        self._ground = ground
         self._process = process
         self._cores = cores
         self._seconds = seconds
-        self.idle = 0.0
-        self.share = 0.0
+        self.workers = self.idle = self.others = 0.0
 
     def __call__(self, load: subprocess.Popen[bytes]) -> None:
         used = self._process.cpu_seconds()
         while load.poll() is None and self._process.cpu_seconds() - used < COME:
             time.sleep(COME / 5)
-        used, busy = self._process.cpu_seconds(), busy_seconds(self._cores)
-        began = time.perf_counter()
+        before = self._now()
         time.sleep(self._seconds)
-        there = max(len(self._cores) * (time.perf_counter() - began), TICK)
-        self.share = (self._process.cpu_seconds() - used) / there
-        self.idle = max(there - (busy_seconds(self._cores) - busy), 0.0) / there
+        seconds, workers, busy, ours = (
+            now - then for now, then in zip(self._now(), before, strict=True)
+        )
+        there = len(self._cores) * seconds
+        self.workers = workers / there
+        self.idle = max(1.0 - busy / there, 0.0)
+        self.others = min(max((busy - ours) / there, 0.0), 1.0)
+
+    def _now(self) -> tuple[float, float, float, float]:
+        """The time, and processor seconds of the workers, of anybody on the cores, and of all that
+        is ours.
+        """
+        ours = sum(process.cpu_seconds() for process in self._ground.started)
+        workers = self._process.cpu_seconds()
+        return time.perf_counter(), workers, busy_seconds(self._cores), ours
 
 
 def middle(row: dict[str, Any], what: str) -> float:
@@ -129,14 +147,15 @@ def ratio(one: dict[str, Any], two: dict[str, Any], what: str) -> float:
 
 def goal(one: dict[str, Any], two: dict[str, Any]) -> Goal:
     """Not measured where there is but one core."""
-    found = ratio(one, two, "rates")
+    found = ratio(one, two, "undisturbed")
     alone = two["cores"] < 2
     holds_back = (
         "the machine has one core"
         if alone
         else f"a request takes {ratio(one, two, 'cost_us'):.2f} × the processor time of one "
-        f"worker's; {middle(two, 'idle'):.0%} of the cores idle, the workers have "
-        f"{middle(two, 'share'):.0%} of them, load and vendor the rest"
+        f"worker's; of the two cores {middle(two, 'workers_share'):.0%} are the workers', "
+        f"{middle(two, 'idle'):.0%} idle, {middle(two, 'others'):.0%} are others' (left out of the "
+        "ratio), the rest is load and vendor"
     )
     return Goal(
         "two workers, with their load and vendor on two cores",

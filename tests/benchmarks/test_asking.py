@@ -14,7 +14,7 @@ from benchmarks.ground import Ground, cores
 from benchmarks.operators.features import ALL, arrangement
 from benchmarks.policy.made import policy_files
 from benchmarks.policy.measured import loaded, targets
-from benchmarks.scale.workers import Idling, goal
+from benchmarks.scale.workers import Watch, goal
 from benchmarks.vendor import seen
 from benchmarks.vendor import start as start_vendor
 
@@ -55,14 +55,15 @@ def test_the_same_rules_are_loaded_in_process() -> None:
 
 def test_a_load_tells_what_a_request_takes(gateway: Gateway, ground: Ground, vendor: str) -> None:
     before = seen(vendor).get("completions", 0)
-    idling = Idling(gateway.process, {ground.server_core}, 0.1)
-    asked = ask(ground, gateway, seconds=0.4, clients=4, meanwhile=idling)
+    watch = Watch(ground, gateway.process, {ground.server_core}, 0.1)
+    asked = ask(ground, gateway, seconds=0.4, clients=4, meanwhile=watch)
     assert asked.answered >= 10
     assert seen(vendor)["completions"] - before >= asked.answered
     assert 20 < asked.cost < 20_000
     assert 0 < asked.p50 <= asked.p99
-    assert 0 < idling.share <= 1.1
-    assert 0 <= idling.idle <= 1
+    assert 0 < watch.workers <= 1.1
+    assert 0 <= watch.idle <= 1
+    assert 0 <= watch.others <= 1
 
 
 def test_streams_are_asked_for_while_somebody_scrapes(gateway: Gateway, ground: Ground) -> None:
@@ -76,9 +77,9 @@ def test_a_load_that_is_refused_is_no_figure(gateway: Gateway, ground: Ground) -
 
 
 def test_two_workers_are_held_against_one_round_by_round() -> None:
-    one = {"workers": 1, "cores": 1, "rates": [100.0, 50.0, 100.0], "cost_us": [200.0] * 3}
-    two = {"workers": 2, "cores": 2, "rates": [190.0, 95.0, 180.0], "cost_us": [210.0] * 3}
-    two |= {"idle": [0.0] * 3, "share": [0.7] * 3}
+    one = {"workers": 1, "cores": 1, "undisturbed": [100.0, 50.0, 100.0], "cost_us": [200.0] * 3}
+    two = {"workers": 2, "cores": 2, "undisturbed": [190.0, 95.0, 180.0], "cost_us": [210.0] * 3}
+    two |= {name: [0.1] * 3 for name in ("workers_share", "idle", "others")}
     found = goal(one, two)
     assert found.met
     assert found.got == "1.90 ×"
