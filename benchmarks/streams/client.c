@@ -269,5 +269,7 @@ void client(void) {
         for (int i = 0; i < chosen.streams; i++) fail_or_end(&streams[i], LATE);
         break;
     }
+    if (told < 1) tell("open"); /* nothing was left to wait for */
+    if (told < 2) tell("ended");
     report(began);
 }
