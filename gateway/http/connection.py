@@ -77,12 +77,16 @@ class Connection(HttpToolsProtocol):
         self._size = 0
 
     def on_url(self, url: bytes) -> None:
-        self._count(len(url))
         self.url += url
+        self._size += len(url)
+        if self._size > MOST_HEAD:
+            raise HeadTooLarge
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
         self.headers.append((name.lower(), value))
+        self._size += len(name) + len(value)
+        if self._size > MOST_HEAD:
+            raise HeadTooLarge
 
     def on_headers_complete(self) -> None:
         self._told = True
@@ -172,11 +176,6 @@ class Connection(HttpToolsProtocol):
 
     def _keep(self, within: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(within, self.timeout_keep_alive_handler)
-
-    def _count(self, size: int) -> None:
-        self._size += size
-        if self._size > MOST_HEAD:
-            raise HeadTooLarge
 
     def _wait(self) -> None:
         self._late = self.loop.call_later(HEAD_WITHIN, self._close)

@@ -187,13 +187,13 @@ async def test_who_answers_is_told_that_the_app_goes_away(straight: bool, more: 
     gone = asyncio.Event()
     told: list[bytes] = []
 
-    def went() -> None:
+    def leave() -> None:
         told.append(b"gone")
         gone.set()
 
     async def stream(exchange: Exchange) -> None:
         told.append(await exchange.body())
-        exchange.watch(went)
+        exchange.watch(leave)
         exchange.begin(200, KIND, b"one")
         # Of what comes behind it nothing is read, so that it is seen where something is sent.
         while not gone.is_set():
