@@ -11,50 +11,56 @@ control character, which stands for itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from gateway.wire.relay import Chunk
 
-_PROBE = "another text than it was"
+_PROBE = b"another text than it was"
+_PADDING = b'"obfuscation":"'
+"""Before what some vendors fill their chunks with, so that no size gives a text away."""
+
+_Around: TypeAlias = tuple[bytes, bytes]
 
 
 class Likeness:
-    """``chunk`` is one that was read; ``payload`` and ``data`` are (beginning, end) of its payload
-    and of what the app gets.
+    """``chunk`` is one that was read; ``payload`` and ``data`` are what stands (before, behind) the
+    text in its payload and in what the app gets. With ``padded`` two such pairs are what stands
+    around the padding in what is behind the text.
     """
 
-    __slots__ = ("_chunk", "_data", "_payload", "_shortest")
+    __slots__ = ("_chunk", "_data", "_padded", "_payload")
 
     def __init__(
-        self, chunk: Chunk, payload: tuple[bytes, bytes], data: tuple[bytes, bytes]
+        self,
+        chunk: Chunk,
+        payload: _Around,
+        data: _Around,
+        padded: tuple[_Around, _Around] | None = None,
     ) -> None:
         self._chunk = chunk
         self._payload = payload
         self._data = data
-        # The two do not overlap, and there is a text.
-        self._shortest = len(payload[0]) + len(payload[1]) + 1
+        self._padded = padded
 
     def read(self, payload: bytes) -> Chunk | None:
         """What a payload says; ``None`` where it is not like the other."""
         begin, end = self._payload
-        if (
-            len(payload) < self._shortest
-            or not payload.startswith(begin)
-            or not payload.endswith(end)
-        ):
-            return None
-        said = payload[len(begin) : -len(end)]
-        if b'"' in said or b"\\" in said:
-            return None
-        try:
-            text = said.decode()
-        except UnicodeDecodeError:
-            return None
-        if not text.isprintable():
-            # Control characters may not stand in a string; what else is not printable is rare.
-            return None
         before, after = self._data
+        if not payload.startswith(begin):
+            return None
+        quote = payload.find(b'"', len(begin))
+        said = payload[len(begin) : quote]
+        rest = payload[quote:]
+        if rest != end:
+            padded = self._behind(rest)
+            if padded is None:
+                return None
+            after = padded
+        text = _plain(said)
+        if not text or quote < 0:
+            return None
         like = self._chunk
         return Chunk(
             b"%b%b%b" % (before, said, after),
@@ -68,25 +74,61 @@ class Likeness:
             created=like.created,
         )
 
+    def _behind(self, rest: bytes) -> bytes | None:
+        """What the app gets behind the text, where only the padding differs."""
+        if self._padded is None:
+            return None
+        (begin, end), (before, after) = self._padded
+        padding = rest[len(begin) : len(rest) - len(end)]
+        if b"%b%b%b" % (begin, padding, end) != rest or _plain(padding) is None:
+            return None
+        return b"%b%b%b" % (before, padding, after)
+
+
+def _plain(said: bytes) -> str | None:
+    """The text that stands for itself in a string; ``None`` for what may not, or may mean more.
+    What cannot be printed but by escapes is rare.
+    """
+    if b'"' in said or b"\\" in said:
+        return None
+    try:
+        text = said.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() else None
+
 
 def learn(payload: bytes, chunk: Chunk, read: Callable[[bytes], Chunk]) -> Likeness | None:
     """What the payload that was ``read`` as ``chunk`` has in common with those that say another
     text; ``None`` where that cannot be told, or they may say more than a text.
     """
-    text, data = chunk.text, chunk.data
-    quoted = b'"%b"' % text.encode("utf-8", "surrogatepass")
-    at, there = payload.find(quoted) + 1, data.find(quoted) + 1
-    if not at or not there or payload.count(quoted) != 1 or data.count(quoted) != 1:
+    quoted = b'"%b"' % chunk.text.encode("utf-8", "surrogatepass")
+    asked, told = _split(payload, quoted), _split(chunk.data, quoted)
+    if asked is None or told is None:
         return None
-    size = len(quoted) - 2
-    begin, end = payload[:at], payload[at + size :]
-    before, after = data[:there], data[there + size :]
-    probe = _PROBE.encode()
-    other = read(b"%b%b%b" % (begin, probe, end))
-    same = replace(chunk, data=b"%b%b%b" % (before, probe, after), text=_PROBE)
-    if other != same or same != _only_text(same):
+    same = replace(chunk, data=_PROBE.join(told), text=_PROBE.decode())
+    if read(_PROBE.join(asked)) != same or same != _only_text(same):
         return None
-    return Likeness(chunk, (begin, end), (before, after))
+    padded = _split_padding(asked[1]), _split_padding(told[1])
+    if padded[0] is not None and padded[1] is not None:
+        more = replace(same, data=b"%b%b%b" % (told[0], _PROBE, _PROBE.join(padded[1])))
+        if read(b"%b%b%b" % (asked[0], _PROBE, _PROBE.join(padded[0]))) == more:
+            return Likeness(chunk, asked, told, (padded[0], padded[1]))
+    return Likeness(chunk, asked, told)
+
+
+def _split(data: bytes, quoted: bytes) -> _Around | None:
+    """What stands around a string's own text, where the string is there once."""
+    if data.count(quoted) != 1:
+        return None
+    at = data.find(quoted) + 1
+    return data[:at], data[at + len(quoted) - 2 :]
+
+
+def _split_padding(rest: bytes) -> _Around | None:
+    at = rest.find(_PADDING) + len(_PADDING)
+    quote = rest.find(b'"', at)
+    return None if at < len(_PADDING) or quote < 0 else (rest[:at], rest[quote:])
 
 
 def _only_text(chunk: Chunk) -> Chunk:

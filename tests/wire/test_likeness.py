@@ -36,6 +36,8 @@ SHAPES: list[dict[str, Any]] = [
 
 
 def payload(shape: dict[str, Any], text: str, *, escapes: bool, spaces: bool) -> bytes:
+    if "obfuscation" in shape:
+        shape = {**shape, "obfuscation": text[::-1] + "pad"}
     written = json.dumps(
         shape, ensure_ascii=escapes, separators=None if spaces else (",", ":")
     ).replace("null", json.dumps(text, ensure_ascii=escapes), 1)
@@ -88,6 +90,18 @@ def test_a_chunk_that_is_like_another_is_not_parsed(monkeypatch: pytest.MonkeyPa
         content=True,
         model="v",
     )
+
+
+def test_padding_may_be_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By it a vendor hides how long the text is: it is passed on, and costs no parsing."""
+    body = b'{"model":"v","choices":[{"index":0,"delta":{"content":"%b"}}],"obfuscation":"%b"}'
+    reader = ChatReader("m", typed=False)
+    reader.read(body % (b"hello", b"aXb"))
+    monkeypatch.setattr(reader, "_read", None)
+    for text, padding in ((b"you", b""), (b"there", b"hello"), (b"there", b"aXb")):
+        chunk = reader.read(body % (text, padding))
+        assert chunk.text == text.decode()
+        assert chunk.data == b"data: %b\n\n" % (body % (text, padding)).replace(b'"v"', b'"m"')
 
 
 def test_a_text_whose_place_is_in_doubt_is_not_learnt() -> None:
