@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.wire.sse import EventSplitter
 
@@ -46,3 +48,26 @@ def test_the_end_gives_an_event_without_its_blank_line() -> None:
     assert splitter.feed(b"data: [DONE]\n") == []
     assert splitter.end() == [b"[DONE]"]
     assert splitter.end() == []
+
+
+_EVENTS = st.one_of(
+    st.sampled_from(
+        [b"data: a\n\n", b"data: \n\n", b"data:b\n\n", b"data: a\r\n\r\n", b"\n", b"\r"]
+    ),
+    st.sampled_from([b"data: a\ndata: b\n\n", b": c\n\n", b"event: e\ndata: a\n\n", b"data\n\n"]),
+    st.sampled_from([b"data: a", b"data: 0123456789\n\n", b"data: \r\n\n", b"x"]),
+)
+
+
+@given(st.lists(st.lists(_EVENTS, max_size=3), max_size=6), st.sampled_from([8, 16, 1024]))
+def test_events_that_come_alone_are_those_that_come_byte_by_byte(
+    reads: list[list[bytes]], limit: int
+) -> None:
+    """A read that is one event is not split: it is the same event, and bounded as it is."""
+    by_read, by_byte = EventSplitter(limit), EventSplitter(limit)
+    for read in map(b"".join, reads):
+        alone = by_read.feed(read)
+        got = [event for at in range(len(read)) for event in by_byte.feed(read[at : at + 1])]
+        assert by_read.oversized == by_byte.oversized
+        if not by_read.oversized:
+            assert alone == got
