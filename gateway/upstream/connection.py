@@ -211,16 +211,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
-        if answer.phase is Phase.IDLE or answer.phase is Phase.DONE:
+        phase = answer.phase
+        if phase is Phase.IDLE or phase is Phase.DONE:
             # Nothing was asked: whatever this is, it must not be taken for the next answer.
             answer.keep = False
             self.abort()
             return
-        waiting = answer.phase is Phase.HEAD
         answer.feed(data)
         if answer.fault is not None:
             self._fail(answer.fault)
-        elif waiting and self._outgoing is not None and answer.phase is not Phase.HEAD:
+        elif self._outgoing is not None and phase is Phase.HEAD and answer.phase is not phase:
             self._answered_early(answer)
         if answer.buffered > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True

@@ -145,7 +145,7 @@ class RelayBackend:
             else:
                 stream = self._stream_of(connection, asked, target, call)
                 while not stream.ended:
-                    if events := await self._more(connection, clock, stream):
+                    if events := await _more(connection, clock, stream):
                         finished = stream.finished
                         yield events
         except AttemptFault as fault:
@@ -170,16 +170,6 @@ class RelayBackend:
         if told is None:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told
-
-    async def _more(self, connection: Connection, clock: Clock, stream: Flow) -> list[Event]:
-        """The next events of a stream."""
-        try:
-            data = await clock.read(connection)
-        except AttemptFault as fault:
-            return stream.broken(fault.failed())
-        events = stream.feed(data) if data else stream.end()
-        clock.follow(stream, events)
-        return events
 
     async def _whole(
         self, connection: Connection, clock: Clock, asked: Way, target: Target, call: Call
@@ -247,6 +237,21 @@ class RelayBackend:
             # An image is one event.
             most_event=MOST_BODY if isinstance(call.task, Passing) else MOST_EVENT,
         )
+
+
+async def _more(connection: Connection, clock: Clock, stream: Flow) -> list[Event]:
+    """The next events of a stream."""
+    try:
+        # Not ``clock.read``: each frame between this and the socket is gone through by each chunk.
+        while (data := connection.come()) is None:
+            await connection.more(clock.until())
+    except TimeoutError:
+        return stream.broken(clock.late().failed())
+    except AttemptFault as fault:
+        return stream.broken(fault.failed())
+    events = stream.feed(data) if data else stream.end()
+    clock.follow(stream, events)
+    return events
 
 
 def _flows(connection: Connection, call: Call) -> bool:
