@@ -1,8 +1,8 @@
 """The ways in which a vendor dies, and how long it is from there to the local model's first word.
 
 Each death is of a target that nobody has asked before, so that no breaker knows of it. What the
-local model needs by itself is measured in turn with it, on the same prompt. A slot has computed
-that before: the rest of it would vary by more than what is sought.
+local model needs by itself is measured in turn with it, on the same prompt, with the same beginning
+of an answer. A slot has computed the prompt before: that would vary by more than what is sought.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def measure(gateway: Gateway, vendor: Dying, rounds: int) -> list[dict[str, Any]
             heard = _ask(gateway, death.model(number), death.sent)
             died = max(vendor.died, heard.asked)
             vendor.behave("answer")
-            own = _ask(gateway, OWN)
+            own = _ask(gateway, OWN, begun=death.sent)
             one = found[death.name]
             one["first"].append(round((heard.word - died) * 1000, 3))
             one["own"].append(round((own.word - own.asked) * 1000, 3))
@@ -130,15 +130,19 @@ class _Heard:
     failover: str
 
 
-def _ask(gateway: Gateway, model: str, sent: str = "") -> _Heard:
-    """A stream of a few words, read to its end."""
+def _ask(gateway: Gateway, model: str, sent: str = "", *, begun: str = "") -> _Heard:
+    """A stream of a few words, read to its end; ``begun`` is an answer to go on with."""
+    messages = [{"role": "user", "content": QUESTION}]
+    if begun:
+        messages.append({"role": "assistant", "content": begun})
     body = {
         "model": model,
         "stream": True,
         "max_tokens": 6,
         "temperature": 0,
         "ignore_eos": True,
-        "messages": [{"role": "user", "content": QUESTION}],
+        "messages": messages,
+        **({"continue_final_message": True} if begun else {}),
     }
     headers = {"authorization": f"Bearer {gateway.key}", "content-type": "application/json"}
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE)

@@ -76,9 +76,9 @@ def _deaths(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Streams; the time is from the vendor's last act (from the request, where nobody listens) "
         "until the app has the first word of the local model. The model alone is asked in turn "
-        "with it; what is added is the median of the differences, over "
-        f"{rounds} {_s(rounds, 'round')}. The prompt is the same each time, and computed already: "
-        "the model's own time is short, and differs little.\n"
+        "with it, to go on with the same words where the vendor had begun; what is added is the "
+        f"median of the differences, over {rounds} {_s(rounds, 'round')}. The prompt is the same "
+        "each time, and computed already: the model's own time is short, and differs little.\n"
     )
     yield "| the vendor | added (ms) | first local word (ms) | the model alone (ms) | the app has |"
     yield "|---|---|---|---|---|"
