@@ -33,8 +33,10 @@ LATE, MEMORY = 25.0, 60.0
 """What is promised: milliseconds that are added to a chunk at the 99th percentile, and kilobytes
 (of 1,000) that a stream takes.
 """
-FULL = 0.95
-"""The share of a core above which it is as good as full."""
+FULL, SPARE = 0.95, 0.8
+"""The shares of a core above which it is as good as full, and below which one that is late would
+have taken more if it had been there.
+"""
 
 
 @dataclass(slots=True)
@@ -241,13 +243,16 @@ def _whole(run: dict[str, Any]) -> str:
 
 def _failures(run: dict[str, Any]) -> str:
     told = ", ".join(f"{count:,} × {kind}" for kind, count in run["failed"].items())
-    return f"{told}: {run['said'][:100]}" if told else ""
+    said = "" if run["said"] in ("", "nothing") else f": {run['said'][:100]}"
+    return f"{told}{said}"
 
 
 def _held_back(run: dict[str, Any]) -> str:
     if _added(run, "p99") <= LATE:
         return ""
     told = f"{run['cpu_us']:.0f} µs of CPU a chunk: {run['core']:.0%} of the gateway's core"
+    if run["core"] < SPARE:
+        told += ", which the rest of the machine did not leave it"
     if run["load_core"] > FULL:
         told += f"; vendor and app take {run['load_core']:.0%} of theirs, and are late themselves"
     return told
