@@ -17,9 +17,11 @@ import pytest
 from benchmarks import plot
 from benchmarks.__main__ import main
 from benchmarks.ground import ROOT, Ground
+from benchmarks.page import PAGE, RESULTS, page
 from benchmarks.policy.suite import PolicySuite
 from benchmarks.processes import family
 from benchmarks.suite import Goal
+from benchmarks.suites import SUITES
 
 
 class Small:
@@ -128,3 +130,18 @@ def test_policy_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert len(few["decide_us"]) == 5
     assert [(tmp_path / name).stat().st_size > 1000 for name in told["plots"]] == [True, True]
     assert "| rules | a decision, µs |" in capsys.readouterr().out
+
+
+def test_the_page_is_that_of_the_newest_results() -> None:
+    """`make docs` writes it anew; without results there is none."""
+    found = sorted(RESULTS.glob("*.json"))
+    pages = [page(json.loads(path.read_text()), path) for path in found[-1:]]
+    assert [path.read_text() for path in (PAGE,) if path.exists()] == pages
+
+
+def test_all_plots_of_the_page_are_there() -> None:
+    told = [json.loads(path.read_text())["suites"] for path in RESULTS.glob("*.json")]
+    suites = [(name, suite) for one in told for name, suite in one.items()]
+    assert {name for name, _ in suites} <= {suite.name for suite in SUITES}
+    named = [RESULTS / plot for _, suite in suites for plot in suite.get("plots", ())]
+    assert [plot for plot in named if not plot.is_file()] == []
