@@ -7,11 +7,10 @@ it did use.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
 
 import msgspec
 
-from gateway.access.bucket import LONG_AGO, PARTS, changed, filled, left, wait
+from gateway.access.bucket import LONG_AGO, PARTS, changed, filled, wait
 from gateway.access.keys import Limits
 
 A_SECOND = 1_000_000
@@ -28,7 +27,7 @@ class Why(StrEnum):
     TOKENS = "tokens"
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """What a request could use: tokens of its prompt and of its answer, and what they would cost at
     most, in millionths. With ``open`` the answer's length was not said, and is a guess.
     """
@@ -44,7 +43,7 @@ class Ask(msgspec.Struct, frozen=True):
         return max(self.prompt, min(whole, limit)) if self.open else whole
 
 
-class Used(msgspec.Struct, frozen=True):
+class Used(msgspec.Struct, frozen=True, gc=False):
     """What a request, or all of them in a month, did use. ``cost`` in millionths."""
 
     requests: int = 0
@@ -57,7 +56,7 @@ class Used(msgspec.Struct, frozen=True):
         )
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """``wait`` is in microseconds, 0 where waiting does not help. ``wanted`` of ``limit``, in the
     unit of the limit.
     """
@@ -68,28 +67,21 @@ class Refusal(msgspec.Struct, frozen=True):
     wanted: int = 1
 
 
-class Reserved(msgspec.Struct, frozen=True):
+class Reserved(msgspec.Struct, frozen=True, gc=False):
     """What an account holds back for one request."""
 
     tokens: int
     cost: int
 
 
-class Room(msgspec.Struct, frozen=True):
-    """What is left of one rate: ``reset`` is when all of it is there again, in microseconds from
-    now.
+class Rooms(msgspec.Struct, frozen=True, gc=False):
+    """What is left of a key's rates, as the levels of their buckets: those of requests, of tokens.
+    They say nothing where there is no such limit.
     """
 
-    limit: int
-    left: int
-    reset: int
-
-
-class Rooms(msgspec.Struct, frozen=True):
-    """What is left of a key's rates; ``None`` where it has no such limit."""
-
-    requests: Room | None = None
-    tokens: Room | None = None
+    limits: Limits = Limits()
+    requests: int = 0
+    tokens: int = 0
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
@@ -104,52 +96,51 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     reserved: int = 0
     spent: int = 0
 
-    @classmethod
+    @staticmethod
     def at(
-        cls,
         limits: Limits,
         now: int,
         buckets: tuple[int, int, int, int] = (0, LONG_AGO, 0, LONG_AGO),
         running: int = 0,
         reserved: int = 0,
         spent: int = 0,
-    ) -> Self:
+    ) -> Account:
         """At ``now`` (microseconds), of ``buckets`` as they were left: level and instant of that of
         requests, and of tokens.
         """
         requests, since, tokens, at = buckets
-        if limits.requests_per_minute is not None:
-            requests = filled(requests, since, limits.requests_per_minute, now)
-        if limits.tokens_per_minute is not None:
-            tokens = filled(tokens, at, limits.tokens_per_minute, now)
-        return cls(requests, tokens, running, reserved, spent)
+        a_minute, of_tokens = limits.requests_per_minute, limits.tokens_per_minute
+        if a_minute is not None:
+            requests = filled(requests, since, a_minute, now)
+        if of_tokens is not None:
+            tokens = filled(tokens, at, of_tokens, now)
+        return Account(requests, tokens, running, reserved, spent)
 
-    def admit(self, limits: Limits, ask: Ask) -> Refusal | tuple[Self, Reserved]:
+    def admit(self, limits: Limits, ask: Ask) -> Refusal | tuple[Account, Reserved]:
         """The account with a request more, and what is reserved for it. Nothing is taken for one
         that is refused; what cannot come to be is told first.
         """
-        a_minute, of_tokens = limits.requests_per_minute, limits.tokens_per_minute
-        requests, level, tokens = self.requests, self.tokens, 0
-        if of_tokens is not None:
-            tokens = ask.tokens(of_tokens)
+        of_tokens = limits.tokens_per_minute
+        tokens = 0 if of_tokens is None else ask.tokens(of_tokens)
         refusal = self._refusal(limits, ask, tokens)
         if refusal is not None:
             return refusal
-        if a_minute is not None:
-            requests = changed(requests, a_minute, -1)
+        requests, level = self.requests, self.tokens
+        # There is as much in either bucket, as was seen: none comes to owe anything by this.
+        if limits.requests_per_minute is not None:
+            requests -= PARTS
         if of_tokens is not None:
-            level = changed(level, of_tokens, -tokens)
-        account = type(self)(
-            requests, level, self.running + 1, self.reserved + ask.cost, self.spent
-        )
-        return account, Reserved(tokens, ask.cost)
+            level -= tokens * PARTS
+        cost = ask.cost
+        account = Account(requests, level, self.running + 1, self.reserved + cost, self.spent)
+        return account, Reserved(tokens, cost)
 
-    def settle(self, limits: Limits, reserved: Reserved, used: Used) -> Self:
+    def settle(self, limits: Limits, reserved: Reserved, used: Used) -> Account:
         """A request that was admitted has ended, and has used this much."""
         tokens = self.tokens
         if limits.tokens_per_minute is not None:
             tokens = changed(tokens, limits.tokens_per_minute, reserved.tokens - used.tokens)
-        return type(self)(
+        return Account(
             self.requests,
             tokens,
             self.running - 1,
@@ -158,10 +149,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
         )
 
     def rooms(self, limits: Limits) -> Rooms:
-        return Rooms(
-            _room(self.requests, limits.requests_per_minute),
-            _room(self.tokens, limits.tokens_per_minute),
-        )
+        return Rooms(limits, self.requests, self.tokens)
 
     def _refusal(self, limits: Limits, ask: Ask, tokens: int) -> Refusal | None:
         per_minute = limits.tokens_per_minute
@@ -184,7 +172,3 @@ class Account(msgspec.Struct, frozen=True, gc=False):
             if found is None or waiting > found.wait:
                 found = Refusal(Why.TOKENS, waiting, per_minute, tokens)
         return found
-
-
-def _room(level: int, limit: int | None) -> Room | None:
-    return None if limit is None else Room(limit, left(level), wait(level, limit, limit))

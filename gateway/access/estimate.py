@@ -29,6 +29,8 @@ def ask(call: Call) -> Ask:
     """What a call could use, without what it would cost. Counting tokens uses none."""
     task = call.task
     match task:
+        case Chat():
+            return _asked(_chat(task), task.max_tokens, task.choices)
         case Counting():
             return Ask(0, 0)
         case Embedding():
@@ -36,8 +38,6 @@ def ask(call: Call) -> Ask:
         case Completion():
             prompt = _prompts(task.prompts)
             return _asked(prompt, task.max_tokens, task.choices * len(task.prompts))
-        case Chat():
-            return _asked(_chat(task), task.max_tokens, task.choices)
         case Passing(boundary=None):
             return Ask(_tokens(len(call.body)), 0)
         case Passing():

@@ -24,12 +24,13 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from gateway.access.account import Account, Ask, Refusal, Reserved, Rooms, Used, Why
-from gateway.access.bucket import LONG_AGO
+from gateway.access.bucket import LONG_AGO, filled
 from gateway.access.keys import Limits
 from gateway.access.layout import (
     BUCKETS,
@@ -61,7 +62,7 @@ _HELD_BACK = (Why.BUDGET, Why.CONCURRENT)
 _LARGEST = 1 << 62
 _HIGHEST = 10**10
 """The highest rate that is counted: a higher one never comes to bear."""
-_PLACES = struct.Struct("=4q")
+_PLACES = struct.Struct("4q")
 """The two buckets of a record."""
 
 
@@ -122,21 +123,31 @@ class Ledger:
                 return answer, account.rooms(limits)
             account, reserved = answer
             self._store_buckets(base, limits, account, now)
-            self._hold(base, self._number, 1, reserved.cost)
+            words, cell = self._words, base + HELD + 2 * self._number
+            words[cell + 1] += reserved.cost
+            words[cell] += 1
         return Held(key, limits, reserved), account.rooms(limits)
 
     def settle(self, held: Held, used: Used) -> None:
         """A request that was admitted has ended."""
-        base, limits = self._places[held.key], held.limits
+        limits, reserved = held.limits, held.reserved
+        words, base = self._words, self._places[held.key]
+        of_tokens, bucket, cell = (
+            limits.tokens_per_minute,
+            base + BUCKETS + 2,
+            base + HELD + 2 * self._number,
+        )
         with self._mutex:
-            now = self._now()
-            # Of which only the buckets are stored here; the rest is added to where it stands.
-            account = Account.at(limits, now, self._buckets(base))
-            account = account.settle(limits, held.reserved, used)
-            self._store_buckets(base, limits, account, now)
+            if of_tokens is not None:
+                # Of the account only this is stored; the rest is added to where it stands.
+                now = self._now()
+                level = filled(words[bucket], words[bucket + 1], of_tokens, now)
+                words[bucket + 1] = now
+                words[bucket] = Account(0, level).settle(limits, reserved, used).tokens
             # Spent before it is reserved no more: never too little, whoever dies in between.
             self._spend(base, used)
-            self._hold(base, self._number, -1, -held.reserved.cost)
+            words[cell + 1] -= reserved.cost
+            words[cell] -= 1
 
     def rooms(self, key: str, limits: Limits) -> Rooms:
         """What there is left for a key at this instant."""
@@ -149,18 +160,17 @@ class Ledger:
         os.close(self._file)
 
     def _account(self, base: int, limits: Limits, now: int) -> Account:
-        words, month = self._words, self._calendar.month()
-        held, cell = base + HELD, base + USE + 4 * (month % MONTHS)
-        running, reserved = words[held], words[held + 1]
-        if words[NUMBERS] > 1:
-            end = held + 2 * words[NUMBERS]
+        words, held = self._words, base + HELD
+        month = self._calendar.month()
+        cell, numbers = base + USE + 4 * (month % MONTHS), words[NUMBERS]
+        if numbers > 1:
+            end = held + 2 * numbers
             running, reserved = sum(words[held:end:2]), sum(words[held + 1 : end : 2])
+        else:
+            running, reserved = words[held], words[held + 1]
         spent = words[cell + 3] if words[cell] == month else 0
-        return Account.at(limits, now, self._buckets(base), running, reserved, spent)
-
-    def _buckets(self, base: int) -> tuple[int, int, int, int]:
-        """As they were left: level and instant of that of requests, and of tokens."""
-        return _PLACES.unpack_from(self._words, (base + BUCKETS) * WORD)
+        buckets = _PLACES.unpack_from(words, (base + BUCKETS) * WORD)
+        return Account.at(limits, now, buckets, running, reserved, spent)
 
     def _store_buckets(self, base: int, limits: Limits, account: Account, now: int) -> None:
         """A bucket is of a limit, and is left alone where there is none."""
@@ -179,18 +189,9 @@ class Ledger:
         if words[cell] != month:
             words[cell + 1] = words[cell + 2] = words[cell + 3] = 0
             words[cell] = month
-        for place, more in (
-            (cell + 1, used.requests),
-            (cell + 2, used.tokens),
-            (cell + 3, used.cost),
-        ):
-            total = words[place] + more
-            words[place] = total if total < _LARGEST else _LARGEST
-
-    def _hold(self, base: int, number: int, running: int, reserved: int) -> None:
-        words, cell = self._words, base + HELD + 2 * number
-        words[cell + 1] += reserved
-        words[cell] += running
+        words[cell + 1] = min(words[cell + 1] + used.requests, _LARGEST)
+        words[cell + 2] = min(words[cell + 2] + used.tokens, _LARGEST)
+        words[cell + 3] = min(words[cell + 3] + used.cost, _LARGEST)
 
     def _inherit(self, base: int) -> bool:
         """Give back what processes hold in a record that live no more; whether there was any."""
@@ -289,6 +290,7 @@ class Ledger:
         )
 
 
+@lru_cache(maxsize=1024)
 def _countable(limits: Limits) -> Limits:
     most = max(limits.requests_per_minute or 0, limits.tokens_per_minute or 0)
     if most <= _HIGHEST:

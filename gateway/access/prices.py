@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from gateway.domain.events import Usage
 from gateway.domain.identity import Locality
@@ -37,10 +39,11 @@ class Price:
     def cost(self, usage: Usage) -> int:
         """Of one attempt, in millionths."""
         plain, cached, stored = usage.prompt, usage.cached, usage.stored
-        if cached or stored:
-            cached = min(cached, plain)
-            stored = min(stored, plain - cached)
-            plain -= cached + stored
+        if not cached and not stored:
+            return self.most(plain, usage.completion)
+        cached = min(cached, plain)
+        stored = min(stored, plain - cached)
+        plain -= cached + stored
         parts = (
             plain * self.input
             + cached * self.cached
@@ -48,6 +51,10 @@ class Price:
             + usage.completion * self.output
         )
         return self.request - (-parts // MILLION)
+
+    def most(self, prompt: int, answer: int) -> int:
+        """Where nothing of the prompt is cached or stored."""
+        return self.request - (-(prompt * self.input + answer * self.output) // MILLION)
 
 
 Tariff = tuple[Price, ...]
@@ -81,7 +88,7 @@ def shipped(document: Mapping[str, Any]) -> dict[tuple[str, str], Tariff]:
     }
 
 
-class Served(NamedTuple):
+class Served(msgspec.Struct, frozen=True, gc=False):
     """What was behind an attempt, as its record tells: the id of the target, and what it resolves
     to.
     """
@@ -133,18 +140,22 @@ class Prices:
     def cost(self, served: Served, usage: Usage) -> tuple[int, bool]:
         """What an attempt counts for a budget, and whether that is known to be its cost."""
         tariff = self.tariff(served)
-        return self._of(tariff, usage), tariff is not None
+        if tariff is None:
+            return self.unknown.cost(usage), False
+        return _of(tariff, usage.prompt).cost(usage), True
 
     def tariffs(self, served: Iterable[Served]) -> frozenset[Tariff | None]:
         """The different ones of several targets."""
         return frozenset(map(self.tariff, served))
 
-    def most(self, tariffs: Iterable[Tariff | None], usage: Usage) -> int:
+    def most(self, tariffs: Iterable[Tariff | None], prompt: int, answer: int) -> int:
         """The most that one of several targets would cost: nothing of a prompt is cached."""
-        return max([self._of(tariff, usage) for tariff in tariffs], default=0)
-
-    def _of(self, tariff: Tariff | None, usage: Usage) -> int:
-        return (self.unknown if tariff is None else _of(tariff, usage.prompt)).cost(usage)
+        found = 0
+        for tariff in tariffs:
+            cost = (self.unknown if tariff is None else _of(tariff, prompt)).most(prompt, answer)
+            if cost > found:
+                found = cost
+        return found
 
 
 def dearest(prices: Iterable[Price]) -> Price:

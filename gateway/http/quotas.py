@@ -4,12 +4,16 @@ left, and what it has used when it ends.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol, Self
 
-from gateway.access.account import Ask, Refusal, Room, Rooms, Used, Why
+import msgspec
+
+from gateway.access.account import Ask, Refusal, Rooms, Used, Why
+from gateway.access.bucket import left, wait
 from gateway.access.callers import Caller
 from gateway.access.estimate import ask
 from gateway.access.keys import Key, Limits
@@ -27,10 +31,8 @@ from gateway.errors import (
     StateError,
     Unavailable,
 )
-from gateway.http.head import Header
 
 _NO_ROOMS = Rooms()
-_PARTS = ("limit", "remaining", "reset")
 _MOST_ROUTES = 4096
 """Routes of which it is remembered what they cost: more than a configuration has."""
 
@@ -45,58 +47,51 @@ class Ledger(Protocol):
     def rooms(self, key: str, limits: Limits) -> Rooms: ...
 
 
-class Admission:
+class Admission(msgspec.Struct, eq=False):
     """One request that came in, or did not: then there is a ``refusal``."""
 
-    __slots__ = ("_asked", "_call", "_held", "_quotas", "_record", "_refusal", "_rooms")
+    quotas: Quotas
+    call: Call
+    asked: Ask
+    held: Held | None
+    rooms: Rooms
+    refusal: GatewayError | None = None
+    record: Record | None = None
 
-    def __init__(
-        self,
-        quotas: Quotas,
-        call: Call,
-        asked: Ask,
-        held: Held | None,
-        rooms: Rooms,
-        refusal: GatewayError | None = None,
-    ) -> None:
-        self._quotas = quotas
-        self._call = call
-        self._asked = asked
-        self._held = held
-        self._rooms = rooms
-        self._refusal = refusal
-
-    def headers(self) -> list[Header]:
-        """What the app is told of what is left."""
-        return told(self._rooms, self._call.api.dialect)
+    def headers(self) -> bytes:
+        """What the app is told of what is left, in lines as they are sent."""
+        return told(self.rooms, self.call.api.dialect)
 
     def settling(self, record: Record) -> Self:
         """A context around the request: what it used is counted, whatever becomes of it. Raises
         what it was refused for.
         """
-        self._record = record
+        self.record = record
         return self
 
     def __enter__(self) -> None:
-        if self._refusal is not None:
-            raise self._refusal
+        if self.refusal is not None:
+            raise self.refusal
 
     def __exit__(self, *_: object) -> None:
-        used, known = self._used(self._record)
-        self._record.cost = used.cost if known else None
-        if self._held is not None:
-            self._quotas.ledger.settle(self._held, used)
+        record = self.record
+        if record is None:
+            return
+        used, known = self._used(record)
+        record.cost = used.cost if known else None
+        if self.held is not None:
+            self.quotas.ledger.settle(self.held, used)
 
     def _used(self, record: Record) -> tuple[Used, bool]:
         """What a request used, and whether that is what it cost: a price may not be known."""
         tokens, cost, known = 0, 0, True
-        if not isinstance(self._call.task, Counting):
+        if not isinstance(self.call.task, Counting):
+            prices = self.quotas.prices()
             for attempt in record.attempts:
-                usage = usage_of(attempt, self._asked.prompt)
+                usage = usage_of(attempt, self.asked.prompt)
                 if usage is not None:
-                    served = _served(record, attempt.target)
-                    price, priced = self._quotas.prices().cost(served, usage)
-                    tokens += usage.total
+                    price, priced = prices.cost(_served(record, attempt.target), usage)
+                    tokens += usage.prompt + usage.completion
                     cost += price
                     known = known and priced
         return Used(1, tokens, cost), known
@@ -135,18 +130,18 @@ class Quotas:
             return Admission(self, call, asked, None, rooms, refusal)
         return Admission(self, call, asked, answer, rooms)
 
-    def headers(self, caller: Caller, dialect: Dialect) -> list[Header]:
+    def headers(self, caller: Caller, dialect: Dialect) -> bytes:
         """What is told of what is left, where a request has not come so far as to be admitted."""
         key = caller.key
         if key is None or (key.limits.requests_per_minute, key.limits.tokens_per_minute) == (
             None,
             None,
         ):
-            return []
+            return b""
         try:
             return told(self.ledger.rooms(key.accounted, key.limits), dialect)
         except StateError:
-            return []
+            return b""
 
     def _most(self, call: Call, asked: Ask) -> int:
         """What a call would cost at the dearest of the targets that it may be served by."""
@@ -158,7 +153,7 @@ class Quotas:
             # Told by who looks for it.
             return 0
         prices = self.prices()
-        return prices.most(self._priced(route, prices), Usage(asked.prompt, asked.answer))
+        return prices.most(self._priced(route, prices), asked.prompt, asked.answer)
 
     def _priced(self, route: Route, prices: Prices) -> frozenset[Tariff | None]:
         """What the targets of a route cost: once for each configuration."""
@@ -199,62 +194,59 @@ def usage_of(attempt: AttemptRecord, prompt: int) -> Usage | None:
     return Usage(prompt, attempt.seen_tokens)
 
 
-def told(rooms: Rooms, dialect: Dialect) -> list[Header]:
-    """The headers that tell what is left: OpenAI's in both dialects, and Anthropic's in its own.
-    Sources: https://platform.openai.com/docs/guides/rate-limits,
+def told(rooms: Rooms, dialect: Dialect) -> bytes:
+    """The headers that tell what is left, in lines as they are sent: OpenAI's in both dialects, and
+    Anthropic's in its own. Sources: https://platform.openai.com/docs/guides/rate-limits,
     https://platform.claude.com/docs/en/api/rate-limits.
     """
-    found: list[Header] = []
-    for name, room in (("requests", rooms.requests), ("tokens", rooms.tokens)):
-        if room is None:
-            continue
-        limit, remaining, reset = _NAMES[name]
-        found += (
-            (limit, _number(room.limit)),
-            (remaining, b"%d" % room.left),
-            (reset, _span(room.reset).encode()),
-        )
-        if dialect is Dialect.ANTHROPIC:
-            limit, remaining, reset = _NAMES[f"anthropic-{name}"]
-            found += (
-                (limit, _number(room.limit)),
-                (remaining, b"%d" % room.left),
-                (reset, _instant(room).encode()),
-            )
+    limits, found = rooms.limits, b""
+    for limit, level, ours, theirs in (
+        (limits.requests_per_minute, rooms.requests, _REQUESTS, _THEIR_REQUESTS),
+        (limits.tokens_per_minute, rooms.tokens, _TOKENS, _THEIR_TOKENS),
+    ):
+        if limit is not None:
+            # When all of it is there again, in microseconds from now.
+            reset, remaining = wait(level, limit, limit), left(level)
+            found += ours % (limit, remaining, _span(-(-reset // 1000)))
+            if dialect is Dialect.ANTHROPIC:
+                found += theirs % (limit, remaining, _instant(reset))
     return found
 
 
-_NAMES = {
-    **{
-        name: tuple(f"x-ratelimit-{part}-{name}".encode() for part in _PARTS)
-        for name in ("requests", "tokens")
-    },
-    **{
-        f"anthropic-{name}": tuple(f"anthropic-ratelimit-{name}-{part}".encode() for part in _PARTS)
-        for name in ("requests", "tokens")
-    },
-}
+_OURS = (
+    b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n"
+)
+_THEIRS = b"".join(
+    b"anthropic-ratelimit-%%b-%b: %%%%%b\r\n" % part
+    for part in ((b"limit", b"d"), (b"remaining", b"d"), (b"reset", b"b"))
+)
+_REQUESTS, _TOKENS = (_OURS % (name, name, name) for name in (b"requests", b"tokens"))
+_THEIR_REQUESTS, _THEIR_TOKENS = (_THEIRS % (name, name, name) for name in (b"requests", b"tokens"))
 
 
 @lru_cache(maxsize=1024)
-def _number(limit: int) -> bytes:
-    return b"%d" % limit
-
-
-def _span(micros: int) -> str:
-    """A time as OpenAI writes it: 20ms, 1.5s, 6m0s; never less than it is."""
-    millis = -(-micros // 1000)
+def _span(millis: int) -> bytes:
+    """A time as OpenAI writes it: 20ms, 1.5s, 6m0s."""
     if millis < 1000:
-        return f"{millis}ms" if millis > 0 else "0s"
+        return b"%dms" % millis if millis > 0 else b"0s"
     minutes, rest = divmod(millis, 60_000)
-    seconds = f"{rest / 1000:g}s"
-    return f"{minutes}m{seconds}" if minutes else seconds
+    seconds = f"{rest / 1000:g}s".encode()
+    return b"%dm%b" % (minutes, seconds) if minutes else seconds
 
 
-def _instant(room: Room) -> str:
-    """When all of it is there again (RFC 3339), in whole seconds and never too early."""
-    when = datetime.now(UTC) + timedelta(microseconds=room.reset + 999_999)
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _instant(reset: int) -> bytes:
+    """The time in so many microseconds (RFC 3339), in whole seconds and never too early."""
+    return _written(-(-(time.time_ns() + reset * 1000) // 1_000_000_000))
+
+
+@lru_cache(maxsize=64)
+def _written(second: int) -> bytes:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+
+
+def _waited(micros: int) -> str:
+    """A time for people; never less than it is."""
+    return _span(-(-micros // 1000)).decode()
 
 
 def _refused(refusal: Refusal, key: Key, currency: str) -> GatewayError:
@@ -284,14 +276,14 @@ def _refused(refusal: Refusal, key: Key, currency: str) -> GatewayError:
         case Why.REQUESTS:
             return RateLimited(
                 f"Rate limit reached for requests: this key ({key.id}) may make {limit} a minute. "
-                f"Try again in {_span(refusal.wait)}.",
+                f"Try again in {_waited(refusal.wait)}.",
                 unit="requests",
                 retry_after=wait,
             )
         case Why.TOKENS:
             return RateLimited(
                 f"Rate limit reached for tokens: this key ({key.id}) may use {limit} a minute, and "
-                f"this request could use {wanted}. Try again in {_span(refusal.wait)}.",
+                f"this request could use {wanted}. Try again in {_waited(refusal.wait)}.",
                 unit="tokens",
                 retry_after=wait,
             )

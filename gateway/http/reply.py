@@ -39,7 +39,7 @@ _STREAMED = lines(
 
 class Reply:
     """Turns the engine's events into one HTTP answer. ``rates`` gives the headers that tell what is
-    left of the limits of whoever asks.
+    left of the limits of whoever asks, in lines as they are sent.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Reply:
         self._writer: Writer | None = None
         self._headers = b""
         self._media: str | None = None
-        self.rates: Callable[[], list[Header]] = list
+        self.rates: Callable[[], bytes] = bytes
 
     async def answer(self, call: Call, events: AsyncGenerator[Sequence[Told], None]) -> None:
         exchange, stream = self._exchange, call.stream
@@ -110,8 +110,8 @@ class Reply:
         if not self._streaming:
             status = self._surface.status(error)
             body = self._surface.envelope(error, self._record.id)
-            headers = [JSON, *self._ids(), *more, *self.rates(), *told_of(error)]
-            self._whole(status, lines(headers), body)
+            headers = lines((JSON, *self._ids(), *more)) + self.rates() + lines(told_of(error))
+            self._whole(status, headers, body)
         elif self._media is None:
             last = b"" if self._writer is None else self._writer.broken(error)
             self._end(last or self._surface.event(error, self._record.id))
@@ -119,7 +119,7 @@ class Reply:
     def _told(self, serving: Serving) -> bytes:
         target = serving.target
         served = _served(target.id, target.locality, serving.revision)
-        found = lines((*self._ids(), *self.rates())) + served
+        found = lines(self._ids()) + self.rates() + served
         if serving.failover is not None:
             found += lines(((b"x-gateway-failover", serving.failover.encode()),))
         if serving.warning is not None:

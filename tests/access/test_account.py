@@ -178,6 +178,4 @@ def _admitted(account: Account, ask: Ask, limits: Limits = RATES) -> tuple[Accou
 
 
 def _tokens(account: Account) -> int:
-    room = account.rooms(RATES).tokens
-    assert room is not None
-    return room.left
+    return left(account.tokens)

@@ -133,10 +133,12 @@ prices:
     assert found.cost(served("openai/o3"), usage) == (9 * MILLION, True)
     assert found.cost(served("azure/prod", "microsoft"), usage) == (2_500_000, True)
     assert found.cost(home, usage) == (MILLION, True)
-    assert found.cost(home._replace(target="local/small"), usage) == (0, True)
+    assert found.cost(structs.replace(home, target="local/small"), usage) == (0, True)
     assert found.cost(lab, usage) == (3 * MILLION, True)
     assert found.cost(served("x/y", "together"), usage) == (100 * MILLION, False)
-    assert found.most(found.tariffs([home, lab, served("openai/gpt-4o")]), usage) == 7 * MILLION
+    assert (
+        found.most(found.tariffs([home, lab, served("openai/gpt-4o")]), MILLION, 0) == 7 * MILLION
+    )
 
 
 def test_what_is_our_own_costs_nothing_where_nothing_is_said(config: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.access.account import Ask, Refusal, Room, Rooms, Used
+from gateway.access.account import Ask, Refusal, Rooms, Used
+from gateway.access.bucket import PARTS
 from gateway.access.callers import Caller
 from gateway.access.keys import Key, Limits
 from gateway.access.layout import FILE
@@ -65,24 +66,36 @@ def nobody_serves(model: str) -> Any:
     ],
 )
 def test_a_time_is_written_as_openai_writes_it(micros: int, written: str) -> None:
-    headers = dict(told(Rooms(requests=Room(9, 3, micros)), Dialect.OPENAI))
-    assert headers == {
-        b"x-ratelimit-limit-requests": b"9",
-        b"x-ratelimit-remaining-requests": b"3",
-        b"x-ratelimit-reset-requests": written.encode(),
-    }
+    rooms = Rooms(Limits(requests_per_minute=9), requests=9 * PARTS - 9 * micros)
+    remaining = 9 - -(-9 * micros // PARTS)
+    assert told(rooms, Dialect.OPENAI).decode() == (
+        "x-ratelimit-limit-requests: 9\r\n"
+        f"x-ratelimit-remaining-requests: {max(0, remaining)}\r\n"
+        f"x-ratelimit-reset-requests: {written}\r\n"
+    )
 
 
 def test_the_headers_of_either_dialect() -> None:
-    names = [name.decode() for name, _ in told(Rooms(tokens=Room(9, 3, 5)), Dialect.ANTHROPIC)]
-    assert names == [
-        "x-ratelimit-limit-tokens",
-        "x-ratelimit-remaining-tokens",
-        "x-ratelimit-reset-tokens",
-        "anthropic-ratelimit-tokens-limit",
-        "anthropic-ratelimit-tokens-remaining",
-        "anthropic-ratelimit-tokens-reset",
-    ]
+    """What is told of one bucket, in one instant or the next."""
+    rooms = Rooms(Limits(tokens_per_minute=9), tokens=3 * PARTS)
+    before = datetime.now(UTC)
+    lines = told(rooms, Dialect.ANTHROPIC).decode().split("\r\n")
+    *others, reset, nothing = lines
+    assert (others, nothing) == (
+        [
+            "x-ratelimit-limit-tokens: 9",
+            "x-ratelimit-remaining-tokens: 3",
+            "x-ratelimit-reset-tokens: 40s",
+            "anthropic-ratelimit-tokens-limit: 9",
+            "anthropic-ratelimit-tokens-remaining: 3",
+        ],
+        "",
+    )
+    name, _, when = reset.partition(": ")
+    assert name == "anthropic-ratelimit-tokens-reset"
+    assert when.endswith("Z")
+    wait = (datetime.fromisoformat(when) - before).total_seconds()
+    assert 40 <= wait <= 42
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,7 @@ def test_where_nothing_can_be_counted_nothing_is_served() -> None:
     with pytest.raises(Unavailable) as raised, admission.settling(Record("1", NOW, "chat")):
         raise AssertionError("it came in")
     assert raised.value.code == "limits_unavailable"
-    assert admission.headers() == quotas.headers(caller(), Dialect.OPENAI) == []
+    assert admission.headers() == quotas.headers(caller(), Dialect.OPENAI) == b""
     # Whoever has no key has no limits, and none that are missing.
     with quotas.admit(Caller(None, Labels(), ""), CALL).settling(Record("1", NOW, "chat")):
         pass
