@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.auditing import audit_folder
-from gateway.cli.options import settings_in_force
+from gateway.cli.settled import settings_in_force
 
 F = TypeVar("F", bound=Callable[..., Any])
 

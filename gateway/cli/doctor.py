@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import config_option, format_option, policy_option, settings_of
+from gateway.cli.options import config_option, format_option, policy_option
+from gateway.cli.settled import settings_of
 from gateway.cli.text import counted
 from gateway.config.manifests import local_manifest
 from gateway.config.presence import run_dir, running

@@ -12,7 +12,8 @@ import click
 
 from gateway.cli.models_add import add
 from gateway.cli.models_memory import load, unload
-from gateway.cli.options import config_option, format_option, settings_of
+from gateway.cli.options import config_option, format_option
+from gateway.cli.settled import settings_of
 from gateway.cli.text import GB, counted
 from gateway.config.manifests import load_manifest
 from gateway.config.schema import nearest

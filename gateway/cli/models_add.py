@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli.options import config_option, settings_of
+from gateway.cli.options import config_option
+from gateway.cli.settled import settings_of
 from gateway.cli.text import GB
 from gateway.config.manifests import WrittenManifest, write_manifest
 from gateway.errors import ModelFileError

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import config_option, format_option, settings_in_force
-from gateway.cli.remote import LONG, Remote, named, running_gateway
+from gateway.cli.asking import LONG, Remote, named
+from gateway.cli.options import config_option, format_option
+from gateway.cli.remote import running_gateway
+from gateway.cli.settled import settings_in_force
 
 LOOK_EVERY = 0.2
 """Seconds."""

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
-from gateway.cli.options import settings_in_force
-from gateway.cli.remote import Remote, either, local_actor, moment, named, record
+from gateway.cli.asking import Remote, either, named
+from gateway.cli.remote import local_actor, moment, record, running_gateway
+from gateway.cli.settled import settings_in_force
 from gateway.cli.text import plain
 from gateway.operating.keys import Keys
 
@@ -75,7 +76,7 @@ class Office:
             found: list[dict[str, Any]] = remote.ask("GET", f"/{self._kind}")
             return found
 
-        return either(self._settings, there, here)[::-1]
+        return either(running_gateway(self._settings), there, here)[::-1]
 
     def revoke(self, id: str) -> dict[str, Any]:
         def here(keys: Keys) -> BaseModel:
@@ -95,7 +96,11 @@ class Office:
         return self._either(lambda remote: remote.ask("POST", path, body), here)
 
     def _either(self, there: There, here: Here) -> dict[str, Any]:
-        return either(self._settings, there, lambda: here(self._keys()).model_dump(mode="json"))
+        return either(
+            running_gateway(self._settings),
+            there,
+            lambda: here(self._keys()).model_dump(mode="json"),
+        )
 
     def _keys(self) -> Keys:
         settings = self._settings

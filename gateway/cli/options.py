@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +10,6 @@ from typing import Any, TypeVar
 import click
 
 from gateway.access.keys import LABELS
-from gateway.config.presence import RUN
-from gateway.config.publication import published
-from gateway.config.settings import Settings, load_settings, state_dir
-from gateway.errors import StartupError
 
 KEY_VARIABLE = "GATEWAY_POLICY_KEY"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,31 +54,6 @@ def key_option(command: F) -> F:
         show_envvar=True,
         help="The private key that signs the policy, where it must be signed.",
     )(command)
-
-
-def settings_of(config: Path, policy_dir: Path | None = None, **flags: object) -> Settings:
-    """The settings as ``gateway serve`` would have them: file, environment, then flags."""
-    overrides: dict[str, object] = {k: v for k, v in flags.items() if v is not None}
-    if policy_dir is not None:
-        overrides["policy.dir"] = policy_dir.absolute()
-    return load_settings(config, overrides, os.environ)
-
-
-def settings_in_force(config: Path, policy_dir: Path | None = None) -> Settings:
-    """The settings as they stand or, where they are wrong, those that a gateway on them runs with:
-    whoever wants to ban a vendor or to see what is wrong is not to mend the file first.
-    """
-    overrides = {} if policy_dir is None else {"policy.dir": policy_dir.absolute()}
-    try:
-        return load_settings(config, overrides, os.environ)
-    except StartupError as error:
-        try:
-            text = published(state_dir(config, overrides, os.environ) / RUN).text
-            settings = load_settings(config, overrides, os.environ, text)
-        except StartupError:
-            raise error from None
-        click.secho(f"warning: not in force: {error.message}", fg="yellow", err=True)
-        return settings
 
 
 class Moment(click.ParamType[datetime]):

@@ -14,19 +14,13 @@ from pydantic import TypeAdapter
 
 from gateway.access.callers import claiming
 from gateway.access.keys import LABELS
-from gateway.cli.options import (
-    Moment,
-    Said,
-    config_option,
-    format_option,
-    policy_option,
-    settings_of,
-)
+from gateway.cli.options import Moment, Said, config_option, format_option, policy_option
 from gateway.cli.policy_diff import diff_
 from gateway.cli.policy_signing import keygen, sign, verify_
 from gateway.cli.policy_simulate import simulate_
 from gateway.cli.policy_test import test_
 from gateway.cli.remote import running_gateway
+from gateway.cli.settled import settings_of
 from gateway.cli.text import COLOURS, counted
 from gateway.config.settings import Settings
 from gateway.domain.call import Api

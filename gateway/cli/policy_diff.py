@@ -12,7 +12,8 @@ from typing import TypeAlias, TypeVar
 
 import click
 
-from gateway.cli.options import Moment, config_option, format_option, settings_of
+from gateway.cli.options import Moment, config_option, format_option
+from gateway.cli.settled import settings_of
 from gateway.cli.text import COLOURS, counted, say_error
 from gateway.config.sources import Sources
 from gateway.errors import GatewayError

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import config_option, format_option, key_option, policy_option, settings_of
+from gateway.cli.options import config_option, format_option, key_option, policy_option
+from gateway.cli.settled import settings_of
 from gateway.config.signing import SIGNATURE, PublicKey, Signer, generate, verify
 from gateway.config.sources import POLICIES
 from gateway.errors import StateError

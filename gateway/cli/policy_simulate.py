@@ -15,7 +15,8 @@ import click
 
 from gateway.audit.reader import BadLine, Request, log_files, read_log
 from gateway.audit.record import Record
-from gateway.cli.options import Moment, config_option, format_option, settings_of
+from gateway.cli.options import Moment, config_option, format_option
+from gateway.cli.settled import settings_of
 from gateway.cli.text import counted
 from gateway.config.sources import Sources
 from gateway.dialled import with_credentials

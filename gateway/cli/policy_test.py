@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import config_option, format_option, policy_option, settings_of
+from gateway.cli.options import config_option, format_option, policy_option
+from gateway.cli.settled import settings_of
 from gateway.cli.text import counted
 from gateway.inventory import Inventory, policy_sources
 from gateway.policy.coverage import Covered, Reach, coverage

@@ -27,10 +27,11 @@ from gateway.auditing import audit_sink
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
 from gateway.config.credential import renew
+from gateway.config.places import folders
 from gateway.config.presence import RUN, address, run_dir
 from gateway.config.publication import published
 from gateway.config.sections import is_loopback
-from gateway.config.settings import Settings, is_pattern, load_settings, state_dir
+from gateway.config.settings import Settings, is_pattern, load_settings
 from gateway.configured import revision
 from gateway.configuring import check_channels
 from gateway.errors import StartupError
@@ -181,7 +182,7 @@ def _first(
         return text, read(text), None
     except StartupError as error:
         try:
-            text = published(state_dir(config, flags, os.environ) / RUN).text
+            text = published(folders(config, flags, os.environ).state / RUN).text
             settings = read(text)
         except StartupError:
             raise error from None

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import config_option, format_option, policy_option, settings_in_force
+from gateway.cli.options import config_option, format_option, policy_option
 from gateway.cli.remote import running_gateway
+from gateway.cli.settled import settings_in_force
 from gateway.cli.text import GB, counted, plain
 
 ANSWER_WITHIN = 5.0

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import Moment, config_option, format_option, policy_option, settings_of
+from gateway.cli.options import Moment, config_option, format_option, policy_option
+from gateway.cli.settled import settings_of
 from gateway.cli.vendors_import import import_
 from gateway.config.designations import load_designations
 from gateway.config.schema import nearest

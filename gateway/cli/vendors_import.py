@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import config_option, policy_option, settings_of
+from gateway.cli.options import config_option, policy_option
+from gateway.cli.settled import settings_of
 from gateway.config.published_lists import READERS, Import, Order, import_list
 from gateway.config.shipped import load_catalog, load_identities
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.config.settings import Settings
 from gateway.errors import StateError
 from gateway.files import write_atomically
+
+if TYPE_CHECKING:
+    # Of which a command that must act at once has no need.
+    from gateway.config.settings import Settings
 
 RUN = "run"
 """The folder, inside that of the state, where the files of running processes are."""
@@ -80,8 +84,12 @@ def running(run_dir: Path) -> list[Presence]:
 
 def serving(settings: Settings) -> list[Presence]:
     """The serving processes of this gateway, by their own word: those with its policy folder."""
-    folder = str(settings.policy.dir)
-    return [one for one in running(run_dir(settings)) if one.policy_dir == folder]
+    return serving_on(run_dir(settings), settings.policy.dir)
+
+
+def serving_on(run_dir: Path, policy: Path) -> list[Presence]:
+    """As ``serving``, by the folders of the running processes and of the policy."""
+    return [one for one in running(run_dir) if one.policy_dir == str(policy)]
 
 
 def address(host: str, port: int) -> str:

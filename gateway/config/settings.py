@@ -21,11 +21,10 @@ from gateway.config.documents import (
     Document,
     Steps,
     parse_document,
-    parse_leniently,
-    read_bytes,
     read_document,
 )
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
+from gateway.config.places import PATHS, defaults, make_absolute, mapping
 from gateway.config.prices import PricesSection
 from gateway.config.proxying import DIRECT
 from gateway.config.schema import Finding, Flag, findings, nearest, place
@@ -47,18 +46,6 @@ from gateway.config.telemetry import TelemetrySection
 from gateway.domain.identity import SELF, ChannelFacts
 from gateway.errors import DocumentError, Problem, StateError
 from gateway.vendors.catalog import Catalog
-
-PATHS: tuple[tuple[str, str], ...] = (
-    ("local", "manifests"),
-    ("translate", "python"),
-    ("state", "dir"),
-    ("policy", "dir"),
-    ("policy", "designations"),
-)
-INNER_PATHS: tuple[tuple[str, str, str], ...] = (
-    ("audit", "checkpoints", "copy_to"),
-    ("audit", "content", "dir"),
-)
 
 
 class Settings(BaseSettings):
@@ -141,7 +128,7 @@ def load_settings(
     base: dict[str, Any] = document.data or {}
     flags = flag_layer(overrides, PATHS)
     variables = environment_layer(environ, base)
-    _absolute(variables.values, file.parent)
+    make_absolute(variables.values, file.parent)
     merged = merge(base, variables.values, flags.values)
     layers = (flags, variables)
     found = [_placed(finding, document, layers) for finding in _crossings(merged)]
@@ -158,24 +145,10 @@ def load_settings(
     return settings
 
 
-def state_dir(file: Path, overrides: Mapping[str, object], environ: Mapping[str, str]) -> Path:
-    """Where the state is, whatever else is wrong with the configuration. Raises DocumentError where
-    nothing of it can be read.
-    """
-    file = file.absolute()
-    document, _ = parse_leniently(read_bytes(file), str(file))
-    base: dict[str, Any] = document.data if isinstance(document.data, dict) else {}
-    variables = environment_layer(environ, base).values
-    merged = merge(_defaults(file.parent), base, variables, flag_layer(overrides, PATHS).values)
-    _absolute(merged, file.parent)
-    found = _mapping(merged, "state").get("dir")
-    return found if isinstance(found, Path) else Path(_defaults(file.parent)["state"]["dir"])
-
-
 def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Settings:
     written = merge({}, base)
-    _absolute(written, file.parent)
-    values = [*(layer.values for layer in layers), written, _defaults(file.parent)]
+    make_absolute(written, file.parent)
+    values = [*(layer.values for layer in layers), written, defaults(file.parent)]
 
     class Loaded(Settings):
         """The settings with this load's layers as the sources, highest first."""
@@ -194,44 +167,6 @@ def _build(file: Path, base: dict[str, Any], layers: Iterable[Layer]) -> Setting
     settings = Loaded()  # the sources give what has no default
     settings._file = file
     return settings
-
-
-def _defaults(folder: Path) -> dict[str, Any]:
-    return {
-        "local": {"manifests": (folder / "../models").resolve()},
-        # Not resolved to its end: an interpreter is of a virtual environment by where it is called.
-        "translate": {"python": (folder / "../.venv-translate").resolve() / "bin/python"},
-        "state": {"dir": (folder / "../var").resolve()},
-        "policy": {"dir": folder / "policies", "designations": folder / "designations"},
-    }
-
-
-def _absolute(values: dict[str, Any], folder: Path) -> None:
-    for section, key in PATHS:
-        inner = values.get(section)
-        if isinstance(inner, dict) and isinstance(inner.get(key), str):
-            inner[key] = folder / Path(inner[key]).expanduser()
-
-    for outer, section, key in INNER_PATHS:
-        inner = _mapping(_mapping(values, outer), section)
-        if isinstance(inner, dict) and isinstance(inner.get(key), str):
-            inner[key] = folder / Path(inner[key]).expanduser()
-
-    for channel, word in _tls_sections(values):
-        files = channel.get(word)
-        for key in ("ca", "certificate", "key"):
-            if isinstance(files, dict) and isinstance(files.get(key), str):
-                files[key] = folder / Path(files[key]).expanduser()
-
-
-def _tls_sections(values: Mapping[str, Any]) -> Iterable[tuple[Mapping[str, Any], str]]:
-    """Each mapping that may name files of TLS, with the key that it does so by."""
-    for channel in _mapping(values, "channels").values():
-        if isinstance(channel, dict):
-            yield from ((channel, "tls"), (channel, "proxy_tls"))
-    yield _mapping(values, "upstream"), "proxy_tls"
-    oidc = _mapping(_mapping(values, "access"), "oidc")
-    yield from ((oidc, "tls"), (oidc, "proxy_tls"))
 
 
 def _ports(settings: Settings) -> Iterable[Finding]:
@@ -273,8 +208,8 @@ def _placed(finding: Finding, document: Document, layers: Iterable[Layer]) -> Pr
 def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
     """What a schema cannot say: names that must be known elsewhere. Takes plain data as it is."""
     catalog = load_catalog()
-    channels = _mapping(merged, "channels")
-    proxied = _mapping(merged, "upstream").get("proxy")
+    channels = mapping(merged, "channels")
+    proxied = mapping(merged, "upstream").get("proxy")
     for name, channel in channels.items():
         yield from _vendors(name, channel, catalog)
         if proxied is not None and isinstance(channel, dict):
@@ -282,8 +217,8 @@ def _crossings(merged: Mapping[str, Any]) -> Iterable[Finding]:
             if channel.get("kind") == "litellm" and not direct:
                 message = "a channel of kind litellm goes through no proxy, and upstream has one"
                 yield Finding(("channels", name, "kind"), message, "say proxy: direct")
-    models = _mapping(_mapping(merged, "local"), "models")
-    for name, model in _mapping(merged, "models").items():
+    models = mapping(mapping(merged, "local"), "models")
+    for name, model in mapping(merged, "models").items():
         targets = model.get("targets") if isinstance(model, dict) else None
         seen: set[str] = set()
         for path, target in _written(("models", name, "targets"), targets):
@@ -320,17 +255,12 @@ def _written(path: Steps, targets: object) -> Iterable[tuple[Steps, str]]:
             yield from (((*path, index, "any", one), one) for one in group if isinstance(one, str))
 
 
-def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    inner = data.get(key)
-    return inner if isinstance(inner, dict) else {}
-
-
 def _vendors(name: str, channel: Any, catalog: Catalog) -> Iterable[Finding]:
     if not isinstance(channel, dict):
         return
     path: Steps = ("channels", name)
     yield from vendor_findings((*path, "vendor"), channel.get("vendor"), catalog, also=(SELF,))
-    for word, entry in _mapping(channel, "deployments").items():
+    for word, entry in mapping(channel, "deployments").items():
         if isinstance(entry, dict):
             inner: Steps = (*path, "deployments", word)
             yield from vendor_findings((*inner, "developer"), entry.get("developer"), catalog)

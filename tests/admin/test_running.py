@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,18 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
         "base_url", "allow_private: true, base_url", 1
     )
     with RunningGateway(folder, text, flags=("--workers", "2")) as running:
+        # It is ready with the first of them, and a command may be sooner than the other.
+        deadline = time.monotonic() + 60
+        while len(processes(running)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
         yield running
+
+
+def processes(gateway: RunningGateway) -> list[dict[str, Any]]:
+    """Those that serve, as they say themselves."""
+    status = ask(gateway.port, "GET", "/admin/status", key=gateway.credential).json
+    found: list[dict[str, Any]] = status["processes"]
+    return found
 
 
 def test_a_ban_is_previewed_made_seen_and_lifted(gateway: RunningGateway) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from gateway.config.fixed import with_fixed
+from gateway.config.places import folders
 from gateway.config.publication import Publication, Socket, publish, published
 from gateway.config.references import contents, referred
-from gateway.config.settings import load_settings, state_dir
+from gateway.config.settings import load_settings
 from gateway.errors import DocumentError, StateError
 
 TEXT = """\
@@ -87,7 +88,7 @@ def test_the_state_is_found_though_the_rest_is_wrong(
 ) -> None:
     """By the same precedence as if nothing were."""
     written.say(text)
-    found = state_dir(written.file, {}, environ)
+    found = folders(written.file, {}, environ).state
     assert found.resolve() == (written.file.parent / folder).resolve()
 
 
@@ -95,7 +96,7 @@ def test_a_file_that_is_no_yaml_says_nothing_of_its_state(written: Written) -> N
     """It is told where."""
     written.say("state: {dir: here\n")
     with pytest.raises(DocumentError, match=r"gateway\.yaml:2:1: not valid YAML"):
-        state_dir(written.file, {}, {})
+        folders(written.file, {}, {})
 
 
 def test_what_is_published_is_read_as_it_was_written(tmp_path: Path) -> None:
