@@ -36,16 +36,22 @@ class Flow(Protocol):
 class Clock:
     """``first_token_timeout`` (for plain answers ``answer_timeout``) is for the answer's beginning,
     ``idle_timeout`` for each gap behind it. Whoever goes on sending and says nothing, blank lines
-    or empty pieces, has ``answer_timeout`` for the next word.
+    or empty pieces, has ``answer_timeout`` for the next word. ``loop`` is the running one.
     """
 
-    def __init__(self, channel: Channel, call: Call) -> None:
+    __slots__ = (
+        *("_begun", "_channel", "_deadline", "_first", "_flowing", "_heard", "_loop", "_said"),
+        "patience",
+    )
+
+    def __init__(self, channel: Channel, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         self._channel = channel
         # A plain answer has no first token: it comes when all of it has been generated.
         patience = channel.first_token_timeout if call.stream else channel.answer_timeout
-        self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + call.deadline - time.monotonic()
-        self.patience = min(patience, self.left())
+        left = call.deadline - time.monotonic()
+        self._loop = loop
+        self._deadline = loop.time() + left
+        self.patience = min(patience, max(0.0, left))
         """Seconds that the beginning of the answer is waited for."""
         self._first = self._deadline
         self._said = self._deadline

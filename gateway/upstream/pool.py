@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import defaultdict
+from functools import cached_property
 from typing import cast
 
 from gateway.domain.events import FailureKind
@@ -34,6 +35,13 @@ class Pool:
         self._making: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
         self._epochs: defaultdict[str, int] = defaultdict(int)
         self._timer: asyncio.TimerHandle | None = None
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """That of all connections. To ask for the running one is a system call each time, to see
+        whether this process has forked.
+        """
+        return asyncio.get_running_loop()
 
     async def take(
         self, channel: Channel, permit: Permit, limit: float, *, fresh: bool = False
@@ -122,7 +130,7 @@ class Pool:
             connection.abort()
             return
         connection.reset()
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         connection.idle_since = loop.time()
         idle.append(connection)
         if self._timer is None:
@@ -130,7 +138,7 @@ class Pool:
 
     def _expire(self) -> None:
         """One timer for all, set for the connection that has been unused the longest."""
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         # A timer may come a little early by the resolution of the loop's clock.
         oldest = loop.time() - self._idle_time + 0.01
         times: list[float] = []
@@ -181,7 +189,7 @@ class Pool:
         return await self._open(channel, addresses[-1])
 
     async def _open(self, channel: Channel, address: tuple[str, int]) -> Connection:
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         connection = Connection(channel.name, self._epochs[channel.name], loop)
         trust = (channel.trust or self._tls) if channel.tls else None
         if channel.proxy is not None:

@@ -114,7 +114,7 @@ class RelayBackend:
         connection: Connection | None = None
         finished = False
         try:
-            clock = Clock(channel, call)
+            clock = Clock(channel, call, self.pool.loop)
             asked = way(channel, target, call)
             request = Request(
                 channel,

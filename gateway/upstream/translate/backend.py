@@ -123,7 +123,7 @@ class TranslateBackend:
             # Reached only past a plan: a channel without its credentials is in none.
             yield (Failed(FailureKind.INCAPABLE, NOT_UP),)
             return
-        clock = Clock(link.channel.gate, call)
+        clock = Clock(link.channel.gate, call, asyncio.get_running_loop())
         asked: Asked | None = None
         try:
             self._guard.ask(link.channel.gate, partial(self._judge.allows, target, call.labels))
