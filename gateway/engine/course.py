@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -45,14 +45,25 @@ class House(Keeper, Protocol):
 
 
 class Course:
-    """``sent`` is what the app has of the answer, which the attempts tell."""
+    """``sent`` is what the app has of the answer, which the attempts tell; ``reader`` the task that
+    reads the events: whichever asks for the first, where it is not given.
+    """
 
-    def __init__(self, house: House, call: Call, plan: Plan, record: Record, sent: Sent) -> None:
+    def __init__(
+        self,
+        house: House,
+        call: Call,
+        plan: Plan,
+        record: Record,
+        sent: Sent,
+        reader: asyncio.Task[Any] | None,
+    ) -> None:
         self._house = house
         self._call = call
         self._plan = plan
         self._record = record
         self._sent = sent
+        self._reader = reader
         self._omitted = list(plan.omitted)
         self._failures: list[tuple[Step, Failed]] = []
         self._tries: dict[str, int] = {}
@@ -63,7 +74,7 @@ class Course:
         one that has, and that nobody goes on with, ends in the failure at which it broke off. They
         are read by one task.
         """
-        task = asyncio.current_task()
+        task = self._reader or asyncio.current_task()
         for step, rest in self._steps():
             if rest:
                 await asyncio.sleep(rest)

@@ -8,11 +8,13 @@ nothing is yielded before the answer is complete.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.audit.record import Record
 from gateway.domain.call import Api, Backend, Call
@@ -178,10 +180,13 @@ class Engine:
             and self._listed(target)
         )
 
-    def run(self, call: Call, record: Record) -> AsyncGenerator[Sequence[Told], None]:
+    def run(
+        self, call: Call, record: Record, reader: asyncio.Task[Any] | None = None
+    ) -> AsyncGenerator[Sequence[Told], None]:
         """Serve one call, and fill the record of it: what is told of the answer, as it comes
         together, never empty. It is decided now, for the instant of the record. Raises
-        ``GatewayError`` where no answer has begun, at once where none will.
+        ``GatewayError`` where no answer has begun, at once where none will. ``reader`` as in
+        ``Course``.
         """
         vectors = call.api is Api.EMBEDDINGS
         outlook = self._outlook(call.model, self.policy, call.labels, record.at, vectors=vectors)
@@ -195,7 +200,7 @@ class Engine:
         if not plan.steps:
             raise nothing_planned(plan, self.shortest_wait(plan))
         sent = Sent(call, continuation=route.continuation)
-        return Course(self, call, plan, record, sent).events()
+        return Course(self, call, plan, record, sent, reader).events()
 
     def enforce(self) -> None:
         """Policy may have come to deny what is running: where it says ``in_flight: cut``, such

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -56,10 +57,11 @@ async def send_error(
 
 
 class AsgiExchange:
-    """Implements ``Exchange``. What is sent waits for ``drain``."""
+    """Implements ``Exchange``, for the task that makes it. What is sent waits for ``drain``."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.head = Head.of(scope)
+        self.task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._receive = receive
         self._send = send
         self._limit = limit

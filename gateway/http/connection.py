@@ -117,7 +117,11 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            exchange, by = self.pipeline.pop()
+            if isinstance(exchange, StraightExchange):
+                exchange.start(by, self.loop)
+            else:
+                self._start_asgi_task(exchange, by)
             return
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -157,7 +161,7 @@ class Connection(HttpToolsProtocol):
         )
         self.cycle = exchange
         if before is None or before.response_complete:
-            self._start_asgi_task(exchange, route)  # type: ignore[arg-type]
+            exchange.start(route, self.loop)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, route))  # type: ignore[arg-type]

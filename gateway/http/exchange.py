@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.errors import (
     BodyLate,
@@ -36,9 +37,11 @@ class Exchange(Protocol):
     """An answer is begun, gone on with and ended, or sent as a whole. All of that is done at once,
     as far as the app takes it: when ``full``, nothing is to be sent before ``drain`` comes back.
     ``headers`` are those of ``lines``. What is sent to an app that is gone is lost without a word.
+    ``task`` is the one that answers.
     """
 
     head: Head
+    task: asyncio.Task[Any]
 
     async def body(self) -> bytes:
         """The whole body, plain. Raises ``BodyTooLarge``, keeping no more than the limit,

@@ -31,7 +31,7 @@ from gateway.errors import (
 from gateway.http.arrival import Arrival
 from gateway.http.asgi import AsgiExchange
 from gateway.http.door import Door
-from gateway.http.ending import Ending, Why
+from gateway.http.ending import Deadlines, Why
 from gateway.http.exchange import ClientGone, Exchange
 from gateway.http.head import Header
 from gateway.http.ids import new_id
@@ -63,7 +63,7 @@ class Generate:
         self._journal = journal
         self.surface = surface
         self.max_body = max_body
-        self._deadline = deadline
+        self._deadlines = Deadlines(deadline)
         self._log = structlog.get_logger("gateway.http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,14 +113,14 @@ class Generate:
         self._journal.check()
         reply.rates = partial(self._quotas.headers, caller, self.surface.api.dialect)
         body: bytes | None = None
-        # One clock for all of it, which a request pays for once.
-        ending = Ending(self._deadline)
+        within = self._deadlines.within
+        # One clock for all of it.
+        ending = self._deadlines.begin(exchange.task)
         try:
             body = await exchange.body()
             if transcript is not None:
                 transcript.request = body
-            deadline = received + self._deadline
-            arrival = Arrival(exchange.head, record.id, received, deadline, caller)
+            arrival = Arrival(exchange.head, record.id, received, received + within, caller)
             call = await self.surface.call(arrival, body)
             call = replace(call, labels=caller.labels, client_id=record.client_request_id)
             record.model, record.stream = call.model[:LONGEST_NAME], call.stream
@@ -130,7 +130,7 @@ class Generate:
             reply.rates = admission.headers
             exchange.watch(ending.gone)
             with admission.settling(record):
-                async with aclosing(self._engine.run(call, record)) as told:
+                async with aclosing(self._engine.run(call, record, exchange.task)) as told:
                     await reply.answer(call, told)
         except asyncio.CancelledError:
             why = ending.cancelled()
@@ -139,7 +139,7 @@ class Generate:
             if why is Why.GONE:
                 raise ClientGone from None
             late = BodyLate if body is None else DeadlinePassed
-            raise late(self._deadline) from None
+            raise late(within) from None
         finally:
             ending.stop()
             exchange.watch(None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -43,9 +43,11 @@ class Straight(Protocol):
 
 
 class Line:
-    """What the exchanges of a connection share."""
+    """What the exchanges of a connection share; ``tasks`` are those that the server waits for when
+    it ends.
+    """
 
-    __slots__ = ("_lines", "_shared", "_state", "closed", "flow", "serving", "transport")
+    __slots__ = ("_lines", "_shared", "_state", "closed", "flow", "serving", "tasks", "transport")
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl, state: ServerState) -> None:
         self.transport = transport
@@ -53,6 +55,7 @@ class Line:
         self.serving: StraightExchange | None = None
         self.closed = asyncio.Event()
         self._state = state
+        self.tasks = state.tasks
         self._shared: list[tuple[bytes, bytes]] = []
         self._lines = b""
 
@@ -71,9 +74,11 @@ class Line:
 
 
 class StraightExchange:
-    """Implements ``Exchange``, and what uvicorn asks of a cycle: ``run_asgi`` and some attributes.
-    ``answered`` is called when the answer is complete.
+    """Implements ``Exchange``, and what uvicorn asks of a cycle: some attributes. ``answered`` is
+    called when the answer is complete.
     """
+
+    task: asyncio.Task[Any]
 
     __slots__ = (
         "_answered",
@@ -89,6 +94,7 @@ class StraightExchange:
         "more_body",
         "response_complete",
         "response_started",
+        "task",
     )
 
     def __init__(
@@ -108,13 +114,19 @@ class StraightExchange:
         self._gone: Callable[[], None] | None = None
         self._waiting: asyncio.Future[None] | None = None
 
-    async def run_asgi(self, route: Route) -> None:
+    def start(self, route: Route, loop: asyncio.AbstractEventLoop) -> None:
         """Has it answered. What is left without its end then ends with its connection."""
+        self.task = loop.create_task(self._run(route))
+        self._line.tasks.add(self.task)
+
+    async def _run(self, route: Route) -> None:
         self._line.serving = self
         self.disconnected = self._line.transport.is_closing()
         try:
             await route.serve(self)
         finally:
+            # Not called back for that: it would cost a turn of the loop.
+            self._line.tasks.discard(self.task)
             if not self.response_complete and not self.disconnected:
                 self._line.transport.close()
 
@@ -140,7 +152,7 @@ class StraightExchange:
         if self.more_body and not self.disconnected:
             if self.head.expects:
                 self._line.transport.write(_CONTINUE)
-            self._waiting = asyncio.get_running_loop().create_future()
+            self._waiting = self.task.get_loop().create_future()
             await self._waiting
         if self.disconnected:
             raise ClientGone
