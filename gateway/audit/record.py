@@ -160,7 +160,7 @@ class Record(msgspec.Struct):
     traceparent: str | None = None
     key: str | None = None
     peer: str | None = None
-    labels: Labels = msgspec.field(default_factory=Labels)
+    labels: Labels = Labels()
     policy: str = ""
     targets: tuple[JudgedTarget, ...] = ()
     attempts: list[AttemptRecord] = msgspec.field(default_factory=list)

@@ -252,7 +252,7 @@ class Call(msgspec.Struct, frozen=True):
     discreet: bool = False
     betas: tuple[str, ...] = ()
     needs: frozenset[Capability] = frozenset()
-    labels: Labels = msgspec.field(default_factory=Labels)
+    labels: Labels = Labels()
     session: str | None = None
     client_id: str | None = None
     begun: Begun | None = None

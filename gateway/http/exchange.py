@@ -124,12 +124,11 @@ def lines(headers: Iterable[Header]) -> bytes:
     """Headers as they are sent, each with its end. Raises ``ValueError`` where a value would be
     more than that.
     """
-    sent = b""
-    for name, value in headers:
-        if _UNSENDABLE.search(value):
-            raise ValueError(f"the value of the header {name.decode()} cannot be sent")
-        sent += b"%b: %b\r\n" % (name, value)
-    return sent
+    given = [*headers]
+    if _UNSENDABLE.search(b"".join([value for _, value in given])):
+        bad = next(name for name, value in given if _UNSENDABLE.search(value))
+        raise ValueError(f"the value of the header {bad.decode()} cannot be sent")
+    return b"".join([b"%b: %b\r\n" % header for header in given])
 
 
 class Manners(Protocol):

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
-from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from gateway.audit.journal import Journal
@@ -122,7 +120,6 @@ class Generate:
                 transcript.request = body
             arrival = Arrival(exchange.head, record.id, received, received + within, caller)
             call = await self.surface.call(arrival, body)
-            call = replace(call, labels=caller.labels, client_id=record.client_request_id)
             record.model, record.stream = call.model[:LONGEST_NAME], call.stream
             if len(call.model) > LONGEST_NAME or not caller.may_ask(call.model):
                 raise not_configured(call.model)
@@ -130,8 +127,11 @@ class Generate:
             reply.rates = admission.headers
             exchange.watch(ending.gone)
             with admission.settling(record):
-                async with aclosing(self._engine.run(call, record, exchange.task)) as told:
+                told = self._engine.run(call, record, exchange.task)
+                try:
                     await reply.answer(call, told)
+                finally:
+                    await told.aclose()
         except asyncio.CancelledError:
             why = ending.cancelled()
             if why is None:

@@ -46,6 +46,8 @@ class ChatCompletions(OpenAIManners, Surface):
             task=request.chat,
             received=arrival.received,
             deadline=arrival.deadline,
+            labels=arrival.caller.labels,
+            client_id=arrival.head.client_id,
             include_usage=request.include_usage,
             functions=request.functions,
             needs=request.needs,

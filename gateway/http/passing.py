@@ -38,6 +38,8 @@ class Passed(OpenAIManners, Surface):
             task=request.task,
             received=arrival.received,
             deadline=arrival.deadline,
+            labels=arrival.caller.labels,
+            client_id=arrival.head.client_id,
             needs=frozenset({openai_passing.NEEDS[self.api]}),
             session=request.session,
         )

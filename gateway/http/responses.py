@@ -80,6 +80,8 @@ class Responses(OpenAIManners, Surface):
             task=request.chat,
             received=arrival.received,
             deadline=arrival.deadline,
+            labels=arrival.caller.labels,
+            client_id=arrival.head.client_id,
             include_usage=True,
             needs=request.needs,
             session=request.session,

@@ -29,6 +29,8 @@ class Completions(OpenAIManners, Surface):
             task=request.completion,
             received=arrival.received,
             deadline=arrival.deadline,
+            labels=arrival.caller.labels,
+            client_id=arrival.head.client_id,
             include_usage=request.include_usage,
             needs=request.needs,
             session=request.session,
@@ -60,6 +62,8 @@ class Embeddings(OpenAIManners, Surface):
             task=request.embedding,
             received=arrival.received,
             deadline=arrival.deadline,
+            labels=arrival.caller.labels,
+            client_id=arrival.head.client_id,
             base64=request.base64,
             needs=openai_embeddings.NEEDS,
         )
