@@ -66,6 +66,7 @@ class Course:
         self._reader = reader
         self._omitted = list(plan.omitted)
         self._failures: list[tuple[Step, Failed]] = []
+        self._made = 0
         self._tries: dict[str, int] = {}
         self._broke: Failed | None = None
 
@@ -120,8 +121,9 @@ class Course:
             self._omit(step.target, decision)
             return None
         why = self._why_not_first(step)
-        chosen = Step(step.target, decision)
+        chosen = step if decision is step.decision else Step(step.target, decision)
         attempt = Attempt(self._house, self._sent, chosen, self._record, why)
+        self._made += 1
         self._tries[step.target.id] = self._tries.get(step.target.id, 0) + 1
         self._house.running.add(attempt)
         return attempt
@@ -189,8 +191,7 @@ class Course:
 
     def _more(self) -> bool:
         """Whether there is room for another attempt."""
-        made = sum(self._tries.values())
-        return made < MOST_ATTEMPTS and not self._overdue
+        return self._made < MOST_ATTEMPTS and not self._overdue
 
     @property
     def _overdue(self) -> bool:
@@ -203,7 +204,7 @@ class Course:
         """Whether the last attempt is kept for a local target behind this one: however many others
         fail, what makes the chain sovereign is asked.
         """
-        if sum(self._tries.values()) != MOST_ATTEMPTS - 1:
+        if self._made != MOST_ATTEMPTS - 1:
             return False
         here, *behind = self._plan.steps[number:]
         return here.target.locality is not Locality.LOCAL and any(

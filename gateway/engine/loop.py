@@ -134,29 +134,36 @@ class Engine:
         when: datetime,
     ) -> Planned:
         now, chats = time.monotonic(), api in CHATS
-        key = session or request_id
-        targets = [
-            target
+        prospects = outlook.order or self._ordered(outlook, request_id, session)
+        facts = (
+            needs,
+            chats,
+            *[self._facts(prospect, request_id, when, now) for prospect in prospects],
+        )
+        planned = outlook.known(facts)
+        if planned is not None:
+            return planned
+        plan = make_plan(
+            [self._candidate(prospect, request_id, when) for prospect in prospects],
+            needs=needs,
+            risky_last_resort=outlook.route.risky_last_resort,
+            now=now,
+            chats=chats,
+        )
+        return outlook.keep(facts, plan)
+
+    def _ordered(self, outlook: Outlook, request_id: str, session: str | None) -> list[Prospect]:
+        """The targets of groups in this request's own order."""
+        key, within = session or request_id, session is not None
+        return [
+            outlook.prospects[target.id]
             for group in outlook.route.groups
             for target in (
                 group.targets
                 if len(group.targets) == 1
-                else ordered(group, key, session=session is not None, busy=self._busy)
+                else ordered(group, key, session=within, busy=self._busy)
             )
         ]
-        found = [self._facts(outlook.prospects[one.id], request_id, when, now) for one in targets]
-
-        def make() -> Plan:
-            prospects = (outlook.prospects[target.id] for target in targets)
-            return make_plan(
-                [self._candidate(one, request_id, when) for one in prospects],
-                needs=needs,
-                risky_last_resort=outlook.route.risky_last_resort,
-                now=now,
-                chats=chats,
-            )
-
-        return outlook.planned((needs, chats, *found), make)
 
     @property
     def policy(self) -> Policy:

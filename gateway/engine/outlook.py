@@ -8,7 +8,7 @@ readiness, what a request needs. Requests that find the same facts have the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from datetime import datetime
 
 import msgspec
@@ -52,9 +52,14 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Outlook:
-    """``vectors`` says that the route is asked for such. ``prospects`` are its targets by id."""
+    """``vectors`` says that the route is asked for such. ``prospects`` are its targets by id;
+    ``order`` has them as they are asked, ``None`` where that is another for each request.
+    """
 
-    __slots__ = ("_lasts", "_period", "_plans", "_policy", "_routes", "prospects", "route")
+    __slots__ = (
+        *("_lasts", "_period", "_plans", "_policy", "_routes"),
+        *("order", "prospects", "route"),
+    )
 
     def __init__(
         self,
@@ -77,6 +82,8 @@ class Outlook:
             )
             for target in route.targets
         }
+        single = all(len(group.targets) == 1 for group in route.groups)
+        self.order = [self.prospects[one.id] for one in route.targets] if single else None
         self._routes = routes
         self._policy = policy
         self._period = policy.period(when)
@@ -92,13 +99,14 @@ class Outlook:
             and self._period.covers(when)
         )
 
-    def planned(self, facts: Hashable, make: Callable[[], Plan]) -> Planned:
-        """The plan for these facts, which is made where they are new."""
-        planned = self._plans.get(facts)
-        if planned is None:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
-            planned = self._plans[facts] = Planned.of(make())
+    def known(self, facts: Hashable) -> Planned | None:
+        """The plan for these facts, where they are not new."""
+        return self._plans.get(facts)
+
+    def keep(self, facts: Hashable, plan: Plan) -> Planned:
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        planned = self._plans[facts] = Planned.of(plan)
         return planned
 
 
