@@ -122,18 +122,20 @@ class Attempt:
             self.failure = Failed(FailureKind.POLICY_CUT, "policy has come to deny the target")
         return self.failure is not None
 
-    def take(self, batch: Sequence[Event]) -> list[Told]:
+    def take(self, batch: Sequence[Event]) -> Sequence[Told]:
         """What the app is told, now that these events have come: nothing before content may go out,
         then all behind one ``Serving``, or behind ``Continued`` where the app has the beginning
         already. A failure is not told, and stands in ``failure``.
         """
+        # Frames are saved here and in ``Sent``: each chunk of each stream goes through them.
         held, passes = self._held, self._passing
         for event in batch:
             match event:
-                case Relayed(pieces=pieces):
-                    passes = self._content(pieces) or passes
-                case Delta() | Reasoned() | Called():
-                    passes = self._content(1) or passes
+                case Relayed() | Delta() | Reasoned() | Called():
+                    if self._first_content_us is None:
+                        self._first_content_us = microseconds(time.monotonic() - self._began)
+                    self._seen += event.pieces if isinstance(event, Relayed) else 1
+                    passes = passes or self.call.stream
                 case Usage():
                     held.append(self._counted(event))
                     continue
@@ -148,17 +150,16 @@ class Attempt:
                 case Embedded():
                     pass
             held.append(event)
-        told: list[Told] = []
         if not passes:
-            return told
-        if not self._passing:
-            self._passing = True
-            told.append(self._opening())
-        for event in held:
-            self._sent.note(event)
-        told += held
-        held.clear()
-        return told
+            return []
+        self._held = []
+        if self._passing:
+            self._sent.note(held)
+            return held
+        self._passing = True
+        opening = self._opening()
+        self._sent.note(held)
+        return [opening, *held]
 
     def ended(self, *, early: bool) -> None:
         """Remember how it went, and write it down. One that ends ``early`` does so because the app
@@ -183,13 +184,6 @@ class Attempt:
         if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
             warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
         return Serving(target, self._why, decision.revision, warning)
-
-    def _content(self, pieces: int) -> bool:
-        """Content has come; whether it may go out as it comes."""
-        if self._first_content_us is None:
-            self._first_content_us = microseconds(time.monotonic() - self._began)
-        self._seen += pieces
-        return self.call.stream
 
     def _counted(self, told: Usage) -> Usage:
         """Note a usage; what the app is told of it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from gateway.audit.record import Seam
@@ -57,21 +59,22 @@ class Sent:
             self._began = True
             self._id, self._created = started.id, started.created
 
-    def note(self, event: Event) -> None:
-        """The app is sent this."""
-        match event:
-            case Delta(text=text):
-                self._say(text, 1)
-            case Relayed():
-                self._say(event.text, event.pieces)
-                self._bound = self._bound or event.binding
-                self._block = event.block
-            case Reasoned(text=text) | Called(arguments=text):
-                self.characters += len(text)
-                self._spent += 1
-                self._bound = self._bound or isinstance(event, Called)
-            case Embedded():
-                self._bound = True
+    def note(self, events: Sequence[Event]) -> None:
+        """The app is sent these."""
+        for event in events:
+            match event:
+                case Relayed():
+                    self._say(event.text, event.pieces)
+                    self._bound = self._bound or event.binding
+                    self._block = event.block
+                case Delta(text=text):
+                    self._say(text, 1)
+                case Reasoned(text=text) | Called(arguments=text):
+                    self.characters += len(text)
+                    self._spent += 1
+                    self._bound = self._bound or isinstance(event, Called)
+                case Embedded():
+                    self._bound = True
 
     def goes_on(self) -> Continued:
         """What the app is told where another target takes over."""

@@ -85,9 +85,11 @@ class Reply:
                         relays = False
                         writer.resume(event)
                     case Failed():
-                        self._flush(call)
+                        if stream and self._pieces:
+                            self._send(self._joined())
                         self.fail(_broken(event))
-            self._flush(call)
+            if stream and self._pieces:
+                self._send(self._joined())
             if exchange.full:
                 await exchange.drain()
 
@@ -135,10 +137,6 @@ class Reply:
         self._hear(body)
         self._exchange.whole(status, headers, body)
 
-    def _flush(self, call: Call) -> None:
-        if call.stream and self._pieces:
-            self._send(self._joined())
-
     def _joined(self) -> bytes:
         """What came together, or of a plain answer all of it."""
         pieces, self._pieces = self._pieces, []
@@ -146,7 +144,8 @@ class Reply:
 
     def _send(self, data: bytes) -> None:
         """Bytes of a stream, which begins with the first of them."""
-        self._hear(data)
+        if self._heard is not None:
+            self._heard.append(data)
         if self._streaming:
             self._exchange.go_on(data)
             return

@@ -179,7 +179,10 @@ class StraightExchange:
 
     def go_on(self, data: bytes) -> None:
         if not self.disconnected:
-            self._line.transport.write(self._chunk(data))
+            chunked = self._chunked and data
+            # Not ``_chunk``: most of all that is sent in chunks goes through here.
+            piece = b"%x\r\n%b\r\n" % (len(data), data) if chunked else data
+            self._line.transport.write(piece)
 
     def end(self, data: bytes) -> None:
         if not self.disconnected:
