@@ -32,7 +32,7 @@ class Mode(StrEnum):
     SHADOW = "shadow"
 
 
-class Labels(msgspec.Struct, frozen=True):
+class Labels(msgspec.Struct, frozen=True, cache_hash=True):
     """Who asks, as far as rules can tell callers apart. ``claimed`` is the same with what a request
     says of itself: policy decides for both, and the stricter decision counts.
     """
