@@ -3,7 +3,9 @@
 Theory of operation. Each event of the stream is read as a ``Chunk``. The opening, which says
 nothing yet, is held back until the answer's first content: until then another target can still take
 over unnoticed. So is what closes the answer, until its terminator or more content comes: a stream
-that breaks off has not told the app that it is over, and another target can go on.
+that breaks off has not told the app that it is over, and another target can go on. Where nothing is
+held back, an event that came alone and differs from one before it in its text only is passed on
+with no further look.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from gateway.domain.events import (
     Started,
     Usage,
 )
+from gateway.wire.likeness import Likeness
 from gateway.wire.relay import Chunk, StreamReader
 from gateway.wire.sse import MOST_EVENT, EventSplitter
 
@@ -65,10 +68,21 @@ class StreamRelay:
         self._reasons: dict[int, FinishReason] = {}
         self._stop: str | None = None
         self._came = False
+        self._like: Likeness | None = None
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes of the body make."""
         self._came = True
+        like = self._like
+        if like is not None and self._splitter.alone(data):
+            plain = like.whole(data)
+            if plain is not None:
+                return [Relayed(plain[0], plain[1], 1)]
+        events = self._read(data)
+        self._like = self._known()
+        return events
+
+    def _read(self, data: bytes) -> list[Event]:
         events = self._events(self._splitter.feed(data))
         if self._splitter.oversized and not self.ended:
             events.append(self._fail(FailureKind.MALFORMED, "an event of the stream is too long"))
@@ -97,6 +111,20 @@ class StreamRelay:
         for chunk in (*self._closing, Chunk(self._reader.terminator)):
             self._held.take(chunk)
         return [*self._held.events(typed=self._typed), *self._ending(failure)]
+
+    def _known(self) -> Likeness | None:
+        """What the next event may be like, to be passed on at once: nothing is held back, and who
+        answers is who was judged.
+        """
+        like = self._reader.likeness
+        if like is None or self._typed or self.ended or not self.flowing or self._closing:
+            return None
+        chunk = like.chunk
+        if chunk.model is not None and chunk.model != self._model:
+            return None
+        if chunk.provider is not None and chunk.provider != self._provider:
+            return None
+        return like if self._choices.issuperset(chunk.choices) else None
 
     @property
     def _complete(self) -> bool:

@@ -220,6 +220,7 @@ class MessageReader:
     """
 
     terminator = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    likeness = None
 
     def __init__(self, asked: str, *, typed: bool) -> None:
         self._asked = asked

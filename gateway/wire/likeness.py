@@ -30,7 +30,7 @@ class Likeness:
     around the padding in what is behind the text.
     """
 
-    __slots__ = ("_chunk", "_data", "_padded", "_payload")
+    __slots__ = ("_data", "_event", "_padded", "_payload", "chunk")
 
     def __init__(
         self,
@@ -39,8 +39,9 @@ class Likeness:
         data: _Around,
         padded: tuple[_Around, _Around] | None = None,
     ) -> None:
-        self._chunk = chunk
+        self.chunk = chunk
         self._payload = payload
+        self._event = b"data: " + payload[0], payload[1] + b"\n\n"
         self._data = data
         self._padded = padded
 
@@ -61,7 +62,7 @@ class Likeness:
         text = _plain(said)
         if not text or quote < 0:
             return None
-        like = self._chunk
+        like = self.chunk
         return Chunk(
             b"%b%b%b" % (before, said, after),
             text,
@@ -73,6 +74,27 @@ class Likeness:
             id=like.id,
             created=like.created,
         )
+
+    def whole(self, event: bytes) -> tuple[bytes, str] | None:
+        """What the app gets for bytes that are one event, and its text, as ``read`` of that event
+        says; ``None`` where they are no such, or not like the other.
+        """
+        begin, end = self._event
+        if not event.startswith(begin):
+            return None
+        before, after = self._data
+        quote = event.find(b'"', len(begin))
+        said, rest = event[len(begin) : quote], event[quote:]
+        if rest != end:
+            padded = self._behind(rest[:-2]) if rest.endswith(b"\n\n") else None
+            if padded is None:
+                return None
+            after = padded
+        # What is plain has no line's end in it, nor has what stands around it.
+        text = _plain(said)
+        if not text or quote < 0:
+            return None
+        return b"%b%b%b" % (before, said, after), text
 
     def _behind(self, rest: bytes) -> bytes | None:
         """What the app gets behind the text, where only the padding differs."""
@@ -104,7 +126,7 @@ def learn(payload: bytes, chunk: Chunk, read: Callable[[bytes], Chunk]) -> Liken
     """
     quoted = b'"%b"' % chunk.text.encode("utf-8", "surrogatepass")
     asked, told = _split(payload, quoted), _split(chunk.data, quoted)
-    if asked is None or told is None:
+    if asked is None or told is None or b"\n" in payload or b"\r" in payload:
         return None
     same = replace(chunk, data=_PROBE.join(told), text=_PROBE.decode())
     if read(_PROBE.join(asked)) != same or same != _only_text(same):

@@ -113,6 +113,7 @@ class PassingReader:
     """
 
     terminator = b""
+    likeness = None
 
     def __init__(self, asked: str) -> None:
         self._asked = asked

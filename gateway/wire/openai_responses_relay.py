@@ -165,6 +165,7 @@ class ResponseReader:
 
     terminator = b""
     """There is none but the event that says how the response ended, which nobody can make up."""
+    likeness = None
 
     def __init__(self, asked: str, *, typed: bool) -> None:
         self._asked = asked

@@ -110,17 +110,17 @@ class ChunkReader(Generic[_C]):
     def __init__(self, asked: str, *, typed: bool) -> None:
         self._asked = asked
         self._typed = typed
-        self._likeness: Likeness | None = None
+        self.likeness: Likeness | None = None
         self._unlike = 0
 
     def read(self, payload: bytes) -> Chunk:
-        likeness = self._likeness
+        likeness = self.likeness
         if likeness is not None and (like := likeness.read(payload)) is not None:
             return like
         chunk = self._read(payload)
         if chunk.text and self._unlike < MOST_UNLIKE:
             self._unlike += 1
-            self._likeness = learn(payload, chunk, self._read)
+            self.likeness = learn(payload, chunk, self._read)
         return chunk
 
     def _read(self, payload: bytes) -> Chunk:

@@ -4,13 +4,16 @@ the bytes of its answers say. One ``Speech`` a dialect; no I/O.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from gateway.domain.call import Call
 from gateway.domain.events import FinishReason, Piece, Usage
 from gateway.domain.target import Target
+
+if TYPE_CHECKING:
+    from gateway.wire.likeness import Likeness
 
 
 class AnswerFailed(Exception):
@@ -76,10 +79,12 @@ class VendorError(msgspec.Struct, frozen=True):
 
 class StreamReader(Protocol):
     """Reads one stream. ``terminator`` is what ends one that is complete, empty where the end of
-    its body does.
+    its body does. ``likeness`` is what events that say no more than a text have in common, where
+    that is known.
     """
 
     terminator: bytes
+    likeness: Likeness | None
 
     def read(self, payload: bytes) -> Chunk:
         """Read the data of one event."""

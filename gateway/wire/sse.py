@@ -39,6 +39,17 @@ class EventSplitter:
         self._after_cr = False
         self._first_line = True
 
+    def alone(self, data: bytes) -> bool:
+        """Whether bytes that are one event are the next one, with nothing before them."""
+        return not (
+            self._partial
+            or self._data
+            or self._first_line
+            or self._after_cr
+            or self.oversized
+            or len(data) > self._limit
+        )
+
     def feed(self, data: bytes) -> list[bytes]:
         """The data of the events that are now complete."""
         if self._after_cr and data:

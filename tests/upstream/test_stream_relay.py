@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started
 from gateway.upstream.stream import StreamRelay
 from gateway.wire.openai_relay import ChatReader
@@ -77,3 +81,50 @@ def test_an_opening_without_end_is_not_held() -> None:
     events = [event for _ in range(5) if not stream.ended for event in stream.feed(one)]
     assert isinstance(events[-1], Failed)
     assert events[-1].message == "what holds no answer is too long"
+
+
+_TEXTS = st.sampled_from(["a", "hello", "é日本", '"', "\\", "\n", "", " v", "\x7f", "\ud83d"])
+_DELTAS = st.one_of(
+    *(_TEXTS.map(lambda text, name=name: {name: text}) for name in ("content", "reasoning")),
+    st.builds(lambda text: {"content": text, "refusal": "no"}, _TEXTS),
+)
+_EVENTS = st.one_of(
+    st.builds(chunk, _DELTAS),
+    st.builds(chunk, _DELTAS, obfuscation=st.text("xy\n", max_size=3)),
+    st.builds(chunk, _DELTAS, model=st.sampled_from(["v", "w", "", "evil"])),
+    st.builds(chunk, _DELTAS, provider=st.sampled_from(["p", "q"])),
+    st.builds(chunk, usage=st.just({"prompt_tokens": 1, "completion_tokens": 2})),
+    st.sampled_from([DONE, b": ping\n\n", b"data: {}\n\n", b"\n", chunk({"content": "b"})[:-1]]),
+    st.just(b'data: {"model":"v","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'),
+    st.binary(max_size=3).map(
+        lambda some: chunk({"content": "cut"}).replace(b"cut", some.replace(b"\r", b""))
+    ),
+)
+
+
+@given(st.lists(_EVENTS, max_size=12))
+def test_an_event_that_comes_at_once_says_what_it_says_in_pieces(events: list[bytes]) -> None:
+    """Only the former may be passed on without being parsed."""
+    whole, pieces = relay(), relay()
+    for one in events:
+        if whole.ended:
+            break
+        told = whole.feed(one)
+        assert told == [
+            *pieces.feed(one[:-1]),
+            *(pieces.feed(one[-1:]) if not pieces.ended else ()),
+        ]
+        assert (whole.started, whole.flowing, whole.ended) == (
+            *(pieces.started, pieces.flowing, pieces.ended),
+        )
+    if not whole.ended:
+        assert whole.end() == pieces.end()
+
+
+def test_an_event_that_is_like_another_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the reason for looking at it twice."""
+    stream = relay()
+    stream.feed(chunk({"content": "a"}))
+    monkeypatch.setattr(stream, "_read", None)
+    sent = chunk({"content": "b"}).replace(b'"v"', b'"m"')
+    assert stream.feed(chunk({"content": "b"})) == [Relayed(sent, "b", 1)]

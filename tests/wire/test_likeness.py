@@ -110,4 +110,4 @@ def test_a_text_whose_place_is_in_doubt_is_not_learnt() -> None:
         reader = ChatReader("m", typed=False)
         body = b'{%b"choices":[{"index":0,"delta":{"content":"hello"}}]}' % shape.encode()
         reader.read(body)
-        assert reader._likeness is None
+        assert reader.likeness is None
