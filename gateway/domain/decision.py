@@ -32,6 +32,12 @@ class Mode(StrEnum):
     SHADOW = "shadow"
 
 
+# What each request asks for stands here by itself: to find a member in its enum takes 0.2 µs.
+DENY = Verdict.DENY
+_ALLOW = Verdict.ALLOW
+_SHADOW = Mode.SHADOW
+
+
 class Labels(msgspec.Struct, frozen=True, cache_hash=True):
     """Who asks, as far as rules can tell callers apart. ``claimed`` is the same with what a request
     says of itself: policy decides for both, and the stricter decision counts.
@@ -79,4 +85,4 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def acted(self) -> Verdict:
         """The verdict that is acted on: in shadow mode nothing is ever held back."""
-        return Verdict.ALLOW if self.mode is Mode.SHADOW else self.verdict
+        return _ALLOW if self.mode is _SHADOW else self.verdict

@@ -45,6 +45,7 @@ class Serving(msgspec.Struct, frozen=True):
 
 
 _UNTOLD = Started()
+_WARN = Handling.WARN
 
 Told: TypeAlias = Serving | Continued | Event
 """What the engine tells of an answer."""
@@ -181,7 +182,7 @@ class Attempt:
             return self._sent.goes_on()
         self._sent.began(self._started)
         warning = None
-        if decision.acted is Verdict.RISKY and decision.handling is Handling.WARN:
+        if decision.handling is _WARN and decision.acted is Verdict.RISKY:
             warning = f"{decision.vendor} is marked risky by rule {decision.rule}"
         return Serving(target, self._why, decision.revision, warning)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gateway.audit.record import Record
 from gateway.domain.call import Call
-from gateway.domain.decision import Decision, Verdict
+from gateway.domain.decision import DENY, Decision
 from gateway.domain.events import Failed, FailureKind
 from gateway.domain.identity import Locality
 from gateway.domain.plan import LeftOut, Omission, Plan, Step
@@ -117,7 +117,7 @@ class Course:
     def _begin(self, step: Step) -> Attempt | None:
         """An attempt on the target of a step, or ``None`` where policy has come to deny it."""
         decision = self._decide(step.target)
-        if decision.acted is Verdict.DENY:
+        if decision.acted is DENY:
             self._omit(step.target, decision)
             return None
         why = self._why_not_first(step)
@@ -149,7 +149,7 @@ class Course:
         if failure.kind is FailureKind.EGRESS_REFUSED:
             # Where policy has changed between its two questions, that is the reason, as before it.
             now = self._decide(step.target)
-            denied = now if now.acted is Verdict.DENY else None
+            denied = now if now.acted is DENY else None
         if denied is not None:
             self._omit(step.target, denied)
         else:

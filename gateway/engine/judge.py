@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gateway.domain.decision import Decision, Labels, Mode, Verdict
+from gateway.domain.decision import DENY, Decision, Labels, Mode
 from gateway.domain.identity import UNKNOWN, ChannelFacts, Identity, Locality, Role
 from gateway.domain.target import Target
 from gateway.policy.anyone import anyone_may
@@ -62,7 +62,7 @@ class Judge:
             # Also what a server of our own would forward off site.
             return False
         decision = decide(self._policy(), target.id, target.identity, labels, datetime.now(UTC))
-        return decision.acted is not Verdict.DENY
+        return decision.acted is not DENY
 
     def anyone(self, target: Target) -> bool:
         """Whether policy leaves a configured target to anybody at this instant, whoever asks."""
@@ -120,10 +120,10 @@ class Judge:
         """
         policy, now = self._policy(), datetime.now(UTC)
         decision = decide(policy, target.id, identity, labels, now)
-        if decision.acted is not Verdict.DENY:
+        if decision.acted is not DENY:
             return None
         own = decide(policy, target.id, target.identity, labels, now)
-        same = (own.acted, own.rule, own.vendor) == (Verdict.DENY, decision.rule, decision.vendor)
+        same = (own.acted, own.rule, own.vendor) == (DENY, decision.rule, decision.vendor)
         return None if same else decision
 
     def _behind(self, target: Target, reported: str) -> Identity | None:

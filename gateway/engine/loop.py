@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.audit.record import Record
 from gateway.domain.call import Api, Backend, Call
-from gateway.domain.decision import Labels, Verdict
+from gateway.domain.decision import DENY, Labels
 from gateway.domain.events import Failed
 from gateway.domain.plan import Plan
 from gateway.domain.target import Capability, Target
@@ -44,6 +44,7 @@ CHATS = frozenset({Api.CHAT, Api.RESPONSES, Api.MESSAGES, Api.COUNT_TOKENS})
 MOST_OUTLOOKS = 1024
 """Of models by whoever asks, who may claim many things."""
 _UNTRIED = Health()
+_VECTORS = Api.EMBEDDINGS
 
 
 class Engine:
@@ -195,8 +196,8 @@ class Engine:
         ``GatewayError`` where no answer has begun, at once where none will. ``reader`` as in
         ``Course``.
         """
-        vectors = call.api is Api.EMBEDDINGS
-        outlook = self._outlook(call.model, self.policy, call.labels, record.at, vectors=vectors)
+        vectors = call.api is _VECTORS
+        outlook = self._outlook(call.model, self._policy(), call.labels, record.at, vectors=vectors)
         planned = self._planned(outlook, call.api, call.needs, call.id, call.session, record.at)
         plan, route = planned.plan, outlook.route
         self.retries.request(time.monotonic())
@@ -219,14 +220,14 @@ class Engine:
         for attempt in tuple(self.running):
             target = attempt.target
             decision = decide(policy, target.id, target.identity, attempt.labels, now)
-            if decision.acted is Verdict.DENY:
+            if decision.acted is DENY:
                 attempt.cut(decision)
 
     def feed_back(self, target: Target, failure: Failed | None, progress: Progress) -> None:
         """Remember how an attempt ended: ``None`` is success."""
         now = time.monotonic()
         self._busy[target.id] -= 1
-        health = self.health(target.id)
+        health = self._health.get(target.id, _UNTRIED)
         if failure is None:
             self._health[target.id] = health.succeeded(now)
             return

@@ -21,6 +21,7 @@ from gateway.domain.events import (
 )
 from gateway.routing.failover import Progress
 
+_NOTHING, _CONTENT, _BOUND = Progress.NOTHING_SENT, Progress.CONTENT_SENT, Progress.BOUND
 BLOCK = 64
 """Pieces that are put together: as single texts they would take ten times their letters."""
 
@@ -50,8 +51,8 @@ class Sent:
     @property
     def progress(self) -> Progress:
         if not self._began:
-            return Progress.NOTHING_SENT
-        return Progress.CONTENT_SENT if self._may and not self._bound else Progress.BOUND
+            return _NOTHING
+        return _CONTENT if self._may and not self._bound else _BOUND
 
     def began(self, started: Started) -> None:
         """The app is sent the first events of an answer that ``started`` so."""

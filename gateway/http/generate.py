@@ -60,6 +60,7 @@ class Generate:
         self._quotas = quotas
         self._journal = journal
         self.surface = surface
+        self._dialect = surface.api.dialect
         self.max_body = max_body
         self._deadlines = Deadlines(deadline)
         self._log = structlog.get_logger("gateway.http")
@@ -109,7 +110,7 @@ class Generate:
         record.labels = caller.labels
         record.key = None if caller.key is None else caller.key.id
         self._journal.check()
-        reply.rates = partial(self._quotas.headers, caller, self.surface.api.dialect)
+        reply.rates = partial(self._quotas.headers, caller, self._dialect)
         body: bytes | None = None
         within = self._deadlines.within
         # One clock for all of it.
