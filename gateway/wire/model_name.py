@@ -54,24 +54,34 @@ def _placed(body: bytes, wanted: str) -> bytes | None:
     is the model, or another could be taken for it.
     """
     members = _objects.decode(body)
-    names = [name.lower() for name in members]
-    if "model" not in members or names.count("model") != 1:
+    if [name.lower() for name in members].count("model") != 1 or "model" not in members:
         return None
-    model = msgspec.Raw(msgspec.json.encode(wanted))
+    model = msgspec.json.encode(wanted)
     for comma, colon in _STYLES:
-        if _joined(members, comma, colon) == body:
-            if members["model"] == model:
+        place = _place(body, members, comma, colon)
+        if place is not None:
+            start, end = place
+            whole = memoryview(body)
+            if whole[start:end] == model:
                 return body
-            members["model"] = model
-            return _joined(members, comma, colon)
+            return b"".join((whole[:start], model, whole[end:]))
     return None
 
 
-def _joined(members: Mapping[str, msgspec.Raw], comma: bytes, colon: bytes) -> bytes:
-    pieces: list[bytes | msgspec.Raw] = []
-    between = b"{"
+def _place(
+    body: bytes, members: Mapping[str, msgspec.Raw], comma: bytes, colon: bytes
+) -> tuple[int, int] | None:
+    """Where the model's value begins and ends, if the body is its members and nothing else, with
+    these signs between them.
+    """
+    place, at, between = None, 0, b"{"
     for name, value in members.items():
-        pieces += (between, msgspec.json.encode(name), colon, value)
-        between = comma
-    pieces.append(b"}")
-    return b"".join(pieces)
+        before = b"%b%b%b" % (between, msgspec.json.encode(name), colon)
+        written = memoryview(value)
+        start = at + len(before)
+        if not body.startswith(before, at) or not body.startswith(written, start):
+            return None
+        at, between = start + len(written), comma
+        if name == "model":
+            place = start, at
+    return place if body[at:] == b"}" else None
