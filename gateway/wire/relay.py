@@ -79,12 +79,15 @@ class VendorError(msgspec.Struct, frozen=True):
 
 class StreamReader(Protocol):
     """Reads one stream. ``terminator`` is what ends one that is complete, empty where the end of
-    its body does. ``likeness`` is what events that say no more than a text have in common, where
-    that is known.
+    its body does.
     """
 
     terminator: bytes
-    likeness: Likeness | None
+
+    @property
+    def likeness(self) -> Likeness | None:
+        """What events that say no more than a text have in common, where that is known."""
+        ...
 
     def read(self, payload: bytes) -> Chunk:
         """Read the data of one event."""

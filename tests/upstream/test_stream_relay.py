@@ -85,7 +85,7 @@ def test_an_opening_without_end_is_not_held() -> None:
 
 _TEXTS = st.sampled_from(["a", "hello", "é日本", '"', "\\", "\n", "", " v", "\x7f", "\ud83d"])
 _DELTAS = st.one_of(
-    *(_TEXTS.map(lambda text, name=name: {name: text}) for name in ("content", "reasoning")),
+    st.dictionaries(st.sampled_from(["content", "reasoning"]), _TEXTS, max_size=1),
     st.builds(lambda text: {"content": text, "refusal": "no"}, _TEXTS),
 )
 _EVENTS = st.one_of(
