@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started
@@ -26,7 +26,10 @@ def relay(seen: list[str] | None = None) -> StreamRelay:
             seen.append(model)
         return "denied" if model == "evil" else None
 
-    return StreamRelay(ChatReader("m", typed=False), judge, lambda _: None)
+    def judge_provider(provider: str) -> str | None:
+        return judge(f"by {provider}")
+
+    return StreamRelay(ChatReader("m", typed=False), judge, judge_provider)
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:
@@ -102,10 +105,21 @@ _EVENTS = st.one_of(
 )
 
 
+_A, _B = chunk({"content": "a"}), chunk({"content": "b"})
+_LAST = b'data: {"model":"v","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+_BY = [chunk({"content": text}, provider="p") for text in "ab"]
+
+
 @given(st.lists(_EVENTS, max_size=12))
+@example([_A, _LAST, _B, DONE])
+@example([_A, chunk({"reasoning": "c"}, model="w"), _B])
+@example([_BY[0], chunk({"reasoning": "c"}, provider="q"), _BY[1]])
+@example([_A, _A[:-1], _B, b"\n"])
+@example([_A, b": ping\r", _B])
 def test_an_event_that_comes_at_once_says_what_it_says_in_pieces(events: list[bytes]) -> None:
     """Only the former may be passed on without being parsed."""
-    whole, pieces = relay(), relay()
+    judged: tuple[list[str], list[str]] = ([], [])
+    whole, pieces = map(relay, judged)
     for one in events:
         if whole.ended:
             break
@@ -119,6 +133,7 @@ def test_an_event_that_comes_at_once_says_what_it_says_in_pieces(events: list[by
         )
     if not whole.ended:
         assert whole.end() == pieces.end()
+    assert judged[0] == judged[1]
 
 
 def test_an_event_that_is_like_another_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
