@@ -32,6 +32,10 @@ class Phase(Enum):
     DONE = "done"
 
 
+IDLE, HEAD, BODY, DONE = Phase
+"""By themselves: to read a member of an enumeration's class is slow in Python 3.11."""
+
+
 class AnswerReader:
     """``status`` and ``headers`` (names in lower case) count once the phase is no longer ``HEAD``;
     ``buffered`` is the size of ``pieces``; ``begun`` whether any byte has come; ``unframed`` that
@@ -54,7 +58,7 @@ class AnswerReader:
 
     def begin(self) -> None:
         """Wait for an answer; the one before has come to its end, and nothing behind it."""
-        self.phase = Phase.HEAD
+        self.phase = HEAD
         self.headers: dict[bytes, bytes] = {}
         self.pieces: list[bytes] = []
         self.buffered = 0
@@ -66,7 +70,7 @@ class AnswerReader:
 
     def idle(self) -> None:
         """An answer is over, and no other is waited for: nothing of its body is kept."""
-        self.phase = Phase.IDLE
+        self.phase = IDLE
         self.pieces = []
         self.buffered = 0
 
@@ -74,15 +78,15 @@ class AnswerReader:
         """Take the next bytes of the connection, not empty."""
         self.begun = True
         rest: bytes | None = data
-        while rest and self.phase is Phase.HEAD and self.fault is None:
+        while rest and self.phase is HEAD and self.fault is None:
             rest = self._head(rest)
         if rest and self.fault is None:
             self._body(rest)
 
     def ended(self) -> None:
         """The peer will send no more, and means it: the end of a body without another one."""
-        if self.phase is Phase.BODY and self.unframed and self.fault is None:
-            self.phase = Phase.DONE
+        if self.phase is BODY and self.unframed and self.fault is None:
+            self.phase = DONE
 
     def take(self) -> bytes:
         """The gathered part of the body."""
@@ -93,10 +97,10 @@ class AnswerReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
-        if self.phase is not Phase.HEAD:
+        if self.phase is not HEAD:
             # A trailer: its bytes are counted, and it is nothing more than that. What comes behind
             # the answer is not even read.
-            if lowered in _FRAMING and self.phase is Phase.BODY:
+            if lowered in _FRAMING and self.phase is BODY:
                 self._fail("the answer's trailer says where it ends")
             return
         if lowered in self.headers and lowered in _FRAMING:
@@ -105,7 +109,7 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         # The parser reads on to the end of its data after a fault: nothing of it may count.
-        if self.phase is not Phase.HEAD or self.fault is not None:
+        if self.phase is not HEAD or self.fault is not None:
             return
         self.status = self._parser.get_status_code()
         if self.status < 200:
@@ -123,22 +127,22 @@ class AnswerReader:
         self.unframed = length is None and not chunked and self.status not in (204, 304)
         self.keep = self._parser.should_keep_alive() and not self.unframed
         self._left = None if length is None else int(length)
-        self.phase = Phase.BODY
+        self.phase = BODY
 
     def on_chunk_header(self) -> None:
         self._framing -= CHUNK_LINE
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
-        if self.phase is Phase.BODY and not self.unread:
+        if self.phase is BODY and not self.unread:
             self.pieces.append(body)
             self.buffered += len(body)
 
     def on_message_complete(self) -> None:
         if self._framing > MOST_FRAMING:
             self._fail(_TOO_MUCH_FRAMING)
-        if self.phase is Phase.BODY and self.fault is None:
-            self.phase = Phase.DONE
+        if self.phase is BODY and self.fault is None:
+            self.phase = DONE
 
     # Inside.
 
@@ -168,7 +172,7 @@ class AnswerReader:
         return None if size is None else data[size:]
 
     def _body(self, data: bytes) -> None:
-        if self.phase is Phase.DONE:
+        if self.phase is DONE:
             # The answer has no body.
             self.keep = False
         elif self._left is not None:
@@ -187,7 +191,7 @@ class AnswerReader:
         # One byte more than a chunked body's end: an empty line behind it would go unnoticed.
         self._end = (self._end + data[-5:])[-5:]
         self._parse(data)
-        if self.phase is Phase.DONE:
+        if self.phase is DONE:
             if self._end[1:] != b"\r\n\r\n" or self._end[:1] in b"\r\n":
                 self.keep = False
         elif self._framing > MOST_FRAMING:
@@ -200,7 +204,7 @@ class AnswerReader:
             self._fail("the answer switches protocols")
         except httptools.HttpParserError:
             self.keep = False
-            if self.phase is not Phase.DONE:
+            if self.phase is not DONE:
                 self._fail("the answer is not HTTP")
 
     def _fail(self, message: str) -> None:

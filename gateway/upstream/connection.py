@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from gateway.domain.events import FailureKind
-from gateway.upstream.answer import AnswerReader, Phase
+from gateway.upstream.answer import BODY, DONE, HEAD, IDLE, AnswerReader
 from gateway.upstream.fault import AttemptFault, StaleConnection
 from gateway.upstream.tls import told
 
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
     @property
     def complete(self) -> bool:
         """Whether the whole answer has come."""
-        return self._answer.phase is Phase.DONE
+        return self._answer.phase is DONE
 
     @property
     def headers(self) -> Mapping[bytes, bytes]:
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         """Whether another request may be sent: all read, all written, nothing left over."""
         transport = self._transport
         return (
-            self._answer.phase is Phase.DONE
+            self._answer.phase is DONE
             and self._answer.keep
             and not self._paused
             and transport is not None
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         ``TimeoutError`` at ``until`` (loop time) or where the peer takes nothing for ``patience``
         seconds.
         """
-        while self._outgoing is not None and self._answer.phase is Phase.HEAD:
+        while self._outgoing is not None and self._answer.phase is HEAD:
             if self._fault is not None:
                 raise self._fault
             await self.more(min(until, self._loop.time() + patience))
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
     async def head(self, until: float) -> int:
         """Wait for the answer's head; its status. Raises ``AttemptFault`` or ``TimeoutError``."""
         answer = self._answer
-        while answer.phase is Phase.HEAD:
+        while answer.phase is HEAD:
             if self._fault is not None:
                 raise self._fault
             await self.more(until)
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
             if self._paused:
                 self._resume()
             return answer.take()
-        if answer.phase is Phase.DONE:
+        if answer.phase is DONE:
             return b""
         if self._fault is not None:
             raise self._fault
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         phase = answer.phase
-        if phase is Phase.IDLE or phase is Phase.DONE:
+        if phase is IDLE or phase is DONE:
             # Nothing was asked: whatever this is, it must not be taken for the next answer.
             answer.keep = False
             self.abort()
@@ -220,7 +220,7 @@ class Connection(asyncio.Protocol):
         answer.feed(data)
         if answer.fault is not None:
             self._fail(answer.fault)
-        elif self._outgoing is not None and phase is Phase.HEAD and answer.phase is not phase:
+        elif self._outgoing is not None and phase is HEAD and answer.phase is not phase:
             self._answered_early(answer)
         if answer.buffered > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
         transport, answer = self._transport, self._answer
         if transport is None or transport.get_extra_info("ssl_object") is not None:
             return
-        if answer.phase in (Phase.IDLE, Phase.DONE) or self._fault is not None:
+        if answer.phase in (IDLE, DONE) or self._fault is not None:
             return
         try:
             # The transport's own socket has no ``recv``.
@@ -330,7 +330,7 @@ class Connection(asyncio.Protocol):
         self._outgoing = None
         answer = self._answer
         answer.keep = False
-        if answer.phase in (Phase.HEAD, Phase.BODY) and self._fault is None:
+        if answer.phase in (HEAD, BODY) and self._fault is None:
             self._fault = self._loss(answer, exc)
 
     def _loss(self, answer: AnswerReader, exc: Exception | None) -> AttemptFault:
