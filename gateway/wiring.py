@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -50,6 +49,7 @@ from gateway.operating.running import Running
 from gateway.processes.garbage import look_seldom
 from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
+from gateway.serving import ServeOptions
 from gateway.told import audit_state, local_state, sovereign_state
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
@@ -61,25 +61,6 @@ from gateway.upstream.translate.backend import ByDialect, TranslateBackend
 
 DATES_EVERY = 0.25
 """Seconds within which a date of the policy is noticed by what is running already."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """What every serving process is started with; crosses process borders, so plain data only.
-
-    ``overrides`` are flags by dotted path; ``text`` is the configuration that the gateway was
-    started with: what it cannot change while it runs stays what this says; ``shared`` is the folder
-    in which serving processes count, for a scrape of any of them. With an ``admin_port`` what is
-    for operators is there, and at ``admin_url``.
-    """
-
-    config: Path
-    overrides: Mapping[str, object]
-    text: bytes
-    url: str
-    shared: Path
-    admin_url: str
-    admin_port: int | None = None
 
 
 class Gateway:

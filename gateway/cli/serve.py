@@ -24,6 +24,7 @@ from gateway.access.keyring import Keyring
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
 from gateway.auditing import audit_sink
+from gateway.cli.app import app
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
 from gateway.config.credential import renew
@@ -35,16 +36,12 @@ from gateway.config.settings import Settings, is_pattern, load_settings
 from gateway.configured import revision
 from gateway.configuring import check_channels
 from gateway.errors import StartupError
-from gateway.http.connection import Connection
 from gateway.inventory import Inventory, policy_store
 from gateway.keeping import Keeping
 from gateway.processes.logs import Logs, configure_logs
 from gateway.recording import Recording
+from gateway.serving import ServeOptions
 from gateway.telemetry.readings import Shared
-from gateway.wiring import (
-    ServeOptions,
-    serving_app,
-)
 
 READY_WITHIN = 120.0
 """Seconds after which the waiting for ``/readyz`` is given up (the gateway serves on)."""
@@ -194,10 +191,11 @@ def _first(
 
 def _run(options: ServeOptions, settings: Settings, listening: list[socket.socket]) -> None:
     server = uvicorn.Config(
-        partial(serving_app, options),
+        partial(app, options),
         factory=True,
         workers=settings.server.workers,
-        http=Connection,
+        # By name, as it is imported where it serves.
+        http="gateway.http.connection:Connection",
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -30,8 +30,9 @@ from gateway.domain.target import Target
 from gateway.engine.attempt import Told
 from gateway.http.app import create_app
 from gateway.policy.evaluate import evaluate
+from gateway.serving import ServeOptions
 from gateway.telemetry.readings import Shared
-from gateway.wiring import Gateway, ServeOptions
+from gateway.wiring import Gateway
 from tests.egress.drawn import (
     ANSWERS,
     EVERYBODY,
