@@ -123,11 +123,13 @@ class Tale:
         self._app = create_app(self._gateway)
         run = engine.run
 
-        def labelled(call: Call, record: Record) -> AsyncGenerator[Sequence[Told], None]:
+        def labelled(
+            call: Call, record: Record, reader: asyncio.Task[Any] | None = None
+        ) -> AsyncGenerator[Sequence[Told], None]:
             asking = ASKING.get()
             assert asking is not None
             record.labels = asking.labels
-            return run(replace(call, labels=asking.labels), record)
+            return run(replace(call, labels=asking.labels), record, reader)
 
         engine.run = labelled  # type: ignore[method-assign]
 
