@@ -141,11 +141,23 @@ class RunningGateway:
                 command, stdout=output, stderr=subprocess.STDOUT, env=self._environment()
             )
         self._started(self._process)
-        while self.get("/readyz")[0] != 200:
-            assert self._process.poll() is None, self.output.read_text()
-            assert time.monotonic() < began + READY_WITHIN, self.output.read_text()
-            time.sleep(0.01)
+        try:
+            while not self._is_ready():
+                assert self._process.poll() is None, self.output.read_text()
+                assert time.monotonic() < began + READY_WITHIN, self.output.read_text()
+                time.sleep(0.01)
+        except BaseException:
+            # Nobody will stop what has not been entered.
+            self.kill()
+            raise
         self.ready_after = time.monotonic() - began
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.get("/readyz")[0] == 200
+        except TimeoutError:
+            # With several workers the port is open before anybody serves there.
+            return False
 
     def __exit__(
         self,

@@ -43,7 +43,7 @@ async def waited(connection: Connection, seconds: float) -> float:
 
 @LOOPS
 @pytest.mark.parametrize(
-    "seconds", [(0.1, 0.03), (0.03, 0.1), (0.05, 0.05), (0.09, 0.03, 0.06)], ids=str
+    "seconds", [(0.6, 0.05), (0.05, 0.2), (0.1, 0.1), (0.6, 0.05, 0.1)], ids=str
 )
 def test_each_wait_is_as_long_as_it_was_meant_to_be(
     seconds: tuple[float, ...], loop: Callable[[], asyncio.AbstractEventLoop]
@@ -54,7 +54,7 @@ def test_each_wait_is_as_long_as_it_was_meant_to_be(
         connection = asked(asyncio.get_running_loop())
         for number, each in enumerate(seconds):
             took = await waited(connection, each)
-            assert each - 0.003 <= took < each + 0.025, (number, took)
+            assert each - 0.003 <= took < each + 0.4, (number, took)
             something = connection.more(asyncio.get_running_loop().time() + each)
             connection.data_received(HEAD if number == 0 else b"1\r\nx\r\n")
             await something
