@@ -11,6 +11,7 @@ from gateway.errors import StateError
 from gateway.vendors.catalog import Catalog
 from gateway.vendors.identity_table import IdentityTable
 from gateway.vendors.routers import Router, routers
+from gateway.vendors.signals.table import Signals
 
 
 def load_catalog() -> Catalog:
@@ -26,6 +27,14 @@ def load_identities(catalog: Catalog) -> IdentityTable:
 def load_routers(catalog: Catalog) -> dict[str, Router]:
     """The routers of ``gateway/vendors/routers.toml``, by vendor id."""
     return routers(_read("routers.toml"), catalog)
+
+
+def load_signals(catalog: Catalog) -> Signals:
+    """The tables of ``gateway/vendors/signals``: what tells a vendor in files and logs."""
+    package = "gateway.vendors.signals"
+    files = ("packages.toml", "hosts.toml", "names.toml")
+    packages, hosts, names = (_read(name, package) for name in files)
+    return Signals(packages, hosts, names, catalog)
 
 
 def load_prices() -> dict[str, Any]:

@@ -1,0 +1,334 @@
+"""Python by its syntax tree: what is imported, which clients are made, what models and addresses
+they are given. Nothing is imported or run.
+
+Theory of operation. The imports are read first, wherever they stand. Then the tree is walked in the
+order of the text, without recursion, carrying the name that a value is bound to and the vendor that
+is asked there; a variable that a client was given to keeps its vendor for what is called on it.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gateway.readiness.scan.notes import OURS, Notes, Place, is_model, is_ours
+from gateway.readiness.scan.shell import command, is_command
+from gateway.readiness.scan.source import Source, Unreadable
+from gateway.vendors.signals.table import Sign, words
+
+ADDRESSES = frozenset(
+    {
+        "base_url",
+        "api_base",
+        "azure_endpoint",
+        "endpoint",
+        "endpoint_url",
+        "openai_api_base",
+        "anthropic_api_url",
+        "server_url",
+        "host",
+        "url",
+        "baseURL",
+        "baseUrl",
+    }
+)
+"""Under what names a client is told where to ask."""
+_BEDROCK = Sign("amazon", "unknown")
+_WEIGHTS = frozenset(
+    {"from_pretrained", "snapshot_download", "SentenceTransformer", "CrossEncoder"}
+)
+_LOCAL_MODULES = frozenset(
+    {"ollama", "vllm", "llama_cpp", "mlx_lm", "transformers", "ctransformers"}
+)
+_LOADERS = frozenset({"__import__", "importlib.import_module", "import_module"})
+
+
+def read_python(source: Source, notes: Notes) -> None:
+    """A file of Python 3. Raises ``Unreadable`` where it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(source.text)
+        except SyntaxError as error:
+            raise Unreadable(f"line {error.lineno or 0} is not Python 3") from None
+        except RecursionError:
+            raise Unreadable("it is nested too deeply") from None
+        except (MemoryError, ValueError):
+            raise Unreadable("it cannot be parsed as Python 3") from None
+    _Module(notes).read(tree)
+
+
+@dataclass(slots=True)
+class _Within:
+    """Where a node stands: the nearest names that it is bound to, and who is asked there."""
+
+    name: str = ""
+    outer: str = ""
+    sign: Sign | None = None
+
+    @property
+    def called(self) -> str:
+        """The name that says that a model stands here, if any does."""
+        return self.name if is_model(words(self.name)) or not self.outer else self.outer
+
+
+@dataclass(slots=True)
+class _Module:
+    notes: Notes
+    names: dict[str, str] = field(default_factory=dict)
+    """What a local name stands for, as a path of modules."""
+    vendors: dict[str, Sign] = field(default_factory=dict)
+    """Who is asked by what is called on a variable."""
+
+    def read(self, tree: ast.AST) -> None:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                self._import(node)
+            elif isinstance(node, ast.ImportFrom):
+                self._import_from(node)
+        stack: list[tuple[ast.AST, _Within]] = [(tree, _Within())]
+        while stack:
+            node, within = stack.pop()
+            stack.extend(reversed(list(self._visit(node, within))))
+
+    def _import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.notes.module("python", alias.name, place(node))
+            if alias.asname:
+                self.names[alias.asname] = alias.name
+            else:
+                root = alias.name.partition(".")[0]
+                self.names[root] = root
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        if node.level or not node.module:
+            return
+        for alias in node.names:
+            path = f"{node.module}.{alias.name}"
+            self.notes.module("python", path, place(alias))
+            self.names[alias.asname or alias.name] = path
+
+    def _visit(self, node: ast.AST, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
+        """Note what a node says, and yield what is to be looked at in it."""
+        match node:
+            case ast.Expr(value=ast.Constant()):
+                return
+            case ast.Constant(value=str() as value):
+                self._string(value, node, within)
+            case ast.JoinedStr():
+                self._string(_joined(node), node, within)
+                yield from ((part, _Within()) for part in node.values if _is_value(part))
+            case ast.Call():
+                yield from self._call(node, within)
+            case ast.Assign(targets=[target, *_], value=value):
+                yield value, self._bound(_name(target), value)
+            case ast.AnnAssign(target=target, value=value):
+                name = _name(target)
+                self.notes.variable(name, place(node))
+                if value is not None:
+                    yield value, self._bound(name, value)
+            case ast.NamedExpr(target=target, value=value):
+                yield value, self._bound(_name(target), value)
+            case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
+                yield value, self._bound(name, value)
+            case ast.Dict():
+                yield from self._dict(node, within)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from self._defaults(node.args)
+                yield from _children(node, _Within(), skip=(ast.arguments,))
+            case ast.Compare() | ast.Assert() | ast.Raise():
+                # What is compared with is data; what is raised is said to people.
+                yield from _children(node, _Within("message"))
+            case ast.List() | ast.Tuple() | ast.Set() | ast.BinOp() | ast.BoolOp() | ast.IfExp():
+                yield from _children(node, within)
+            case _:
+                yield from _children(node, _Within(sign=within.sign))
+
+    def _string(self, value: str, node: ast.AST, within: _Within) -> None:
+        at = place(node)
+        if is_command(value):
+            command(value, at[0], self.notes)
+        else:
+            self.notes.string(value, within.called, at, within.sign)
+
+    def _bound(self, name: str, value: ast.AST) -> _Within:
+        sign = self._asked(value)
+        if sign is not None:
+            self.vendors[name] = sign
+        return _Within(name)
+
+    def _dict(self, node: ast.Dict, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
+        outer = within.outer or within.name
+        for key, value in zip(node.keys, node.values, strict=True):
+            name = ""
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                name = key.value
+                self.notes.variable(name, place(key))
+            yield value, _Within(name or within.name, outer, within.sign)
+
+    def _defaults(self, arguments: ast.arguments) -> Iterator[tuple[ast.AST, _Within]]:
+        named = [*arguments.posonlyargs, *arguments.args]
+        defaulted = named[len(named) - len(arguments.defaults) :]
+        pairs = [
+            *zip(defaulted, arguments.defaults, strict=True),
+            *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+        ]
+        for argument, default in pairs:
+            if default is not None:
+                yield default, _Within(argument.arg)
+
+    def _call(self, node: ast.Call, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
+        path = self._path(node.func)
+        first = _first(node)
+        if path in _LOADERS and first:
+            self.notes.module("python", first, place(node))
+            return
+        sign = self._client(node, path)
+        if sign is not None:
+            if sign is not OURS:
+                self.notes.client(sign, path.rpartition(".")[2], place(node))
+            if first and not first.startswith("http"):
+                self.notes.model(first, place(node.args[0]), sign)
+        asked = sign or self._asked(node.func) or self._weights(node, path) or within.sign
+        yield node.func, _Within(sign=asked)
+        flag = first if first.startswith("--") else ""
+        for argument in node.args[1:] if sign is not None and first else node.args:
+            yield argument, _Within(self._positional(path, within), sign=asked)
+        for keyword in node.keywords:
+            name = keyword.arg or ""
+            self.notes.variable(name, place(keyword))
+            told = flag if flag and name == "default" else name
+            yield keyword.value, _Within(told or within.name, "", asked)
+
+    def _positional(self, path: str, within: _Within) -> str:
+        """What a positional argument is bound to: what loads weights is given a model."""
+        last = path.rpartition(".")[2]
+        if last in _WEIGHTS:
+            return "model"
+        return (
+            within.name if last in ("Field", "getenv", "get", "environ", "SecretStr", "str") else ""
+        )
+
+    def _client(self, node: ast.Call, path: str) -> Sign | None:
+        """Who is asked by what this call makes; ``OURS`` for a server of one's own."""
+        first = _first(node) or _keyword(node, "service_name")
+        if path.rpartition(".")[2] in ("client", "resource") and first.startswith("bedrock"):
+            return _BEDROCK
+        found = self.notes.signals.module("python", path) if path else None
+        if found is None or not found[1]:
+            return None
+        row, rest = found
+        parts = [part for part in rest.split(".") if part[:1].isupper()] or rest.split(".")
+        sign = self.notes.signals.client(parts[-1] if len(parts) == 1 else parts[0], row)
+        if sign is None and len(parts) > 1:
+            sign = self.notes.signals.client(parts[-1], row)
+        return None if sign is None else self._redirected(node, sign)
+
+    def _redirected(self, node: ast.Call, sign: Sign) -> Sign:
+        """Whom a client asks that is told an address."""
+        for keyword in node.keywords:
+            if keyword.arg in ADDRESSES:
+                text = _text(keyword.value)
+                if text and is_ours(text):
+                    return OURS
+                other = self.notes.signals.host(_host(text)) if text else None
+                if other is not None:
+                    return other
+        return sign
+
+    def _weights(self, node: ast.Call, path: str) -> Sign | None:
+        """``OURS`` where a call loads weights or asks a server on this machine."""
+        last, root = path.rpartition(".")[2], path.partition(".")[0]
+        if last in _WEIGHTS or root in _LOCAL_MODULES:
+            return OURS
+        return None
+
+    def _asked(self, node: ast.AST) -> Sign | None:
+        """Who is asked by what stands before a call, or is assigned."""
+        while True:
+            match node:
+                case ast.Await(value=inner) | ast.Attribute(value=inner):
+                    known = self.vendors.get(_name(node))
+                    if known is not None:
+                        return known
+                    node = inner
+                case ast.Call():
+                    sign = self._client(node, self._path(node.func))
+                    if sign is not None:
+                        return sign
+                    node = node.func
+                case ast.Name(id=name):
+                    return self.vendors.get(name)
+                case _:
+                    return None
+
+    def _path(self, node: ast.AST) -> str:
+        """A callee as a path of modules, or empty where it is none."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute | ast.Call):
+            if isinstance(node, ast.Attribute):
+                parts.append(node.attr)
+                node = node.value
+            elif parts and parts[-1] in ("client", "resource"):
+                node = node.func
+            else:
+                return ""
+        if not isinstance(node, ast.Name):
+            return ""
+        parts.append(self.names.get(node.id, f" {node.id}"))
+        return ".".join(reversed(parts))
+
+
+def place(node: ast.AST) -> Place:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", -1) + 1
+
+
+def _children(
+    node: ast.AST, within: _Within, skip: tuple[type[ast.AST], ...] = ()
+) -> Iterator[tuple[ast.AST, _Within]]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.Import, ast.ImportFrom, *skip)):
+            yield child, within
+
+
+def _name(node: ast.AST) -> str:
+    """The last word of what is assigned to."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case ast.Subscript(slice=ast.Constant(value=str() as name)):
+            return name
+        case _:
+            return ""
+
+
+def _is_value(node: ast.AST) -> bool:
+    return isinstance(node, ast.FormattedValue)
+
+
+def _joined(node: ast.JoinedStr) -> str:
+    """An f-string with a letter for what is put in."""
+    return "".join(
+        part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "x"
+        for part in node.values
+    )
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return _joined(node) if isinstance(node, ast.JoinedStr) else ""
+
+
+def _host(text: str) -> str:
+    return text.partition("://")[2].split("/", 1)[0].partition(":")[0] or text
+
+
+def _first(node: ast.Call) -> str:
+    return _text(node.args[0]) if node.args else ""
+
+
+def _keyword(node: ast.Call, name: str) -> str:
+    return next((_text(one.value) for one in node.keywords if one.arg == name), "")
