@@ -1,8 +1,8 @@
 """The labelled snippets of ``corpus/``, what a scan makes of them, and how well it does.
 
-A label is ``signal channel/developer``, or ``signal vendor`` where both are the same. A third of the
-snippets, chosen by the hash of their names, is held out: of those only the figures are looked at, so
-that no pattern is made for them.
+A label is ``signal channel/developer``, or ``signal vendor`` where both are the same. A third of
+the snippets, chosen by the hash of their names, is held out: of those only the figures are looked
+at, so that no pattern is made for them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class Figures:
 
 
 def snippets() -> list[Snippet]:
-    rows = [row for path in sorted(FOLDER.glob("*.yaml")) for row in yaml.safe_load(path.read_text())]
+    rows = [
+        row for path in sorted(FOLDER.glob("*.yaml")) for row in yaml.safe_load(path.read_text())
+    ]
     return [
         Snippet(
             row["name"],

@@ -125,9 +125,6 @@ def _plain(text: str) -> str:
 def yaml_leaves(source: Source) -> Iterator[Leaf]:
     """The scalars of YAML documents; of a template, or of what is none, those of its lines."""
     text = source.text
-    if "{{" in text:
-        yield from _lines(_TEMPLATE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text))
-        return
     loader = yaml.CSafeLoader(text)
     try:
         leaves: list[Leaf] = []
@@ -137,7 +134,7 @@ def yaml_leaves(source: Source) -> Iterator[Leaf]:
                 leaves += _nodes(node)
         yield from leaves
     except (yaml.YAMLError, ValueError):
-        yield from _lines(text)
+        yield from _lines(_TEMPLATE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text))
     except RecursionError:
         raise Unreadable("it is nested too deeply") from None
     finally:

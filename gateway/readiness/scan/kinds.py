@@ -104,7 +104,7 @@ def reader_of(path: str) -> Reader | None:
     name = path.rpartition("/")[2]
     if name in _PACKAGES:
         return _PACKAGES[name]
-    if _REQUIREMENTS.match(name):
+    if _is_requirements(path, name):
         return read_requirements
     if path.endswith("gradle/libs.versions.toml"):
         return other_packages.read_version_catalog
@@ -133,7 +133,14 @@ def _by_ending(ending: str, name: str) -> Reader | None:
 def is_package_list(path: str) -> bool:
     """Whether a file names packages: such are read whatever words are in them."""
     name = path.rpartition("/")[2]
-    return name in _PACKAGES or _REQUIREMENTS.match(name) is not None
+    return name in _PACKAGES or _is_requirements(path, name)
+
+
+def _is_requirements(path: str, name: str) -> bool:
+    """A list for pip, by its name or by that of its folder."""
+    if path.endswith((".txt", ".in")) and f"/{path}".rpartition("/")[0].endswith("/requirements"):
+        return True
+    return _REQUIREMENTS.match(name) is not None
 
 
 def is_lock(path: str) -> bool:

@@ -1,7 +1,8 @@
 """What was dialled, by logs of DNS, proxies and connections: streamed, one line at a time.
 
-Of a line only the host that was asked for is looked at, in the field in which the format has it: not
-who referred, nor what somebody calls itself. A host is found once a file, with how often it is there.
+Of a line only the host that was asked for is looked at, in the field in which the format has it:
+not who referred, nor what somebody calls itself. A host is found once a file, with how often it is
+there.
 """
 
 from __future__ import annotations
@@ -36,14 +37,43 @@ _SQUID = re.compile(
     r"\s*\d{9,}\.\d{3}\s+\d+ \S+ [A-Z_]+/\d{3} \d+ [A-Z]+ (?:\w+://)?(?P<a>[\w.-]+)(?:[:/?]|\s)"
 )
 _COMMON = re.compile(
-    r"\S+ \S+ \S+ \[[^\]]+\] \"(?:CONNECT (?P<a>[\w.-]+):\d+|[A-Z]+ https?://(?P<b>[\w.-]+)|[A-Z]+ \S)"
+    r"\S+ \S+ \S+ \[[^\]]+\] \""
+    r"(?:CONNECT (?P<a>[\w.-]+):\d+|[A-Z]+ https?://(?P<b>[\w.-]+)|[A-Z]+ \S)"
 )
 _WITH_HOST = re.compile(r"(?P<a>[\w-]+(?:\.[\w-]+)+)(?::\d+)? \S+ \S+ \S+ \[[^\]]+\] \"[A-Z]+ /")
 _HOST_KEYS = frozenset(
-    "authority :authority host hostname http_host sni server_name servername query qname rrname "
-    "query_name domain dest_host dst_host destination_host request_host url uri request_url "
-    "destination.domain dns.question.name tls.client.server_name url.domain url.full "
-    "upstream_host requested_server_name dest_domain fqdn question".split()
+    {
+        ":authority",
+        "authority",
+        "dest_domain",
+        "dest_host",
+        "destination.domain",
+        "destination_host",
+        "dns.question.name",
+        "domain",
+        "dst_host",
+        "fqdn",
+        "host",
+        "hostname",
+        "http_host",
+        "qname",
+        "query",
+        "query_name",
+        "question",
+        "request_host",
+        "request_url",
+        "requested_server_name",
+        "rrname",
+        "server_name",
+        "servername",
+        "sni",
+        "tls.client.server_name",
+        "upstream_host",
+        "uri",
+        "url",
+        "url.domain",
+        "url.full",
+    }
 )
 _DECODER = msgspec.json.Decoder()
 

@@ -29,6 +29,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9_-]+\.)+[A-Za-z]{2,}")
 _BARE = re.compile(r"((?:[A-Za-z0-9_*-]+\.)+[A-Za-z]{2,})(?::\d+)?(?:/\S*)?")
 _SERVED = re.compile(r"/(?:publishers/([\w-]+)/)?models?/([\w.:@%-]+)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,79}")
+_SETTING = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _ASSIGNED = re.compile(r"(?:--?)?([A-Za-z][A-Za-z0-9_.-]*)=(\S.*)", re.DOTALL)
 _REFERRED = re.compile(
     r"(?:\$\{?|\$\(|secrets\.|vars\.|env[:.]|environ/)([A-Za-z][A-Za-z0-9_]{3,79})"
@@ -84,7 +85,11 @@ class Notes:
     def module(self, language: str, path: str, place: Place) -> tuple[Package, str] | None:
         """What code imports; the row that it is known by and what follows its name."""
         found = self.signals.module(language, path)
-        if found is not None:
+        if found is None:
+            return None
+        root = re.split(r"\W", path, maxsplit=1)[0]
+        if found[0].sign != NOBODY or root not in self.path.split("/"):
+            # What a library imports of itself is no use of it.
             self._package(found[0], language, path, place)
         return found
 
@@ -182,7 +187,7 @@ class Notes:
             self.variable(assigned[1], place)
             self.string(assigned[2], assigned[1], place, sign)
             return
-        if _NAME.fullmatch(value) and self.variable(value, place) is not None:
+        if _SETTING.fullmatch(value) and self.variable(value, place) is not None:
             return
         for part in re.split(r"[,;|]", value):
             self._one(part.strip("'\"()[]"), called, place, sign)

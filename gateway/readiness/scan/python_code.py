@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.readiness.scan.notes import OURS, Notes, Place, is_model, is_ours
+from gateway.readiness.scan.notes import NOBODY, OURS, Notes, Place, is_model, is_ours
 from gateway.readiness.scan.shell import command, is_command
 from gateway.readiness.scan.source import Source, Unreadable
 from gateway.vendors.signals.table import Sign, words
@@ -188,7 +188,8 @@ class _Module:
         sign = self._client(node, path)
         if sign is not None:
             if sign is not OURS:
-                self.notes.client(sign, path.rpartition(".")[2], place(node))
+                name = path.rpartition(".")[2]
+                self.notes.client(sign, name, place(node), sure=_addressed(node))
             if first and not first.startswith("http"):
                 self.notes.model(first, place(node.args[0]), sign)
         asked = sign or self._asked(node.func) or self._weights(node, path) or within.sign
@@ -233,9 +234,8 @@ class _Module:
                 text = _text(keyword.value)
                 if text and is_ours(text):
                     return OURS
-                other = self.notes.signals.host(_host(text)) if text else None
-                if other is not None:
-                    return other
+                if "://" in text:
+                    return self.notes.signals.host(_host(text)) or NOBODY
         return sign
 
     def _weights(self, node: ast.Call, path: str) -> Sign | None:
@@ -279,6 +279,14 @@ class _Module:
             return ""
         parts.append(self.names.get(node.id, f" {node.id}"))
         return ".".join(reversed(parts))
+
+
+def _addressed(node: ast.Call) -> bool:
+    """Whether a call shows all that it is given of an address."""
+    return all(
+        one.arg is not None and (one.arg not in ADDRESSES or _text(one.value) != "")
+        for one in node.keywords
+    )
 
 
 def place(node: ast.AST) -> Place:

@@ -13,7 +13,7 @@ import tree_sitter_javascript
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
-from gateway.readiness.scan.notes import OURS, Notes, Place, is_model, is_ours
+from gateway.readiness.scan.notes import NOBODY, OURS, Notes, Place, is_model, is_ours
 from gateway.readiness.scan.python_code import ADDRESSES
 from gateway.readiness.scan.shell import command, is_command
 from gateway.readiness.scan.source import Source
@@ -89,6 +89,8 @@ class _Script:
             return
         if kind in _STRINGS:
             self._string(node, within)
+            inner = [one for one in node.named_children if one.type == "template_substitution"]
+            yield from ((one, _Within(sign=within.sign)) for one in inner)
             return
         match kind:
             case "import_statement" | "export_statement" if node.child_by_field_name("source"):
@@ -230,9 +232,8 @@ class _Script:
             if text and is_ours(text):
                 return OURS
             host = text.partition("://")[2].split("/", 1)[0].partition(":")[0]
-            other = self.notes.signals.host(host) if host else None
-            if other is not None:
-                return other
+            if host:
+                return self.notes.signals.host(host) or NOBODY
         return sign
 
     def _asked(self, node: Node) -> Sign | None:

@@ -1,0 +1,152 @@
+"""Files to findings, by one process or several; a file that kills its process is told, and the
+others are read all the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from gateway.config.shipped import load_catalog, load_signals
+from gateway.readiness.scan.archives import ArchiveReader, unpacked
+from gateway.readiness.scan.finding import Unread
+from gateway.readiness.scan.reading import FileReader, Read
+from gateway.readiness.scan.tree import Found, Kind
+
+More: TypeAlias = Callable[[int], None]
+"""Told how many bytes are done."""
+
+ALONE = 400
+"""Files up to which a second process would cost more than it brings."""
+_BATCH_FILES = 64
+_BATCH_BYTES = 4 << 20
+
+
+def scan(files: Sequence[Found], processes: int, more: More) -> Read:
+    """Read all files; the order of what is found is theirs."""
+    texts = [one for one in files if one.kind is Kind.TEXT]
+    streams = [one for one in files if one.kind is not Kind.TEXT]
+    found = Read()
+    if processes < 2 or len(texts) <= ALONE:
+        _add(found, read_batch(texts, more))
+        for one in streams:
+            _add(found, read_one(one, more))
+    else:
+        batches = [*([one] for one in streams), *_batches(texts)]
+        for read in _several(batches, processes, more):
+            _add(found, read)
+    found.findings.sort(key=lambda one: (one.path, one.line, one.column, one.signal, one.value))
+    found.unread.sort(key=lambda one: (one.path, one.reason))
+    return found
+
+
+def _add(found: Read, read: Read) -> None:
+    found.add(read)
+
+
+def _several(batches: Sequence[list[Found]], processes: int, more: More) -> Iterator[Read]:
+    left = list(_pooled(batches, processes, more, broken := []))
+    yield from left
+    # One of these killed its process: each by itself, so that the others are read.
+    for batch in broken:
+        for one in batch:
+            alone: list[list[Found]] = []
+            yield from _pooled([[one]], 1, more, alone)
+            if alone:
+                reason = "the process that read it died"
+                yield Read(files=1, unread=[Unread(one.shown, reason)])
+
+
+def _pooled(
+    batches: Sequence[list[Found]], processes: int, more: More, broken: list[list[Found]]
+) -> Iterator[Read]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        futures: dict[Future[Read], list[Found]] = {}
+        for batch in batches:
+            try:
+                futures[pool.submit(read_batch, batch)] = batch
+            except BrokenProcessPool:
+                broken.append(batch)
+        for future in as_completed(futures):
+            try:
+                read = future.result()
+            except BrokenProcessPool:
+                broken.append(futures[future])
+                continue
+            more(sum(one.size for one in futures[future]))
+            yield read
+
+
+def _batches(files: Sequence[Found]) -> Iterator[list[Found]]:
+    batch: list[Found] = []
+    size = 0
+    for one in files:
+        batch.append(one)
+        size += one.size
+        if len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def read_batch(files: Sequence[Found], more: More | None = None) -> Read:
+    """Read some files in this process."""
+    found = Read()
+    for one in files:
+        found.add(read_one(one, None))
+        if more is not None:
+            more(one.size)
+    return found
+
+
+def read_one(one: Found, more: More | None) -> Read:
+    """Read one file. What the system says against it is told, and nothing of its content."""
+    tell = more or _quiet
+    try:
+        if one.kind is Kind.ARCHIVE:
+            return ArchiveReader(_reader()).read(Path(one.path), one.shown, tell)
+        if one.kind is Kind.LOG:
+            return _log(one, tell)
+        return _reader().text(one.shown, Path(one.path).read_bytes())
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or "it cannot be read"
+        return Read(files=1, unread=[Unread(one.shown, str(why).lower())])
+    except MemoryError:
+        return Read(files=1, unread=[Unread(one.shown, "it needs more memory than there is")])
+
+
+def _log(one: Found, more: More) -> Read:
+    path = Path(one.path)
+    with path.open("rb") as file:
+        stream = unpacked(path, file)
+
+        def lines() -> Iterator[bytes]:
+            done = 0
+            while line := stream.readline(1 << 16):
+                yield line
+                if file.tell() - done >= 1 << 20:
+                    more(file.tell() - done)
+                    done = file.tell()
+            more(max(0, one.size - done))
+
+        read = _reader().log(one.shown, lines(), certain=False)
+    read.size = one.size
+    return read
+
+
+def _quiet(_: int) -> None:
+    """Nobody is told."""
+
+
+@cache
+def _reader() -> FileReader:
+    """Of this process."""
+    catalog = load_catalog()
+    return FileReader(catalog, load_signals(catalog))
