@@ -19,6 +19,7 @@ _FILES = {
     "models": "models",
     "operators": "operators",
     "policy": "policy",
+    "scan": "scan",
     "serve": "serve",
     "status": "status",
     "unban": "toggles",

@@ -19,7 +19,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO, Protocol
 
 from gateway.readiness.scan.finding import Unread
 from gateway.readiness.scan.kinds import is_lock, is_log, reader_of
@@ -57,6 +57,12 @@ _VENDORED = re.compile(
 _BLOB = re.compile(r"(?:\A|/)blobs/\w+/[0-9a-f]{12,}\Z")
 
 
+class _Bytes(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class _Member(tarfile.TarInfo):
     """Refuses headers that would be read into memory whole and are larger than any real one."""
 
@@ -72,7 +78,7 @@ class _Member(tarfile.TarInfo):
 class _Counted(io.RawIOBase):
     """Counts what is read from a stream, and stops it where it is out of all proportion."""
 
-    def __init__(self, inner: IO[bytes], packed: Callable[[], int], most: int) -> None:
+    def __init__(self, inner: _Bytes, packed: Callable[[], int], most: int) -> None:
         super().__init__()
         self._inner = inner
         self._packed = packed
@@ -107,7 +113,7 @@ class ArchiveReader:
             self._stream(_Telling(file, more), shown, 0, found)
         return found
 
-    def _stream(self, stream: IO[bytes], shown: str, depth: int, found: Read) -> None:
+    def _stream(self, stream: _Bytes, shown: str, depth: int, found: Read) -> None:
         """A stream of tar, compressed or not. What ends it early is told."""
         whole = _Counted(stream, lambda: sys.maxsize, sys.maxsize)
         try:
@@ -137,7 +143,7 @@ class ArchiveReader:
         raise Unreadable(f"it has more than {MOST_MEMBERS} members")
 
     def _member(
-        self, member: tarfile.TarInfo, content: IO[bytes], shown: str, depth: int, found: Read
+        self, member: tarfile.TarInfo, content: _Bytes, shown: str, depth: int, found: Read
     ) -> None:
         name = member.name
         dist, node = _DIST.search(name), _NODE.search(name)
@@ -156,7 +162,7 @@ class ArchiveReader:
         else:
             found.passed += 1
 
-    def _text(self, member: tarfile.TarInfo, content: IO[bytes], shown: str, found: Read) -> None:
+    def _text(self, member: tarfile.TarInfo, content: _Bytes, shown: str, found: Read) -> None:
         most = LARGEST_LOCK if is_lock(member.name) else LARGEST_FILE
         if member.size > most:
             found.unread.append(Unread(shown, f"it is larger than {most >> 20} MiB"))
@@ -164,7 +170,7 @@ class ArchiveReader:
             found.add(self._reader.text(shown, content.read(most)))
 
     def _inner(
-        self, member: tarfile.TarInfo, content: IO[bytes], shown: str, depth: int, found: Read
+        self, member: tarfile.TarInfo, content: _Bytes, shown: str, depth: int, found: Read
     ) -> None:
         """A layer, or the description of an image, which has no name that says so."""
         if member.size <= LARGEST_FILE:
@@ -205,14 +211,14 @@ _BROKEN = (
 )
 
 
-def unpacked(path: Path, file: BinaryIO) -> IO[bytes]:
+def unpacked(path: Path, file: BinaryIO) -> _Bytes:
     """The lines of a log that may be compressed, by the ending of its name."""
     if path.name.endswith(".gz"):
         return gzip.GzipFile(fileobj=file)
     return zstd.ZstdFile(file) if path.name.endswith(".zst") else file
 
 
-def _unpacked(packed: io.BufferedReader) -> IO[bytes]:
+def _unpacked(packed: io.BufferedReader) -> _Bytes:
     """By the first bytes, not by a name."""
     head = packed.peek(6)[:6]
     if head.startswith(b"\x1f\x8b"):

@@ -22,6 +22,8 @@ _BEDROCK = re.compile(
     r"(?:(?:us|eu|apac|jp|au|ca|in|us-gov|global)\.)?[a-z][a-z0-9]*\.[a-z][a-z0-9.-]*(?::\d+)*(?::\d+k)?"
 )
 _BEDROCK_ARN = re.compile(r"arn:aws[\w-]*:(?:bedrock|sagemaker):[\w-]*:\d*:([\w-]+)/(.*)")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+"""A path of modules."""
 _DIGIT = re.compile(r"\d")
 _TESTS = re.compile(
     r"(?:\A|/)(?:tests?|testdata|fixtures?|__tests__|spec)/|[._-](?:test|spec)\.\w+\Z"
@@ -87,7 +89,7 @@ class _Judged:
         if arn is not None:
             model = arn[2] if arn[1] == "foundation-model" else id
             return self._resolved(model, "amazon", "bedrock")
-        if not _ID.fullmatch(id):
+        if not _ID.fullmatch(id) or (_DOTTED.fullmatch(id) and not self._is_bedrock(id)):
             return None
         channel, provider, model = self._channel(note)
         identity = self._resolved(model, channel, provider)

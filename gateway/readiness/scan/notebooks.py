@@ -40,8 +40,8 @@ def _cell(whole: str, number: int, source: Source, notes: Notes) -> None:
     except Unreadable as error:
         notes.unread.append(f"cell {number}: {error}")
     for note in inner.taken:
-        line = whole.splitlines()[note.place[0] - 1 : note.place[0]]
-        notes.taken.append(_placed(note, line[0] if line else "", source))
+        seen = whole.splitlines()[note.place[0] - 1 : note.place[0]]
+        notes.taken.append(_placed(note, seen[0] if seen else "", source))
 
 
 def _placed(note: Note, line: str, source: Source) -> Note:

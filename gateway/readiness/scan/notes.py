@@ -90,7 +90,8 @@ class Notes:
         root = re.split(r"\W", path, maxsplit=1)[0]
         if found[0].sign != NOBODY or root not in self.path.split("/"):
             # What a library imports of itself is no use of it.
-            self._package(found[0], language, path, place)
+            known = path.removesuffix(found[1]).rstrip("./\\:") if found[1] else path
+            self._package(found[0], language, known, place)
         return found
 
     def _package(

@@ -107,7 +107,7 @@ class _Module:
             return
         for alias in node.names:
             path = f"{node.module}.{alias.name}"
-            self.notes.module("python", path, place(alias))
+            self.notes.module("python", path, place(node))
             self.names[alias.asname or alias.name] = path
 
     def _visit(self, node: ast.AST, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:

@@ -33,25 +33,21 @@ def scan(files: Sequence[Found], processes: int, more: More) -> Read:
     streams = [one for one in files if one.kind is not Kind.TEXT]
     found = Read()
     if processes < 2 or len(texts) <= ALONE:
-        _add(found, read_batch(texts, more))
+        found.add(read_batch(texts, more))
         for one in streams:
-            _add(found, read_one(one, more))
+            found.add(read_one(one, more))
     else:
         batches = [*([one] for one in streams), *_batches(texts)]
         for read in _several(batches, processes, more):
-            _add(found, read)
+            found.add(read)
     found.findings.sort(key=lambda one: (one.path, one.line, one.column, one.signal, one.value))
     found.unread.sort(key=lambda one: (one.path, one.reason))
     return found
 
 
-def _add(found: Read, read: Read) -> None:
-    found.add(read)
-
-
 def _several(batches: Sequence[list[Found]], processes: int, more: More) -> Iterator[Read]:
-    left = list(_pooled(batches, processes, more, broken := []))
-    yield from left
+    broken: list[list[Found]] = []
+    yield from _pooled(batches, processes, more, broken)
     # One of these killed its process: each by itself, so that the others are read.
     for batch in broken:
         for one in batch:

@@ -89,8 +89,8 @@ class _Script:
             return
         if kind in _STRINGS:
             self._string(node, within)
-            inner = [one for one in node.named_children if one.type == "template_substitution"]
-            yield from ((one, _Within(sign=within.sign)) for one in inner)
+            put_in = [one for one in node.named_children if one.type == "template_substitution"]
+            yield from ((one, _Within(sign=within.sign)) for one in put_in)
             return
         match kind:
             case "import_statement" | "export_statement" if node.child_by_field_name("source"):
