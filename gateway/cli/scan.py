@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -168,7 +170,7 @@ def _tell(
     if format_ == "markdown":
         text = markdown(report)
     else:
-        made = {
+        made: dict[str, Callable[[], dict[str, Any]]] = {
             "json": lambda: plain(report),
             "sarif": lambda: sarif(report),
             "cyclonedx": lambda: cyclonedx(report, catalog),

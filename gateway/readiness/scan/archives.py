@@ -58,9 +58,11 @@ _BLOB = re.compile(r"(?:\A|/)blobs/\w+/[0-9a-f]{12,}\Z")
 
 
 class _Bytes(Protocol):
-    """What bytes can be read from."""
+    """What bytes can be read from, at once or by lines."""
 
     def read(self, size: int = -1, /) -> bytes: ...
+
+    def readline(self, size: int = -1, /) -> bytes: ...
 
 
 class _Member(tarfile.TarInfo):
@@ -156,7 +158,7 @@ class ArchiveReader:
         elif depth < DEEPEST and (name.endswith((".tar", ".tar.gz", ".tgz")) or _BLOB.search(name)):
             self._inner(member, content, shown, depth, found)
         elif is_log(name) and not name.endswith((".gz", ".zst")):
-            found.add(self._reader.log(shown, content, certain=False))
+            found.add(self._reader.log(shown, iter(content.readline, b""), certain=False))
         elif reader_of(name) is not None:
             self._text(member, content, shown, found)
         else:
@@ -218,7 +220,7 @@ def unpacked(path: Path, file: BinaryIO) -> _Bytes:
     return zstd.ZstdFile(file) if path.name.endswith(".zst") else file
 
 
-def _unpacked(packed: io.BufferedReader) -> _Bytes:
+def _unpacked(packed: io.BufferedReader[_Counted]) -> _Bytes:
     """By the first bytes, not by a name."""
     head = packed.peek(6)[:6]
     if head.startswith(b"\x1f\x8b"):

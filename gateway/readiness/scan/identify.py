@@ -84,6 +84,8 @@ class _Judged:
         return _finding(self._path, note, identity, reach_of(identity), confidence)
 
     def _identity(self, note: Note) -> Identity | None:
+        if not note.named and not note.sure and not self._plausible(note.value):
+            return None
         id = note.value
         arn = _BEDROCK_ARN.fullmatch(id)
         if arn is not None:
@@ -99,6 +101,12 @@ class _Judged:
             return identity if own else None
         return identity if self._is_model(note, identity, model) else None
 
+    def _plausible(self, id: str) -> bool:
+        """Whether a string that nothing calls a model is worth a look."""
+        if id.startswith("arn:") or id.endswith(":0"):
+            return True
+        return self._spoken and "-" in id and _DIGIT.search(id) is not None
+
     def _is_model(self, note: Note, identity: Identity, model: str) -> bool:
         """Whether an id that is of a known family is meant as a model here."""
         tokens = grammar.tokens(identity.model)
@@ -107,7 +115,7 @@ class _Judged:
             return False
         if note.named:
             return not weak or self._spoken or "/" in model
-        if not self._spoken or weak or "/" in model or not _DIGIT.search(identity.model):
+        if weak or "/" in model or not _DIGIT.search(identity.model):
             return False
         return _TESTS.search(self._path) is None
 
@@ -185,7 +193,7 @@ def by_itself(sign: Sign, catalog: Catalog) -> Identity:
 
 
 def reach_of(identity: Identity) -> Reach:
-    same = identity.channel == identity.developer or identity.channel == SELF
+    same = identity.channel == identity.developer != UNKNOWN or identity.channel == SELF
     return Reach.DIRECT if same else Reach.CHANNEL
 
 

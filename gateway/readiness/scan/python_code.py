@@ -42,6 +42,14 @@ _WEIGHTS = frozenset(
 _LOCAL_MODULES = frozenset(
     {"ollama", "vllm", "llama_cpp", "mlx_lm", "transformers", "ctransformers"}
 )
+_LEAVES = frozenset(
+    {ast.Import, ast.ImportFrom, ast.Name, ast.Load, ast.Store, ast.Del, ast.Pass, ast.alias}
+    | set(ast.operator.__subclasses__())
+    | set(ast.unaryop.__subclasses__())
+    | set(ast.cmpop.__subclasses__())
+    | set(ast.boolop.__subclasses__())
+)
+"""What has nothing to say by itself."""
 _LOADERS = frozenset({"__import__", "importlib.import_module", "import_module"})
 
 
@@ -83,7 +91,7 @@ class _Module:
     """Who is asked by what is called on a variable."""
 
     def read(self, tree: ast.AST) -> None:
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             if isinstance(node, ast.Import):
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
@@ -293,12 +301,27 @@ def place(node: ast.AST) -> Place:
     return getattr(node, "lineno", 0), getattr(node, "col_offset", -1) + 1
 
 
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements, however deep, and nothing of what they consist of."""
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, name, None)
+            if isinstance(inner, list):
+                stack.extend(reversed(inner))
+
+
 def _children(
     node: ast.AST, within: _Within, skip: tuple[type[ast.AST], ...] = ()
 ) -> Iterator[tuple[ast.AST, _Within]]:
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.Import, ast.ImportFrom, *skip)):
-            yield child, within
+    for name in node._fields:
+        value = getattr(node, name, None)
+        for child in value if isinstance(value, list) else (value,):
+            looked = isinstance(child, ast.AST) and type(child) not in _LEAVES
+            if looked and not (skip and isinstance(child, skip)):
+                yield child, within
 
 
 def _name(node: ast.AST) -> str:

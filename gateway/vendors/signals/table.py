@@ -7,7 +7,7 @@ segments, never as a part of a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,15 @@ _COMMON = frozenset(
         "actions",
         "agent",
         "agents",
+        "agno",
         "amazon",
         "amazonaws",
         "any",
         "atlas",
         "audio",
         "azure",
+        "bing",
+        "black",
         "build",
         "canvas",
         "chain",
@@ -57,39 +60,54 @@ _COMMON = frozenset(
         "client",
         "clients",
         "cloud",
+        "clust",
         "code",
+        "codex",
         "cognitive",
+        "command",
         "community",
         "compatible",
         "completion",
         "components",
         "computer",
         "connectors",
+        "console",
+        "converse",
+        "copilot",
         "core",
         "credential",
+        "cursor",
+        "dall",
         "deployment",
         "docs",
         "embed",
         "embeddings",
+        "encoder",
         "endpoint",
         "extensions",
+        "facebook",
+        "fireworks",
         "forest",
         "framework",
         "gateway",
         "generation",
         "generative",
         "generators",
+        "giga",
         "github",
         "githubusercontent",
         "gitlab",
         "golang",
         "google",
         "googleapis",
+        "guidance",
+        "haystack",
         "hosted",
         "http",
         "image",
         "index",
         "inference",
+        "instructor",
         "integrate",
         "integrations",
         "interpreter",
@@ -98,18 +116,33 @@ _COMMON = frozenset(
         "language",
         "latest",
         "learning",
+        "library",
         "light",
+        "liquid",
+        "llm",
         "location",
         "machine",
+        "magentic",
+        "marvin",
         "meta",
         "micro",
+        "microsoft",
         "model",
         "models",
+        "mosaicml",
+        "motif",
         "multi",
+        "neuron",
         "node",
+        "nous",
+        "oci",
+        "omni",
         "open",
         "openapi",
         "opus",
+        "oracle",
+        "palm",
+        "perplexity",
         "persistent",
         "platform",
         "plugins",
@@ -125,23 +158,30 @@ _COMMON = frozenset(
         "pydantic",
         "python",
         "react",
+        "realtime",
+        "reflection",
+        "reka",
+        "replicate",
         "rest",
         "router",
         "runtime",
         "sdks",
         "seed",
+        "self",
         "semantic",
         "server",
         "service",
         "services",
         "slim",
         "software",
+        "solar",
         "sonic",
         "source",
         "space",
         "spark",
         "spring",
         "springframework",
+        "stability",
         "stable",
         "standard",
         "step",
@@ -150,14 +190,19 @@ _COMMON = frozenset(
         "sydney",
         "technologies",
         "text",
+        "together",
         "token",
         "tools",
+        "twelve",
         "types",
+        "unknown",
+        "upstage",
         "user",
         "vercel",
         "version",
         "wonder",
         "workers",
+        "writer",
     }
 )
 """Words that say nothing of a file in which they stand."""
@@ -370,7 +415,8 @@ class Signals:
             sign = self._sign(row)
             for web in (False, True):
                 for name in row.get("web" if web else "names", ()):
-                    self._host_words.add(name)
+                    if not web:
+                        self._host_words.add(name)
                     if "*" in name:
                         self._host_patterns.append((_pattern(name), sign, web))
                     else:
@@ -405,18 +451,25 @@ class Signals:
 
     def _gathered(self, leads: Iterable[str]) -> Iterator[str]:
         """One distinct word of every name that is known."""
+        vendors = {word for id in self._catalog.ids for word in self._called(id)} - _COMMON
         for name in (*self._spoken, *self._host_words, *leads, *self.routes):
-            yield from _distinct(name)
+            yield from _distinct(name, vendors)
         for name, _ in self._images:
-            yield from _distinct(name)
+            yield from _distinct(name, vendors)
         for lead, _ in self._keys:
             yield lead.lower()
         for family in self._catalog.families:
             first, *others = family.tokens
-            if len(first) > _SHORT and first not in _COMMON:
+            if len(first) > _SHORT and first not in _COMMON and first not in self.weak:
                 yield first
+            elif others:
+                yield from (f"{first}-{others[0]}", f"{first}_{others[0]}")
             else:
-                yield f"{first}-{others[0] if others else ''}"
+                yield f"{first}-"
+
+    def _called(self, id: str) -> tuple[str, ...]:
+        row = self._catalog.vendor(id)
+        return (id,) if row is None else (id, *row.aliases)
 
 
 def normal(registry: str, name: str) -> str:
@@ -436,16 +489,17 @@ def _inside(name: str) -> str:
     return re.escape(name).replace(r"\*", "[a-z0-9_-]+")
 
 
-def _distinct(name: str) -> Iterator[str]:
-    """The longest word of a name that is not common in other texts; the name where there is none,
-    in quotes where it is as short as ``ai``.
+def _distinct(name: str, vendors: Collection[str]) -> Iterator[str]:
+    """A word of a name that is not common in other texts, a vendor's name if there is one; where
+    there is none, the name as it is imported, installed or quoted.
     """
-    parts: Sequence[str] = re.split(r"[^a-z0-9]+", name.lower())
+    name = name.lower().strip("*.")
+    parts: Sequence[str] = re.split(r"[^a-z0-9]+", name)
     rare = [part for part in parts if part not in _COMMON and len(part) > _SHORT]
     if rare:
-        yield max(rare, key=len)
-    elif len(name) > _SHORT - 1:
-        yield name.lower().strip("*.")
+        yield max(rare, key=lambda part: (part in vendors, len(part)))
+    elif len(parts) > 1:
+        yield name
     else:
-        yield f'"{name}"'
-        yield f"'{name}'"
+        yield from (f'"{name}"', f"'{name}'", f'"{name}/', f"'{name}/")
+        yield from (f"{word} {name}" for word in ("import", "from", "install", "add", "npx"))
