@@ -452,8 +452,13 @@ class Signals:
     def _gathered(self, leads: Iterable[str]) -> Iterator[str]:
         """One distinct word of every name that is known."""
         vendors = {word for id in self._catalog.ids for word in self._called(id)} - _COMMON
-        for name in (*self._spoken, *self._host_words, *leads, *self.routes):
+        for name in (*self._spoken, *self._host_words, *self.routes):
             yield from _distinct(name, vendors)
+        for lead in map(str.lower, leads):
+            common = set(lead.split("_")) <= _COMMON
+            yield from (
+                (f"{lead}_", f"{lead}-", f"{lead}api") if common else _distinct(lead, vendors)
+            )
         for name, _ in self._images:
             yield from _distinct(name, vendors)
         for lead, _ in self._keys:
