@@ -455,10 +455,11 @@ class Signals:
         for name in (*self._spoken, *self._host_words, *self.routes):
             yield from _distinct(name, vendors)
         for lead in map(str.lower, leads):
-            common = set(lead.split("_")) <= _COMMON
-            yield from (
-                (f"{lead}_", f"{lead}-", f"{lead}api") if common else _distinct(lead, vendors)
-            )
+            if any(part not in _COMMON and len(part) > _SHORT for part in lead.split("_")):
+                yield from _distinct(lead, vendors)
+            else:
+                yield from (lead + after for after in ("_", "-", "api"))
+                yield from (lead, lead.replace("_", "-")) if "_" in lead else ()
         for name, _ in self._images:
             yield from _distinct(name, vendors)
         for lead, _ in self._keys:
@@ -504,7 +505,7 @@ def _distinct(name: str, vendors: Collection[str]) -> Iterator[str]:
     if rare:
         yield max(rare, key=lambda part: (part in vendors, len(part)))
     elif len(parts) > 1:
-        yield name
+        yield max(name.split("*"), key=len)
     else:
         yield from (f'"{name}"', f"'{name}'", f'"{name}/', f"'{name}/")
         yield from (f"{word} {name}" for word in ("import", "from", "install", "add", "npx"))
