@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from gateway.readiness.scan.notes import Place
 from gateway.readiness.scan.source import Source, Unreadable
@@ -125,51 +124,55 @@ def _plain(text: str) -> str:
 def yaml_leaves(source: Source) -> Iterator[Leaf]:
     """The scalars of YAML documents; of a template, or of what is none, those of its lines."""
     text = source.text
-    loader = yaml.CSafeLoader(text)
     try:
-        leaves: list[Leaf] = []
-        while loader.check_node():
-            node = loader.get_node()
-            if node is not None:
-                leaves += _nodes(node)
-        yield from leaves
+        leaves = list(_events(text))
     except (yaml.YAMLError, ValueError):
-        yield from _lines(_TEMPLATE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text))
-    except RecursionError:
-        raise Unreadable("it is nested too deeply") from None
-    finally:
-        loader.dispose()
+        leaves = list(_lines(_TEMPLATE.sub(lambda one: re.sub(r"[^\n]", " ", one[0]), text)))
+    yield from leaves
 
 
-def _nodes(root: Node) -> list[Leaf]:
-    found: list[Leaf] = []
-    seen: set[int] = set()
-    stack: list[tuple[Node, tuple[str, ...]]] = [(root, ())]
-    while stack:
-        node, path = stack.pop()
-        if isinstance(node, ScalarNode):
-            found.append(Leaf(path, str(node.value), _mark(node)))
-            continue
-        # What an alias stands for was seen where it is written.
-        if id(node) in seen or len(path) > DEEPEST:
-            continue
-        seen.add(id(node))
-        if isinstance(node, SequenceNode):
-            stack += [(one, (*path, str(i))) for i, one in reversed(list(enumerate(node.value)))]
-        elif isinstance(node, MappingNode):
-            for key, value in reversed(node.value):
-                name = str(key.value) if isinstance(key, ScalarNode) else ""
-                stack.append((value, (*path, name)))
-                stack.append((ScalarNode("", "", key.start_mark), (*path, name)))
-    return found
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not come; ``key`` is the one whose value is next."""
+
+    mapping: bool
+    path: tuple[str, ...]
+    count: int = 0
+    key: str | None = None
+
+    def step(self) -> tuple[str, ...]:
+        """The path of what comes next, which is no key."""
+        if self.mapping:
+            name, self.key = self.key or "", None
+        else:
+            name, self.count = str(self.count), self.count + 1
+        return (*self.path, name)
 
 
-def _mark(node: Node) -> Place:
-    mark = node.start_mark
-    if mark is None:
-        return 0, 0
-    # A block begins on the line after its mark.
-    return mark.line + 1, mark.column + 1
+def _events(text: str) -> Iterator[Leaf]:
+    """Leaves by the parser's events: it keeps no tree, and calls nothing for itself."""
+    stack: list[_Open] = []
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            if len(stack) > DEEPEST:
+                raise Unreadable("it is nested too deeply")
+            path = stack[-1].step() if stack else ()
+            stack.append(_Open(isinstance(event, yaml.MappingStartEvent), path))
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            stack.pop()
+        elif isinstance(event, yaml.AliasEvent) and stack:
+            # What an alias stands for was seen where it is written.
+            stack[-1].step()
+        elif isinstance(event, yaml.ScalarEvent):
+            mark = event.start_mark
+            place = (mark.line + 1, mark.column + 1)
+            value = str(event.value)
+            top = stack[-1] if stack else None
+            if top is not None and top.mapping and top.key is None:
+                top.key = value
+                yield Leaf((*top.path, value), "", place)
+            else:
+                yield Leaf(top.step() if top is not None else (), value, place)
 
 
 def _lines(text: str) -> Iterator[Leaf]:

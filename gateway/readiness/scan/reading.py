@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -86,7 +87,9 @@ class FileReader:
         return self._told(Read(), notes)
 
     def _mentioned(self, path: str, data: bytes) -> bool:
-        return is_package_list(path) or self._mentions.search(data.lower()) is not None
+        if is_package_list(path) or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return True
+        return self._mentions.search(data.lower()) is not None
 
     def _told(self, read: Read, notes: Notes) -> Read:
         read.findings += findings(notes, self._catalog)
