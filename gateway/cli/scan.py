@@ -180,7 +180,7 @@ def _tell(
     # A path may hold bytes that are no text.
     data = text.encode("utf-8", "replace")
     if output is None:
-        click.get_binary_stream("stdout").write(data)
+        click.echo(data, nl=False)
     else:
         write_atomically(output, data)
 
