@@ -262,10 +262,10 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 
 .PHONY: requirements
 requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay unless UPGRADE=1)
-	$(COMPILE) pyproject.toml --extra otel -o requirements/serve.txt
+	$(COMPILE) pyproject.toml --extra otel --extra scan -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra local --extra otel -c requirements/serve.txt \
 		--no-emit-package llama-cpp-python -o requirements/local.txt
-	$(COMPILE) pyproject.toml --extra local --extra otel --extra parquet --group dev \
+	$(COMPILE) pyproject.toml --extra local --extra otel --extra parquet --extra scan --group dev \
 		-c requirements/local.txt \
 		--no-emit-package llama-cpp-python -o requirements/dev.txt
 	$(COMPILE) requirements/console.in -c requirements/dev.txt -o requirements/console.txt

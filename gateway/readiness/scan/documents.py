@@ -165,7 +165,7 @@ def _events(text: str) -> Iterator[Leaf]:
             stack[-1].step()
         elif isinstance(event, yaml.ScalarEvent):
             mark = event.start_mark
-            place = (mark.line + 1, mark.column + 1)
+            place = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
             value = str(event.value)
             top = stack[-1] if stack else None
             if top is not None and top.mapping and top.key is None:

@@ -50,6 +50,34 @@ _LEAVES = frozenset(
     | set(ast.boolop.__subclasses__())
 )
 """What has nothing to say by itself."""
+_SPOKEN = frozenset(
+    {
+        ast.Expr,
+        ast.Constant,
+        ast.JoinedStr,
+        ast.Call,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.NamedExpr,
+        ast.withitem,
+        ast.Dict,
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.Lambda,
+        ast.Compare,
+        ast.Assert,
+        ast.Raise,
+        ast.List,
+        ast.Tuple,
+        ast.Set,
+        ast.BinOp,
+        ast.BoolOp,
+        ast.IfExp,
+    }
+)
+"""What says something; of all else only the parts do."""
+_TYPES = frozenset({"annotation", "returns"})
+"""Where types stand, which ask nobody."""
 _LOADERS = frozenset({"__import__", "importlib.import_module", "import_module"})
 
 
@@ -77,6 +105,10 @@ class _Within:
     sign: Sign | None = None
 
     @property
+    def plain(self) -> bool:
+        return not self.name and not self.outer
+
+    @property
     def called(self) -> str:
         """The name that says that a model stands here, if any does."""
         return self.name if is_model(words(self.name)) or not self.outer else self.outer
@@ -99,7 +131,13 @@ class _Module:
         stack: list[tuple[ast.AST, _Within]] = [(tree, _Within())]
         while stack:
             node, within = stack.pop()
-            stack.extend(reversed(list(self._visit(node, within))))
+            if type(node) in _SPOKEN:
+                found = list(self._visit(node, within))
+            else:
+                plain = within if within.plain else _Within(sign=within.sign)
+                found = _children(node, plain)
+            found.reverse()
+            stack += found
 
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -119,7 +157,7 @@ class _Module:
             self.names[alias.asname or alias.name] = path
 
     def _visit(self, node: ast.AST, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
-        """Note what a node says, and yield what is to be looked at in it."""
+        """Note what one of ``_SPOKEN`` says, and yield what is to be looked at in it."""
         match node:
             case ast.Expr(value=ast.Constant()):
                 return
@@ -145,13 +183,13 @@ class _Module:
                 yield from self._dict(node, within)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from self._defaults(node.args)
-                yield from _children(node, _Within(), skip=(ast.arguments,))
+                yield from _children(node, _Within(), skip=frozenset({ast.arguments}))
             case ast.Compare() | ast.Assert() | ast.Raise():
                 # What is compared with is data; what is raised is said to people.
                 yield from _children(node, _Within("message"))
             case ast.List() | ast.Tuple() | ast.Set() | ast.BinOp() | ast.BoolOp() | ast.IfExp():
                 yield from _children(node, within)
-            case _:
+            case ast.Expr() | ast.withitem():
                 yield from _children(node, _Within(sign=within.sign))
 
     def _string(self, value: str, node: ast.AST, within: _Within) -> None:
@@ -314,14 +352,20 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _children(
-    node: ast.AST, within: _Within, skip: tuple[type[ast.AST], ...] = ()
-) -> Iterator[tuple[ast.AST, _Within]]:
+    node: ast.AST, within: _Within, skip: frozenset[type[ast.AST]] = frozenset()
+) -> list[tuple[ast.AST, _Within]]:
+    """What a node consists of, without what has nothing to say; the hottest loop of a scan."""
+    found: list[tuple[ast.AST, _Within]] = []
+    passed = _LEAVES | skip if skip else _LEAVES
     for name in node._fields:
         value = getattr(node, name, None)
-        for child in value if isinstance(value, list) else (value,):
-            looked = isinstance(child, ast.AST) and type(child) not in _LEAVES
-            if looked and not (skip and isinstance(child, skip)):
-                yield child, within
+        if type(value) is list:
+            for child in value:
+                if isinstance(child, ast.AST) and type(child) not in passed:
+                    found.append((child, within))
+        elif isinstance(value, ast.AST) and type(value) not in passed and name not in _TYPES:
+            found.append((value, within))
+    return found
 
 
 def _name(node: ast.AST) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -148,8 +149,8 @@ class Tree:
                 self.unread.append(Unread(shown, f"it is larger than {most // MiB} MiB"))
             else:
                 yield Found(path, shown, Kind.TEXT, size)
-        elif named:
-            # Whoever names a file that has no name of any kind means a log.
+        elif named and not re.search(r"\.[A-Za-z]", os.path.basename(path)):
+            # Whoever names a file whose name says no kind means a log.
             yield Found(path, shown, Kind.LOG, size)
         else:
             self._others[os.path.splitext(path)[1].lower() or "no ending"] += 1
