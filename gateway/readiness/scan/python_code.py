@@ -13,7 +13,19 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.readiness.scan.notes import NOBODY, OURS, Notes, Place, is_model, is_ours
+from gateway.readiness.scan.notes import NOBODY, OURS, Notes, is_model, is_ours
+from gateway.readiness.scan.python_tree import (
+    children,
+    first_of,
+    host_in,
+    is_value,
+    joined,
+    keyword_of,
+    name_of,
+    place,
+    statements,
+    text_of,
+)
 from gateway.readiness.scan.shell import command, is_command
 from gateway.readiness.scan.source import Source, Unreadable
 from gateway.vendors.signals.table import Sign, words
@@ -42,14 +54,6 @@ _WEIGHTS = frozenset(
 _LOCAL_MODULES = frozenset(
     {"ollama", "vllm", "llama_cpp", "mlx_lm", "transformers", "ctransformers"}
 )
-_LEAVES = frozenset(
-    {ast.Import, ast.ImportFrom, ast.Name, ast.Load, ast.Store, ast.Del, ast.Pass, ast.alias}
-    | set(ast.operator.__subclasses__())
-    | set(ast.unaryop.__subclasses__())
-    | set(ast.cmpop.__subclasses__())
-    | set(ast.boolop.__subclasses__())
-)
-"""What has nothing to say by itself."""
 _SPOKEN = frozenset(
     {
         ast.Expr,
@@ -76,8 +80,6 @@ _SPOKEN = frozenset(
     }
 )
 """What says something; of all else only the parts do."""
-_TYPES = frozenset({"annotation", "returns"})
-"""Where types stand, which ask nobody."""
 _LOADERS = frozenset({"__import__", "importlib.import_module", "import_module"})
 
 
@@ -123,7 +125,7 @@ class _Module:
     """Who is asked by what is called on a variable."""
 
     def read(self, tree: ast.AST) -> None:
-        for node in _statements(tree):
+        for node in statements(tree):
             if isinstance(node, ast.Import):
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
@@ -135,7 +137,7 @@ class _Module:
                 found = list(self._visit(node, within))
             else:
                 plain = within if within.plain else _Within(sign=within.sign)
-                found = _children(node, plain)
+                found = children(node, plain)
             found.reverse()
             stack += found
 
@@ -164,33 +166,33 @@ class _Module:
             case ast.Constant(value=str() as value):
                 self._string(value, node, within)
             case ast.JoinedStr():
-                self._string(_joined(node), node, within)
-                yield from ((part, _Within()) for part in node.values if _is_value(part))
+                self._string(joined(node), node, within)
+                yield from ((part, _Within()) for part in node.values if is_value(part))
             case ast.Call():
                 yield from self._call(node, within)
             case ast.Assign(targets=[target, *_], value=value):
-                yield value, self._bound(_name(target), value)
+                yield value, self._bound(name_of(target), value)
             case ast.AnnAssign(target=target, value=value):
-                name = _name(target)
+                name = name_of(target)
                 self.notes.variable(name, place(node))
                 if value is not None:
                     yield value, self._bound(name, value)
             case ast.NamedExpr(target=target, value=value):
-                yield value, self._bound(_name(target), value)
+                yield value, self._bound(name_of(target), value)
             case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
                 yield value, self._bound(name, value)
             case ast.Dict():
                 yield from self._dict(node, within)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from self._defaults(node.args)
-                yield from _children(node, _Within(), skip=frozenset({ast.arguments}))
+                yield from children(node, _Within(), skip=frozenset({ast.arguments}))
             case ast.Compare() | ast.Assert() | ast.Raise():
                 # What is compared with is data; what is raised is said to people.
-                yield from _children(node, _Within("message"))
+                yield from children(node, _Within("message"))
             case ast.List() | ast.Tuple() | ast.Set() | ast.BinOp() | ast.BoolOp() | ast.IfExp():
-                yield from _children(node, within)
+                yield from children(node, within)
             case ast.Expr() | ast.withitem():
-                yield from _children(node, _Within(sign=within.sign))
+                yield from children(node, _Within(sign=within.sign))
 
     def _string(self, value: str, node: ast.AST, within: _Within) -> None:
         at = place(node)
@@ -227,7 +229,7 @@ class _Module:
 
     def _call(self, node: ast.Call, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
         path = self._path(node.func)
-        first = _first(node)
+        first = first_of(node)
         if path in _LOADERS and first:
             self.notes.module("python", first, place(node))
             return
@@ -260,7 +262,7 @@ class _Module:
 
     def _client(self, node: ast.Call, path: str) -> Sign | None:
         """Who is asked by what this call makes; ``OURS`` for a server of one's own."""
-        first = _first(node) or _keyword(node, "service_name")
+        first = first_of(node) or keyword_of(node, "service_name")
         if path.rpartition(".")[2] in ("client", "resource") and first.startswith("bedrock"):
             return _BEDROCK
         found = self.notes.signals.module("python", path) if path else None
@@ -277,11 +279,11 @@ class _Module:
         """Whom a client asks that is told an address."""
         for keyword in node.keywords:
             if keyword.arg in ADDRESSES:
-                text = _text(keyword.value)
+                text = text_of(keyword.value)
                 if text and is_ours(text):
                     return OURS
                 if "://" in text:
-                    return self.notes.signals.host(_host(text)) or NOBODY
+                    return self.notes.signals.host(host_in(text)) or NOBODY
         return sign
 
     def _weights(self, node: ast.Call, path: str) -> Sign | None:
@@ -296,7 +298,7 @@ class _Module:
         while True:
             match node:
                 case ast.Await(value=inner) | ast.Attribute(value=inner):
-                    known = self.vendors.get(_name(node))
+                    known = self.vendors.get(name_of(node))
                     if known is not None:
                         return known
                     node = inner
@@ -330,80 +332,6 @@ class _Module:
 def _addressed(node: ast.Call) -> bool:
     """Whether a call shows all that it is given of an address."""
     return all(
-        one.arg is not None and (one.arg not in ADDRESSES or _text(one.value) != "")
+        one.arg is not None and (one.arg not in ADDRESSES or text_of(one.value) != "")
         for one in node.keywords
     )
-
-
-def place(node: ast.AST) -> Place:
-    return getattr(node, "lineno", 0), getattr(node, "col_offset", -1) + 1
-
-
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All statements, however deep, and nothing of what they consist of."""
-    stack: list[ast.AST] = [tree]
-    while stack:
-        node = stack.pop()
-        yield node
-        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-            inner = getattr(node, name, None)
-            if isinstance(inner, list):
-                stack.extend(reversed(inner))
-
-
-def _children(
-    node: ast.AST, within: _Within, skip: frozenset[type[ast.AST]] = frozenset()
-) -> list[tuple[ast.AST, _Within]]:
-    """What a node consists of, without what has nothing to say; the hottest loop of a scan."""
-    found: list[tuple[ast.AST, _Within]] = []
-    passed = _LEAVES | skip if skip else _LEAVES
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if type(value) is list:
-            for child in value:
-                if isinstance(child, ast.AST) and type(child) not in passed:
-                    found.append((child, within))
-        elif isinstance(value, ast.AST) and type(value) not in passed and name not in _TYPES:
-            found.append((value, within))
-    return found
-
-
-def _name(node: ast.AST) -> str:
-    """The last word of what is assigned to."""
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-        case ast.Subscript(slice=ast.Constant(value=str() as name)):
-            return name
-        case _:
-            return ""
-
-
-def _is_value(node: ast.AST) -> bool:
-    return isinstance(node, ast.FormattedValue)
-
-
-def _joined(node: ast.JoinedStr) -> str:
-    """An f-string with a letter for what is put in."""
-    return "".join(
-        part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "x"
-        for part in node.values
-    )
-
-
-def _text(node: ast.AST) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return _joined(node) if isinstance(node, ast.JoinedStr) else ""
-
-
-def _host(text: str) -> str:
-    return text.partition("://")[2].split("/", 1)[0].partition(":")[0] or text
-
-
-def _first(node: ast.Call) -> str:
-    return _text(node.args[0]) if node.args else ""
-
-
-def _keyword(node: ast.Call, name: str) -> str:
-    return next((_text(one.value) for one in node.keywords if one.arg == name), "")
