@@ -38,174 +38,6 @@ _SEPARATORS = {
 _DASHES = re.compile(r"[-_.]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHORT = 3
-_COMMON = frozenset(
-    {
-        "access",
-        "actions",
-        "agent",
-        "agents",
-        "agno",
-        "amazon",
-        "amazonaws",
-        "any",
-        "atlas",
-        "audio",
-        "azure",
-        "bing",
-        "black",
-        "build",
-        "canvas",
-        "chain",
-        "chat",
-        "client",
-        "clients",
-        "cloud",
-        "clust",
-        "code",
-        "codex",
-        "cognitive",
-        "command",
-        "community",
-        "compatible",
-        "completion",
-        "components",
-        "computer",
-        "connectors",
-        "console",
-        "converse",
-        "copilot",
-        "core",
-        "credential",
-        "cursor",
-        "dall",
-        "deployment",
-        "docs",
-        "embed",
-        "embeddings",
-        "encoder",
-        "endpoint",
-        "extensions",
-        "facebook",
-        "fireworks",
-        "forest",
-        "framework",
-        "gateway",
-        "generation",
-        "generative",
-        "generators",
-        "giga",
-        "github",
-        "githubusercontent",
-        "gitlab",
-        "golang",
-        "google",
-        "googleapis",
-        "guidance",
-        "haystack",
-        "hosted",
-        "http",
-        "image",
-        "index",
-        "inference",
-        "instructor",
-        "integrate",
-        "integrations",
-        "interpreter",
-        "kernel",
-        "labs",
-        "language",
-        "latest",
-        "learning",
-        "library",
-        "light",
-        "liquid",
-        "llm",
-        "location",
-        "machine",
-        "magentic",
-        "marvin",
-        "meta",
-        "micro",
-        "microsoft",
-        "model",
-        "models",
-        "mosaicml",
-        "motif",
-        "multi",
-        "neuron",
-        "node",
-        "nous",
-        "oci",
-        "omni",
-        "open",
-        "openapi",
-        "opus",
-        "oracle",
-        "palm",
-        "perplexity",
-        "persistent",
-        "platform",
-        "plugins",
-        "portal",
-        "prediction",
-        "prism",
-        "processor",
-        "project",
-        "projects",
-        "prompt",
-        "provider",
-        "proxy",
-        "pydantic",
-        "python",
-        "react",
-        "realtime",
-        "reflection",
-        "reka",
-        "replicate",
-        "rest",
-        "router",
-        "runtime",
-        "sdks",
-        "seed",
-        "self",
-        "semantic",
-        "server",
-        "service",
-        "services",
-        "slim",
-        "software",
-        "solar",
-        "sonic",
-        "source",
-        "space",
-        "spark",
-        "spring",
-        "springframework",
-        "stability",
-        "stable",
-        "standard",
-        "step",
-        "stream",
-        "studio",
-        "sydney",
-        "technologies",
-        "text",
-        "together",
-        "token",
-        "tools",
-        "twelve",
-        "types",
-        "unknown",
-        "upstage",
-        "user",
-        "vercel",
-        "version",
-        "wonder",
-        "workers",
-        "writer",
-    }
-)
-"""Words that say nothing of a file in which they stand."""
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,}")
 
 
@@ -254,6 +86,7 @@ class Signals:
         self._catalog = catalog
         self.version = max(str(one["version"]) for one in (packages, hosts, names))
         self.weak = frozenset(str(word) for word in names["weak"])
+        self._common = frozenset(str(word) for word in names["common"])
         self.routes: dict[str, str] = {k: self._vendor(v) for k, v in names["routes"].items()}
         self._index_packages(packages)
         self._index_hosts(hosts)
@@ -451,27 +284,42 @@ class Signals:
 
     def _gathered(self, leads: Iterable[str]) -> Iterator[str]:
         """One distinct word of every name that is known."""
-        vendors = {word for id in self._catalog.ids for word in self._called(id)} - _COMMON
+        vendors = {word for id in self._catalog.ids for word in self._called(id)} - self._common
         for name in (*self._spoken, *self._host_words, *self.routes):
-            yield from _distinct(name, vendors)
+            yield from self._distinct(name, vendors)
         for lead in map(str.lower, leads):
-            if any(part not in _COMMON and len(part) > _SHORT for part in lead.split("_")):
-                yield from _distinct(lead, vendors)
+            if any(part not in self._common and len(part) > _SHORT for part in lead.split("_")):
+                yield from self._distinct(lead, vendors)
             else:
                 yield from (lead + after for after in ("_", "-", "api"))
                 yield from (lead, lead.replace("_", "-")) if "_" in lead else ()
         for name, _ in self._images:
-            yield from _distinct(name, vendors)
+            yield from self._distinct(name, vendors)
         for lead, _ in self._keys:
             yield lead.lower()
         for family in self._catalog.families:
             first, *others = family.tokens
-            if len(first) > _SHORT and first not in _COMMON and first not in self.weak:
+            if len(first) > _SHORT and first not in self._common and first not in self.weak:
                 yield first
             elif others:
                 yield from (f"{first}-{others[0]}", f"{first}_{others[0]}")
             else:
                 yield f"{first}-"
+
+    def _distinct(self, name: str, vendors: Collection[str]) -> Iterator[str]:
+        """A word of a name that is not common elsewhere, a vendor's name if there is one; where
+        there is none, the name as it is imported, installed or quoted.
+        """
+        name = name.lower().strip("*.")
+        parts: Sequence[str] = re.split(r"[^a-z0-9]+", name)
+        rare = [part for part in parts if part not in self._common and len(part) > _SHORT]
+        if rare:
+            yield max(rare, key=lambda part: (part in vendors, len(part)))
+        elif len(parts) > 1:
+            yield max(name.split("*"), key=len)
+        else:
+            yield from (f'"{name}"', f"'{name}'", f'"{name}/', f"'{name}/")
+            yield from (f"{word} {name}" for word in ("import", "from", "install", "add", "npx"))
 
     def _called(self, id: str) -> tuple[str, ...]:
         row = self._catalog.vendor(id)
@@ -493,19 +341,3 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 def _inside(name: str) -> str:
     return re.escape(name).replace(r"\*", "[a-z0-9_-]+")
-
-
-def _distinct(name: str, vendors: Collection[str]) -> Iterator[str]:
-    """A word of a name that is not common in other texts, a vendor's name if there is one; where
-    there is none, the name as it is imported, installed or quoted.
-    """
-    name = name.lower().strip("*.")
-    parts: Sequence[str] = re.split(r"[^a-z0-9]+", name)
-    rare = [part for part in parts if part not in _COMMON and len(part) > _SHORT]
-    if rare:
-        yield max(rare, key=lambda part: (part in vendors, len(part)))
-    elif len(parts) > 1:
-        yield max(name.split("*"), key=len)
-    else:
-        yield from (f'"{name}"', f"'{name}'", f'"{name}/', f"'{name}/")
-        yield from (f"{word} {name}" for word in ("import", "from", "install", "add", "npx"))
