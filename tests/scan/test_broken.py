@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -132,3 +137,50 @@ def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
     assert several.findings == scan(files, 1, quiet).findings
     assert len(several.findings) == 900
     assert sum(done) == sum(one.size for one in files)
+
+
+def test_a_process_that_is_killed_costs_nothing_that_was_to_be_read(tmp_path: Path) -> None:
+    work = "".join(f"def f{number}(a, b):\n    return [a + {number}, b]\n" for number in range(300))
+    for number in range(900):
+        (tmp_path / f"{number}.py").write_text(f"import openai\n{work}")
+    out = tmp_path / "out.json"
+    command = "import sys; from gateway.cli import main\nif __name__ == '__main__': main()"
+    options = ["--jobs", "2", "--format", "json", "--output", str(out)]
+    script = tmp_path / "run.txt"
+    script.write_text(command)
+
+    scanning = subprocess.Popen([sys.executable, str(script), "scan", str(tmp_path), *options])
+    killed = 0
+    while scanning.poll() is None and not killed:
+        time.sleep(0.05)
+        for child in _workers(scanning.pid):
+            # Once it has begun: before, it has nothing to lose.
+            if _seconds(child) > 0.9:
+                os.kill(child, signal.SIGKILL)
+                killed = child
+                break
+
+    assert scanning.wait(timeout=120) == 0
+    assert killed
+    told = json.loads(out.read_text())
+    assert len(told["findings"]) == 900
+    assert told["unread"] == []
+
+
+def _workers(parent: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        children = [int(word) for word in text.split()]
+        lines = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
+    except OSError:
+        return []
+    return [one for one, line in lines.items() if b"spawn_main" in line]
+
+
+def _seconds(process: int) -> float:
+    """The processor time that it has used."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -72,6 +72,8 @@ def test_what_people_use_in_a_browser_counts_only_in_logs(signals: Signals) -> N
         ("MYOPENAI_API_KEY", None),
         ("COHERENCE_API_KEY", None),
         ("GEMINI_SECRET", None),
+        ("AzureOpenAIEndpoint", "microsoft"),
+        ("BedrockModelConfiguration", None),
     ],
 )
 def test_settings_are_told_by_whole_words(signals: Signals, name: str, channel: str | None) -> None:

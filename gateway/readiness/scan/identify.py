@@ -24,6 +24,7 @@ _BEDROCK = re.compile(
 _BEDROCK_ARN = re.compile(r"arn:aws[\w-]*:(?:bedrock|sagemaker):[\w-]*:\d*:([\w-]+)/(.*)")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 """A path of modules."""
+_VERSION = re.compile(r"-v\d+(?::\d+)*\Z|:\d+\Z")
 _DIGIT = re.compile(r"\d")
 _TESTS = re.compile(
     r"(?:\A|/)(?:tests?|testdata|fixtures?|__tests__|spec)/|[._-](?:test|spec)\.\w+\Z"
@@ -154,7 +155,10 @@ class _Judged:
             return False
         parsed = grammar.parse(id, "amazon")
         vendor = self._catalog.canonical(parsed.publisher or "")
-        return vendor is not None and self._catalog.trains(vendor) and "-" in id
+        if vendor is None or not self._catalog.trains(vendor) or "-" not in id:
+            return False
+        known = self._catalog.family(grammar.tokens(parsed.name))
+        return known is not None or _VERSION.search(id) is not None
 
     def _nearby(self, id: str) -> str:
         """The one channel of this file that can serve the model, by the surest of its signs."""

@@ -47,37 +47,55 @@ def scan(files: Sequence[Found], processes: int, more: More) -> Read:
 
 
 def _several(batches: Sequence[list[Found]], processes: int, more: More) -> Iterator[Read]:
+    """Where a process dies, those that may have been at work are set aside, and the rest goes on in
+    new ones; then each of those by itself.
+    """
+    left, suspected = list(batches), list[list[Found]]()
+    while left:
+        broken: list[list[Found]] = []
+        yield from _pooled(left, processes, more, broken)
+        # One more than there are processes may have been handed out.
+        suspected += broken[: processes + 1]
+        left = broken[processes + 1 :]
+    for batch in suspected:
+        yield from _alone(batch, more)
+
+
+def _alone(batch: list[Found], more: More) -> Iterator[Read]:
+    """A batch in a process of its own; where that dies too, each of its files in one."""
     broken: list[list[Found]] = []
-    yield from _pooled(batches, processes, more, broken)
-    # One of these killed its process: each by itself, so that the others are read.
-    for batch in broken:
+    yield from _pooled([batch], 1, more, broken)
+    if broken and len(batch) > 1:
         for one in batch:
-            alone: list[list[Found]] = []
-            yield from _pooled([[one]], 1, more, alone)
-            if alone:
-                reason = "the process that read it died"
-                yield Read(files=1, unread=[Unread(one.shown, reason)])
+            yield from _alone([one], more)
+    elif broken:
+        reason = "the process that read it died"
+        yield Read(files=1, unread=[Unread(batch[0].shown, reason)])
 
 
 def _pooled(
     batches: Sequence[list[Found]], processes: int, more: More, broken: list[list[Found]]
 ) -> Iterator[Read]:
+    """Read batches; ``broken`` gets those that were not read, in their order."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        futures: dict[Future[Read], list[Found]] = {}
-        for batch in batches:
+        futures: dict[Future[Read], int] = {}
+        failed: list[int] = []
+        for number, batch in enumerate(batches):
             try:
-                futures[pool.submit(read_batch, batch)] = batch
+                futures[pool.submit(read_batch, batch)] = number
             except BrokenProcessPool:
-                broken.append(batch)
+                failed.append(number)
         for future in as_completed(futures):
+            number = futures[future]
             try:
                 read = future.result()
             except BrokenProcessPool:
-                broken.append(futures[future])
+                failed.append(number)
                 continue
-            more(sum(one.size for one in futures[future]))
+            more(sum(one.size for one in batches[number]))
             yield read
+    broken += [batches[number] for number in sorted(failed)]
 
 
 def _batches(files: Sequence[Found]) -> Iterator[list[Found]]:

@@ -112,6 +112,8 @@ class Tree:
                         below.append((entry.path, ignored))
                 elif entry.is_file():
                     yield from self._file(entry.path, entry.path)
+                else:
+                    self.skipped.append(Skipped(entry.path, "it is no regular file"))
             waiting += reversed(below)
 
     def _passed(self, entry: os.DirEntry[str]) -> str:

@@ -38,6 +38,7 @@ _SEPARATORS = {
 _DASHES = re.compile(r"[-_.]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHORT = 3
+_SEPARATED = re.compile(r"[_.-]")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,}")
 
 
@@ -136,15 +137,18 @@ class Signals:
         return None
 
     def variable(self, name: str) -> Sign | None:
-        """Who is meant by the name of a setting; the longest of the sequences in it decides."""
+        """Who is meant by the name of a setting; the longest of the sequences in it decides. Words
+        that are only told by their capitals must end with it: others are names of types.
+        """
         found = words(name)
+        glued = not name.isupper() and _SEPARATED.search(name) is None
         best: tuple[int, Sign] | None = None
         for start in range(len(found)):
             for end in range(len(found), start, -1):
                 if best is not None and end - start <= best[0]:
                     break
                 sign = self._variables.get(found[start:end])
-                if sign is not None:
+                if sign is not None and not (glued and end < len(found)):
                     best = end - start, sign
                     break
         return best[1] if best else None
