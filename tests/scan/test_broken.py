@@ -144,12 +144,10 @@ def test_a_process_that_is_killed_costs_nothing_that_was_to_be_read(tmp_path: Pa
     for number in range(900):
         (tmp_path / f"{number}.py").write_text(f"import openai\n{work}")
     out = tmp_path / "out.json"
-    command = "import sys; from gateway.cli import main\nif __name__ == '__main__': main()"
+    command = "from gateway.cli import main; main()"
     options = ["--jobs", "2", "--format", "json", "--output", str(out)]
-    script = tmp_path / "run.txt"
-    script.write_text(command)
 
-    scanning = subprocess.Popen([sys.executable, str(script), "scan", str(tmp_path), *options])
+    scanning = subprocess.Popen([sys.executable, "-c", command, "scan", str(tmp_path), *options])
     killed = 0
     while scanning.poll() is None and not killed:
         time.sleep(0.05)
