@@ -63,7 +63,8 @@ def read_leaves(leaves: Sequence[Leaf], notes: Notes) -> None:
 
 
 def _key(leaf: Leaf, notes: Notes) -> None:
-    notes.variable(leaf.path[-1], leaf.place)
+    if leaf.path:
+        notes.variable(leaf.path[-1], leaf.place)
 
 
 def _list(leaf: Leaf) -> tuple[str, ...]:
