@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ _SETTING = re.compile(
     re.MULTILINE,
 )
 _SECTION = re.compile(r"^[ \t]*\[([^\]\n]+)\]", re.MULTILINE)
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{|\}\}).){0,2000}\}\}", re.DOTALL)
 _LINE = re.compile(r"^([ ]*)(- +)?(?:([\w./-]+|\"[^\"\n]*\") *:(?: +|$))?(.*)$")
 
 
@@ -213,10 +214,9 @@ def toml_leaves(source: Source) -> Iterator[Leaf]:
         elif isinstance(value, str) or value is None:
             words = value or (path[-1] if path else "")
             found = source.text.find(words, at)
-            if found < 0:
-                found = source.text.find(words)
-            at = max(found, 0) if value else at
-            yield Leaf(path, value or "", source.place(max(found, 0)))
+            # Where it is written otherwise, the place is that of what came before.
+            at = found if value and found >= 0 else at
+            yield Leaf(path, value or "", source.place(found if found >= 0 else at))
 
 
 def toml_data(source: Source) -> dict[str, object]:
@@ -231,11 +231,11 @@ def toml_data(source: Source) -> dict[str, object]:
 
 def setting_leaves(source: Source) -> Iterator[Leaf]:
     """Lines of ``KEY=value`` or ``key: value``, in sections or not."""
-    sections = [(one.start(), one[1]) for one in _SECTION.finditer(source.text)]
+    sections = deque((one.start(), one[1]) for one in _SECTION.finditer(source.text))
     section = ""
     for found in _SETTING.finditer(source.text):
         while sections and sections[0][0] < found.start():
-            section = sections.pop(0)[1]
+            section = sections.popleft()[1]
         path = (section, found["key"]) if section else (found["key"],)
         place = source.place(found.start("key"))
         yield Leaf(path, "", place)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FILE = ".gitignore"
+_MOST_STARS = 3
+"""In one name: with more, a name could be made that takes for ever to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def _rule(folder: str, line: str) -> _Rule | None:
     if not line.endswith("\\ "):
         line = line.rstrip(" ")
     if not line or line.startswith("#"):
+        return None
+    if any(part.count("*") > _MOST_STARS and part != "**" for part in line.split("/")):
         return None
     negated = line.startswith("!")
     line = line[1:] if negated else line.removeprefix("\\")

@@ -33,17 +33,19 @@ def _tokens(comments: str, *strings: str) -> re.Pattern[str]:
 _JVM_IMPORT = re.compile(r"^[ \t]*import\s+(?:static\s+)?([\w.]+)", re.MULTILINE)
 _GO = Language(
     "Go",
-    _tokens(_C_COMMENTS, _DOUBLE, r"`[^`]*`", _CHAR),
+    _tokens(_C_COMMENTS, _DOUBLE, r"`[^`]*(?:`|\Z)", _CHAR),
     re.compile(
         r"""^[ \t]*(?:import\s+)?\(?[ \t]*(?:[\w.]+[ \t]+)?"([\w.~-]+\.[a-z]+/[^"\s]+)"[ \t;)]*$""",
         re.MULTILINE,
     ),
     "go",
 )
-_JAVA = Language("Java", _tokens(_C_COMMENTS, r'""".*?"""', _DOUBLE, _CHAR), _JVM_IMPORT, "java")
+_JAVA = Language(
+    "Java", _tokens(_C_COMMENTS, r'""".*?(?:"""|\Z)', _DOUBLE, _CHAR), _JVM_IMPORT, "java"
+)
 _CSHARP = Language(
     "C#",
-    _tokens(_C_COMMENTS, r'""".*?"""', r'\$?@\$?"(?:""|[^"])*"', _DOUBLE, _CHAR),
+    _tokens(_C_COMMENTS, r'""".*?(?:"""|\Z)', r'\$?@\$?"(?:""|[^"])*(?:"|\Z)', _DOUBLE, _CHAR),
     re.compile(
         r"^[ \t]*(?:global\s+)?using\s+(?:static\s+)?(?:\w+\s*=\s*)?([\w.]+)\s*;", re.MULTILINE
     ),
@@ -53,7 +55,7 @@ _RUST = Language(
     "Rust",
     _tokens(
         r"//[^\n]*|(?P<nest>/\*)",
-        r'b?r(?P<hashes>\#*)".*?"(?P=hashes)',
+        r'b?r(?P<hashes>\#*)".*?(?:"(?P=hashes)|\Z)',
         r'"(?:\\.|[^"\\])*"',
         _CHAR,
     ),
@@ -75,7 +77,7 @@ _PHP = Language(
 )
 _PYTHON = Language(
     "Python",
-    _tokens(_HASH, r'""".*?"""', r"'''.*?'''", _DOUBLE, _SINGLE),
+    _tokens(_HASH, r'""".*?(?:"""|\Z)', r"'''.*?(?:'''|\Z)", _DOUBLE, _SINGLE),
     re.compile(r"^[ \t]*(?:from|import)\s+([\w][\w.]*)", re.MULTILINE),
     "python",
 )
@@ -89,7 +91,7 @@ LANGUAGES = {
     ".kts": Language("Kotlin", _JAVA.tokens, _JVM_IMPORT, "java"),
     ".scala": Language("Scala", _JAVA.tokens, _JVM_IMPORT, "java"),
     ".groovy": Language(
-        "Groovy", _tokens(_C_COMMENTS, r'""".*?"""', r"'''.*?'''", _DOUBLE, _SINGLE)
+        "Groovy", _tokens(_C_COMMENTS, r'""".*?(?:"""|\Z)', r"'''.*?(?:'''|\Z)", _DOUBLE, _SINGLE)
     ),
     ".cs": _CSHARP,
     ".rs": _RUST,
@@ -97,9 +99,9 @@ LANGUAGES = {
     ".php": _PHP,
     ".tf": _TERRAFORM,
     ".hcl": _TERRAFORM,
-    ".swift": Language("Swift", _tokens(_C_COMMENTS, r'""".*?"""', _DOUBLE)),
+    ".swift": Language("Swift", _tokens(_C_COMMENTS, r'""".*?(?:"""|\Z)', _DOUBLE)),
     ".dart": Language("Dart", _tokens(_C_COMMENTS, _DOUBLE, _SINGLE)),
-    ".ex": Language("Elixir", _tokens(_HASH, r'""".*?"""', _DOUBLE)),
+    ".ex": Language("Elixir", _tokens(_HASH, r'""".*?(?:"""|\Z)', _DOUBLE)),
     ".lua": Language("Lua", _tokens(r"--[^\n]*", _DOUBLE, _SINGLE)),
     ".cpp": Language("C++", _tokens(_C_COMMENTS, _DOUBLE, _CHAR)),
     ".c": Language("C", _tokens(_C_COMMENTS, _DOUBLE, _CHAR)),

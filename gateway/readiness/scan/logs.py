@@ -19,7 +19,7 @@ from gateway.readiness.scan.finding import Confidence, Signal
 from gateway.readiness.scan.notes import Note, Notes, host_of
 from gateway.readiness.scan.source import Unreadable
 
-LONGEST = 65_536
+LONGEST = 8_192
 """Bytes of a line that are looked at."""
 MOST_HOSTS = 10_000
 """Distinct hosts of vendors that are kept of one file."""

@@ -12,7 +12,7 @@ from gateway.readiness.scan.ways import note_all, tops
 
 _KINDS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 _HEADER = re.compile(
-    r'^(?P<names>(?:"[^"\n]+"|[^\s"#][^\n:]*?)(?:, (?:"[^"\n]+"|[^\s"][^\n:,]*?))*):[ \t]*$'
+    r'^(?P<names>(?:"[^"\n]+"|[^\s"#][^\n:,]*?)(?:, (?:"[^"\n]+"|[^\s"][^\n:,]*?))*):[ \t]*$'
 )
 _NEEDED = re.compile(r'^    "?(@?[^"\s@:]+)"?[: ]')
 _SECTION = re.compile(r"^  (\w+):")
@@ -80,7 +80,7 @@ def read_yarn_lock(source: Source, notes: Notes) -> None:
     places: dict[str, tuple[int, int]] = {}
     own: list[str] = []
     name, section = "", ""
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in source.lines():
         header = _HEADER.match(line)
         if header is not None:
             first = header["names"].partition(",")[0].strip().strip('"')
@@ -106,7 +106,7 @@ def read_pnpm_lock(source: Source, notes: Notes) -> None:
     places: dict[str, tuple[int, int]] = {}
     direct: list[str] = []
     top = kind = name = ""
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in source.lines():
         if line[:1].strip():
             top = line.partition(":")[0]
         if top in ("importers", *_KINDS):

@@ -17,17 +17,17 @@ _GO_LINE = re.compile(
 )
 _XML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _MAVEN = re.compile(
-    r"<(?:dependency|plugin|parent)>(?:(?!</dependency>|</plugin>|</parent>).)*?<groupId>\s*([^<\s]+)\s*</groupId>"
-    r"\s*<artifactId>\s*([^<\s]+)\s*</artifactId>",
-    re.DOTALL,
+    r"<groupId>\s*([^<\s]+)\s*</groupId>\s*<artifactId>\s*([^<\s]+)\s*</artifactId>"
 )
+_ASKED = ("<dependency>", "<plugin>", "<parent>", "<extension>", "<path>")
+"""Before a group and an artifact that are asked for, and not excluded or one's own."""
 _GRADLE = re.compile(r"""["']([A-Za-z0-9_.-]+):([A-Za-z0-9_.-]+)(?::[^"'\n]*)?["']""")
 _GRADLE_MAP = re.compile(
     r"""group\s*[:=]\s*["']([\w.-]+)["']\s*,\s*name\s*[:=]\s*["']([\w.-]+)["']"""
 )
 _GRADLE_LOCK = re.compile(r"^([\w.-]+):([\w.-]+):[^=\n]+=", re.MULTILINE)
 _NUGET = re.compile(
-    r"<(?:PackageReference|PackageVersion|package)\s+[^>]*?(?:Include|Update|id)=\"([^\"]+)\""
+    r"<(?:PackageReference|PackageVersion|package)\s+[^>]{0,400}?(?:Include|Update|id)=\"([^\"]+)\""
 )
 _GEM = re.compile(
     r"""^[ \t]*(?:gem|\w+\.add(?:_runtime|_development)?_dependency)[ \t(]+["']([\w-]+)["']""", re.M
@@ -38,7 +38,7 @@ _GEM_DIRECT = re.compile(r"^  ([\w.-]+)(?: \(.*\))?!?$")
 
 
 def read_go_mod(source: Source, notes: Notes) -> None:
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in source.lines():
         found = _GO_LINE.match(line)
         if found is not None:
             notes.package("go", found[1], (number, 1), transitive=found[2] is not None)
@@ -47,7 +47,7 @@ def read_go_mod(source: Source, notes: Notes) -> None:
 def read_go_sum(source: Source, notes: Notes) -> None:
     """Sums of all that was looked at: what is needed, and by what, ``go.mod`` says."""
     seen: set[str] = set()
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in source.lines():
         module = line.partition(" ")[0]
         if module not in seen:
             seen.add(module)
@@ -57,7 +57,9 @@ def read_go_sum(source: Source, notes: Notes) -> None:
 def read_pom(source: Source, notes: Notes) -> None:
     text_ = _XML_COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), source.text)
     for found in _MAVEN.finditer(text_):
-        notes.package("maven", f"{found[1]}:{found[2]}", source.place(found.start(1)))
+        before = text_[max(0, found.start() - 80) : found.start()].rstrip()
+        if before.endswith(_ASKED):
+            notes.package("maven", f"{found[1]}:{found[2]}", source.place(found.start(1)))
 
 
 def read_gradle(source: Source, notes: Notes) -> None:
@@ -137,7 +139,7 @@ def read_gemfile_lock(source: Source, notes: Notes) -> None:
     places: dict[str, tuple[int, int]] = {}
     direct: list[str] = []
     section = name = ""
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in source.lines():
         if line[:1].strip():
             section = line.strip()
         spec, needed = _SPEC.match(line), _SPEC_NEEDED.match(line)

@@ -35,7 +35,7 @@ def requirement(text: str) -> Iterator[str]:
 def read_requirements(source: Source, notes: Notes) -> None:
     """A list for pip, with its comments, options and hashes."""
     continued = False
-    for number, line in enumerate(source.text.splitlines(), 1):
+    for number, line in source.lines():
         if not continued:
             bare = _COMMENT.sub("", line).strip()
             if bare.startswith(("-e ", "--editable ")):

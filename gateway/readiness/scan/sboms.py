@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
@@ -63,11 +64,11 @@ def _cyclonedx(data: Mapping[str, object], source: Source, notes: Notes) -> None
 
 
 def _components(data: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    waiting = list(rows(data.get("components")))
+    waiting = deque(rows(data.get("components")))
     while waiting:
-        row = waiting.pop(0)
+        row = waiting.popleft()
         yield row
-        waiting += rows(row.get("components"))
+        waiting.extend(rows(row.get("components")))
 
 
 def _spdx(data: Mapping[str, object], source: Source, notes: Notes) -> None:
@@ -103,5 +104,7 @@ def _purl(purl: str, way: tuple[str, ...], transitive: bool, source: Source, not
     name = unquote(found[2])
     if registry == "maven":
         name = name.replace("/", ":", 1)
+    if notes.signals.package(registry, name) is None:
+        return
     via = way if len(way) > 1 else ()
     notes.package(registry, name, source.find(purl), via=via, transitive=transitive)

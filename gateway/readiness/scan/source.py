@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -12,6 +12,10 @@ from gateway.readiness.scan.notes import Notes, Place
 
 LONGEST_LINE = 20_000
 """Characters: what is longer was written by a machine, and is not taken apart."""
+
+
+LONGEST_ENTRY = 2_000
+"""Characters of a line of a list of packages that are looked at."""
 
 
 class Unreadable(Exception):
@@ -37,6 +41,11 @@ class Source:
                 at = self.text.find("\n", at + 1)
         line = bisect.bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Lines with their numbers, of long ones only what a person would have written."""
+        for number, line in enumerate(self.text.splitlines(), 1):
+            yield number, line[:LONGEST_ENTRY]
 
     def find(self, words: str, start: int = 0) -> Place:
         """The place of the first occurrence, of the file as a whole where there is none."""
