@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from gateway import __version__
-from gateway.cli.options import settings_of
 from gateway.cli.scan_text import show, verdict
+from gateway.cli.settled import settings_of
 from gateway.cli.waiting import Bytes
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.shipped import load_catalog, load_signals
