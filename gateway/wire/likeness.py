@@ -47,50 +47,29 @@ class Likeness:
 
     def read(self, payload: bytes) -> Chunk | None:
         """What a payload says; ``None`` where it is not like the other."""
-        begin, end = self._payload
-        before, after = self._data
-        if not payload.startswith(begin):
-            return None
-        quote = payload.find(b'"', len(begin))
-        said = payload[len(begin) : quote]
-        rest = payload[quote:]
-        if rest != end:
-            padded = self._behind(rest)
-            if padded is None:
-                return None
-            after = padded
-        text = _plain(said)
-        if not text or quote < 0:
-            return None
-        like = self.chunk
-        return Chunk(
-            b"%b%b%b" % (before, said, after),
-            text,
-            (),
-            like.choices,
-            True,
-            model=like.model,
-            provider=like.provider,
-            id=like.id,
-            created=like.created,
-        )
+        found = self._found(payload, self._payload, b"")
+        return None if found is None else replace(self.chunk, data=found[0], text=found[1])
 
     def whole(self, event: bytes) -> tuple[bytes, str] | None:
         """What the app gets for bytes that are one event, and its text, as ``read`` of that event
         says; ``None`` where they are no such, or not like the other.
         """
-        begin, end = self._event
-        if not event.startswith(begin):
+        # What is plain has no line's end in it, nor has what stands around it.
+        return self._found(event, self._event, b"\n\n")
+
+    def _found(self, data: bytes, around: _Around, last: bytes) -> tuple[bytes, str] | None:
+        """What the app gets for what is like ``around``, of which ``last`` is no payload."""
+        begin, end = around
+        if not data.startswith(begin):
             return None
         before, after = self._data
-        quote = event.find(b'"', len(begin))
-        said, rest = event[len(begin) : quote], event[quote:]
+        quote = data.find(b'"', len(begin))
+        said, rest = data[len(begin) : quote], data[quote:]
         if rest != end:
-            padded = self._behind(rest[:-2]) if rest.endswith(b"\n\n") else None
+            padded = self._behind(rest.removesuffix(last)) if rest.endswith(last) else None
             if padded is None:
                 return None
             after = padded
-        # What is plain has no line's end in it, nor has what stands around it.
         text = _plain(said)
         if not text or quote < 0:
             return None
