@@ -7,7 +7,6 @@ the id, or by what else the same file names. Where nothing does, the channel is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 
 from gateway.domain.identity import SELF, UNKNOWN, ChannelFacts, Identity, Locality, Party, Role
 from gateway.readiness.scan.finding import Confidence, Finding, Reach, Signal
@@ -230,8 +229,3 @@ def _unsaid(identity: Identity) -> str:
     if identity.developer == UNKNOWN:
         return _WHO.get(identity.channel, "which developer's model answers there is not said here")
     return ""
-
-
-def sorted_all(found: Sequence[Finding]) -> Iterator[Finding]:
-    """By file, then by place."""
-    yield from sorted(found, key=lambda one: (one.path, one.line, one.column, one.value))

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.readiness.scan.notes import NOBODY, OURS, Notes, is_model, is_ours
+from gateway.readiness.scan.notes import NOBODY, OURS, Notes, is_ours
 from gateway.readiness.scan.python_tree import (
     children,
     first_of,
@@ -28,7 +28,8 @@ from gateway.readiness.scan.python_tree import (
 )
 from gateway.readiness.scan.shell import command, is_command
 from gateway.readiness.scan.source import Source, Unreadable
-from gateway.vendors.signals.table import Sign, words
+from gateway.readiness.scan.within import Within
+from gateway.vendors.signals.table import Sign
 
 ADDRESSES = frozenset(
     {
@@ -99,24 +100,6 @@ def read_python(source: Source, notes: Notes) -> None:
 
 
 @dataclass(slots=True)
-class _Within:
-    """Where a node stands: the nearest names that it is bound to, and who is asked there."""
-
-    name: str = ""
-    outer: str = ""
-    sign: Sign | None = None
-
-    @property
-    def plain(self) -> bool:
-        return not self.name and not self.outer
-
-    @property
-    def called(self) -> str:
-        """The name that says that a model stands here, if any does."""
-        return self.name if is_model(words(self.name)) or not self.outer else self.outer
-
-
-@dataclass(slots=True)
 class _Module:
     notes: Notes
     names: dict[str, str] = field(default_factory=dict)
@@ -130,13 +113,13 @@ class _Module:
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
                 self._import_from(node)
-        stack: list[tuple[ast.AST, _Within]] = [(tree, _Within())]
+        stack: list[tuple[ast.AST, Within]] = [(tree, Within())]
         while stack:
             node, within = stack.pop()
             if type(node) in _SPOKEN:
                 found = list(self._visit(node, within))
             else:
-                plain = within if within.plain else _Within(sign=within.sign)
+                plain = within if within.plain else Within(sign=within.sign)
                 found = children(node, plain)
             found.reverse()
             stack += found
@@ -158,7 +141,7 @@ class _Module:
             self.notes.module("python", path, place(node))
             self.names[alias.asname or alias.name] = path
 
-    def _visit(self, node: ast.AST, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
+    def _visit(self, node: ast.AST, within: Within) -> Iterator[tuple[ast.AST, Within]]:
         """Note what one of ``_SPOKEN`` says, and yield what is to be looked at in it."""
         match node:
             case ast.Expr(value=ast.Constant()):
@@ -167,7 +150,7 @@ class _Module:
                 self._string(value, node, within)
             case ast.JoinedStr():
                 self._string(joined(node), node, within)
-                yield from ((part, _Within()) for part in node.values if is_value(part))
+                yield from ((part, Within()) for part in node.values if is_value(part))
             case ast.Call():
                 yield from self._call(node, within)
             case ast.Assign(targets=[target, *_], value=value):
@@ -185,38 +168,38 @@ class _Module:
                 yield from self._dict(node, within)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from self._defaults(node.args)
-                yield from children(node, _Within(), skip=frozenset({ast.arguments}))
+                yield from children(node, Within(), skip=frozenset({ast.arguments}))
             case ast.Compare() | ast.Assert() | ast.Raise():
                 # What is compared with is data; what is raised is said to people.
-                yield from children(node, _Within("message"))
+                yield from children(node, Within("message"))
             case ast.List() | ast.Tuple() | ast.Set() | ast.BinOp() | ast.BoolOp() | ast.IfExp():
                 yield from children(node, within)
             case ast.Expr() | ast.withitem():
-                yield from children(node, _Within(sign=within.sign))
+                yield from children(node, Within(sign=within.sign))
 
-    def _string(self, value: str, node: ast.AST, within: _Within) -> None:
+    def _string(self, value: str, node: ast.AST, within: Within) -> None:
         at = place(node)
         if is_command(value):
             command(value, at[0], self.notes)
         else:
             self.notes.string(value, within.called, at, within.sign)
 
-    def _bound(self, name: str, value: ast.AST) -> _Within:
+    def _bound(self, name: str, value: ast.AST) -> Within:
         sign = self._asked(value)
         if sign is not None:
             self.vendors[name] = sign
-        return _Within(name)
+        return Within(name)
 
-    def _dict(self, node: ast.Dict, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
+    def _dict(self, node: ast.Dict, within: Within) -> Iterator[tuple[ast.AST, Within]]:
         outer = within.outer or within.name
         for key, value in zip(node.keys, node.values, strict=True):
             name = ""
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 name = key.value
                 self.notes.variable(name, place(key))
-            yield value, _Within(name or within.name, outer, within.sign)
+            yield value, Within(name or within.name, outer, within.sign)
 
-    def _defaults(self, arguments: ast.arguments) -> Iterator[tuple[ast.AST, _Within]]:
+    def _defaults(self, arguments: ast.arguments) -> Iterator[tuple[ast.AST, Within]]:
         named = [*arguments.posonlyargs, *arguments.args]
         defaulted = named[len(named) - len(arguments.defaults) :]
         pairs = [
@@ -225,9 +208,9 @@ class _Module:
         ]
         for argument, default in pairs:
             if default is not None:
-                yield default, _Within(argument.arg)
+                yield default, Within(argument.arg)
 
-    def _call(self, node: ast.Call, within: _Within) -> Iterator[tuple[ast.AST, _Within]]:
+    def _call(self, node: ast.Call, within: Within) -> Iterator[tuple[ast.AST, Within]]:
         path = self._path(node.func)
         first = first_of(node)
         if path in _LOADERS and first:
@@ -241,17 +224,17 @@ class _Module:
             if first and not first.startswith("http"):
                 self.notes.model(first, place(node.args[0]), sign)
         asked = sign or self._asked(node.func) or self._weights(node, path) or within.sign
-        yield node.func, _Within(sign=asked)
+        yield node.func, Within(sign=asked)
         flag = first if first.startswith("--") else ""
         for argument in node.args[1:] if sign is not None and first else node.args:
-            yield argument, _Within(self._positional(path, within), sign=asked)
+            yield argument, Within(self._positional(path, within), sign=asked)
         for keyword in node.keywords:
             name = keyword.arg or ""
             self.notes.variable(name, place(keyword))
             told = flag if flag and name == "default" else name
-            yield keyword.value, _Within(told or within.name, "", asked)
+            yield keyword.value, Within(told or within.name, "", asked)
 
-    def _positional(self, path: str, within: _Within) -> str:
+    def _positional(self, path: str, within: Within) -> str:
         """What a positional argument is bound to: what loads weights is given a model."""
         last = path.rpartition(".")[2]
         if last in _WEIGHTS:

@@ -13,11 +13,12 @@ import tree_sitter_javascript
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
-from gateway.readiness.scan.notes import NOBODY, OURS, Notes, Place, is_model, is_ours
+from gateway.readiness.scan.notes import NOBODY, OURS, Notes, Place, is_ours
 from gateway.readiness.scan.python_code import ADDRESSES
 from gateway.readiness.scan.shell import command, is_command
 from gateway.readiness.scan.source import Source
-from gateway.vendors.signals.table import Package, Sign, words
+from gateway.readiness.scan.within import Within
+from gateway.vendors.signals.table import Package, Sign
 
 _TYPED = {".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx"}
 _STRINGS = frozenset({"string", "template_string"})
@@ -59,17 +60,6 @@ def read_script(source: Source, notes: Notes) -> None:
 
 
 @dataclass(slots=True)
-class _Within:
-    name: str = ""
-    outer: str = ""
-    sign: Sign | None = None
-
-    @property
-    def called(self) -> str:
-        return self.name if is_model(words(self.name)) or not self.outer else self.outer
-
-
-@dataclass(slots=True)
 class _Script:
     notes: Notes
     text: bytes
@@ -78,19 +68,19 @@ class _Script:
     vendors: dict[str, Sign] = field(default_factory=dict)
 
     def read(self, root: Node) -> None:
-        stack: list[tuple[Node, _Within]] = [(root, _Within())]
+        stack: list[tuple[Node, Within]] = [(root, Within())]
         while stack:
             node, within = stack.pop()
             stack.extend(reversed(list(self._visit(node, within))))
 
-    def _visit(self, node: Node, within: _Within) -> Iterator[tuple[Node, _Within]]:
+    def _visit(self, node: Node, within: Within) -> Iterator[tuple[Node, Within]]:
         kind = node.type
         if kind in _SILENT:
             return
         if kind in _STRINGS:
             self._string(node, within)
             put_in = [one for one in node.named_children if one.type == "template_substitution"]
-            yield from ((one, _Within(sign=within.sign)) for one in put_in)
+            yield from ((one, Within(sign=within.sign)) for one in put_in)
             return
         match kind:
             case "import_statement" | "export_statement" if node.child_by_field_name("source"):
@@ -106,19 +96,19 @@ class _Script:
             case "jsx_attribute":
                 name = self._raw(_of(node))
                 if name not in ("href", "className", "title", "alt", "id", "key"):
-                    yield from ((one, _Within(name)) for one in node.named_children[1:])
+                    yield from ((one, Within(name)) for one in node.named_children[1:])
             case "member_expression":
                 self._environment(node)
-                yield from ((one, _Within(sign=within.sign)) for one in node.named_children)
+                yield from ((one, Within(sign=within.sign)) for one in node.named_children)
             case "assignment_pattern" | "required_parameter":
                 yield from self._default(node)
             case _:
-                inner = within if kind in _EXPRESSIONS else _Within(sign=within.sign)
+                inner = within if kind in _EXPRESSIONS else Within(sign=within.sign)
                 if kind == "object":
-                    inner = _Within(within.name, within.outer or within.name, within.sign)
+                    inner = Within(within.name, within.outer or within.name, within.sign)
                 yield from ((one, inner) for one in node.named_children)
 
-    def _string(self, node: Node, within: _Within) -> None:
+    def _string(self, node: Node, within: Within) -> None:
         value = self._value(node)
         at = _place(node)
         if is_command(value):
@@ -158,7 +148,7 @@ class _Script:
         self.notes.package("npm", name, at)
         return self.notes.signals.package("npm", name)
 
-    def _call(self, node: Node, within: _Within) -> Iterator[tuple[Node, _Within]]:
+    def _call(self, node: Node, within: Within) -> Iterator[tuple[Node, Within]]:
         callee = node.child_by_field_name("function") or node.child_by_field_name("constructor")
         arguments = node.child_by_field_name("arguments")
         given = arguments.named_children if arguments is not None else []
@@ -179,9 +169,9 @@ class _Script:
         if known is not None and first and "://" not in first:
             self.notes.model(first, _place(given[0]), known, sure=True)
             given = given[1:]
-        yield callee, _Within(sign=asked)
+        yield callee, Within(sign=asked)
         for argument in given:
-            yield argument, _Within("", within.name, asked)
+            yield argument, Within("", within.name, asked)
 
     def _destructured(self, node: Node, row: Package) -> None:
         """The names that ``const {A, B: C} = require(...)`` or ``await import(...)`` gives."""
@@ -258,7 +248,7 @@ class _Script:
                 return None
         return None
 
-    def _bound(self, node: Node) -> Iterator[tuple[Node, _Within]]:
+    def _bound(self, node: Node) -> Iterator[tuple[Node, Within]]:
         target = node.child_by_field_name("name") or node.child_by_field_name("left")
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
         if target is None or value is None:
@@ -267,22 +257,22 @@ class _Script:
         sign = self._asked(value)
         if sign is not None:
             self.vendors[name] = sign
-        yield value, _Within(name.rpartition(".")[2])
+        yield value, Within(name.rpartition(".")[2])
 
-    def _default(self, node: Node) -> Iterator[tuple[Node, _Within]]:
+    def _default(self, node: Node) -> Iterator[tuple[Node, Within]]:
         target = node.child_by_field_name("left") or node.child_by_field_name("pattern")
         value = node.child_by_field_name("right") or node.child_by_field_name("value")
         if target is not None and value is not None:
-            yield value, _Within(self._raw(target))
+            yield value, Within(self._raw(target))
 
-    def _pair(self, node: Node, within: _Within) -> Iterator[tuple[Node, _Within]]:
+    def _pair(self, node: Node, within: Within) -> Iterator[tuple[Node, Within]]:
         key, value = node.child_by_field_name("key"), node.child_by_field_name("value")
         if key is None or value is None:
             return
         name = self._raw(key).strip("'\"`")
         if name.isupper():
             self.notes.variable(name, _place(key))
-        yield value, _Within(name, within.outer or within.name, within.sign)
+        yield value, Within(name, within.outer or within.name, within.sign)
 
     def _environment(self, node: Node) -> None:
         base, last = node.child_by_field_name("object"), node.child_by_field_name("property")
