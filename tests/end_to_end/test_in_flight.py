@@ -106,14 +106,15 @@ def test_with_nothing_left_the_app_hears_of_the_ban(
 
 
 def streamed(
-    gateway: RunningGateway, pieces: list[str], model: str = "gpt-4o", most: int = 60
+    gateway: RunningGateway, pieces: list[str], model: str = "gpt-4o", **fields: Any
 ) -> str:
-    """Read a stream of ``most`` tokens into ``pieces``; how it ended."""
+    """Read a stream into ``pieces``; how it ended."""
     stream = gateway.sdk.chat.completions.create(
         model=model,
         messages=[{"role": "user", "content": "Count from one to a thousand."}],
-        max_tokens=most,
+        max_tokens=60,
         stream=True,
+        extra_body=fields,
     )
     try:
         for chunk in stream:
@@ -214,7 +215,8 @@ def test_weights_that_are_banned_stop_in_the_midst_of_an_answer(gateway: Running
     """A local target is cut as a vendor's is."""
     pieces: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(streamed, gateway, pieces, "only-local", 900)
+        endless = {"ignore_eos": True, "max_tokens": 1500}
+        reading = pool.submit(streamed, gateway, pieces, "only-local", **endless)
         until = time.monotonic() + 20
         while not pieces:
             assert time.monotonic() < until
