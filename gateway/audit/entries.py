@@ -18,6 +18,8 @@ MOST_TEXT = 1000
 no verifier, takes a line of any length, and so nobody else may say how long one is.
 """
 
+_NOTHING: tuple[object, ...] = (None, [], (), {}, "")
+
 
 def entry(told: Record | Happening) -> Entry:
     """Plain data. What is not there is left out: ``null`` and what is empty; and of a text what is
@@ -46,6 +48,6 @@ def given(fields: Mapping[str, Any]) -> dict[str, Any]:
             value = [given(one) if isinstance(one, dict) else one for one in value]
         elif isinstance(value, str):
             value = value[:MOST_TEXT]
-        if value is not None and value != [] and value != {} and value != "":
+        if value not in _NOTHING:
             found[name] = value
     return found

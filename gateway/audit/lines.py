@@ -62,6 +62,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     completion_tokens: int | None = None
     content: str | None = None
     cost: int | None = None
+    drill: str | None = None
     duration_us: int | None = None
     failover: str | None = None
     id: str | None = None
@@ -70,6 +71,8 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     labels: msgspec.Raw | None = None
     locality: str | None = None
     model: str | None = None
+    needs: tuple[str, ...] = ()
+    origin: str | None = None
     outcome: str | None = None
     peer: str | None = None
     policy: str | None = None
@@ -77,6 +80,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     prompt_hmac: str | None = None
     prompt_tokens: int | None = None
     reasoning_tokens: int | None = None
+    repeats: str | None = None
     sent_characters: int | None = None
     seq: int | None = None
     served_by: str | None = None
@@ -144,6 +148,7 @@ def _line(head: Head, record: Record, labels: msgspec.Raw, targets: msgspec.Raw)
         record.completion_tokens,
         record.content or None,
         record.cost,
+        record.drill or None,
         record.duration_us,
         record.failover or None,
         record.id or None,
@@ -152,6 +157,8 @@ def _line(head: Head, record: Record, labels: msgspec.Raw, targets: msgspec.Raw)
         labels or None,
         record.locality or None,
         record.model or None,
+        record.needs,
+        record.origin or None,
         record.outcome or None,
         record.peer or None,
         record.policy or None,
@@ -159,6 +166,7 @@ def _line(head: Head, record: Record, labels: msgspec.Raw, targets: msgspec.Raw)
         record.prompt_hmac or None,
         record.prompt_tokens,
         record.reasoning_tokens,
+        record.repeats or None,
         record.sent_characters,
         head.seq + 1,
         record.served_by or None,

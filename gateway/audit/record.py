@@ -149,6 +149,10 @@ class Record(msgspec.Struct):
     assistant's text had been sent. ``prompt_hmac`` and ``content``, the sha256 of the file with the
     encrypted bodies (``lost`` where that could not be written), are there where the configuration
     wants them.
+
+    ``needs`` are the capabilities that the request took, sorted. ``drill`` is the id of the drill
+    that it was part of. ``origin`` is ``canary``, ``drill`` or ``eval`` where the gateway asked by
+    itself, and no app; ``repeats`` the request that a canary asked once more.
     """
 
     id: str
@@ -178,6 +182,10 @@ class Record(msgspec.Struct):
     duration_us: int = 0
     prompt_hmac: str | None = None
     content: str | None = None
+    needs: tuple[str, ...] = ()
+    drill: str | None = None
+    origin: str | None = None
+    repeats: str | None = None
 
     def failed(self, error: GatewayError) -> None:
         """It ended in an error that went back."""

@@ -202,6 +202,7 @@ class Engine:
         plan, route = planned.plan, outlook.route
         self.retries.request(time.monotonic())
         if call.needs:
+            record.needs = tuple(sorted(call.needs))
             self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
         record.targets = planned.judged
         record.policy = plan.revision

@@ -16,6 +16,7 @@ from gateway.audit.lines import REMEMBERED, Lines
 from gateway.audit.record import AttemptRecord, JudgedParty, JudgedTarget, Record, Seam
 from gateway.domain.decision import Labels, Mode, Verdict
 from gateway.domain.identity import Locality, Role
+from gateway.domain.target import Capability
 
 NOW = datetime(2026, 11, 26, 1, 2, 3, 400, tzinfo=UTC)
 HEAD = Head(7, "a" * 64)
@@ -54,7 +55,7 @@ def records(draw: st.DrawFn) -> Record:
     record = Record(draw(TEXT), NOW, draw(TEXT))
     words = ("client_request_id", "traceparent", "key", "peer", "served_by", "locality", "failover")
     counts = ("status", "prompt_tokens", "cached_tokens", "reasoning_tokens", "cost")
-    for name in (*words, "prompt_hmac", "content"):
+    for name in (*words, "prompt_hmac", "content", "drill", "origin", "repeats"):
         setattr(record, name, draw(WORD))
     for name in (*counts, "completion_tokens", "sent_characters", "duration_us"):
         setattr(record, name, draw(COUNT))
@@ -62,6 +63,7 @@ def records(draw: st.DrawFn) -> Record:
         setattr(record, name, draw(TEXT))
     record.stream = draw(st.booleans())
     record.labels = draw(LABELS)
+    record.needs = tuple(draw(st.lists(st.sampled_from(Capability), max_size=2)))
     record.targets = tuple(draw(st.lists(TARGETS, max_size=2)))
     record.attempts = draw(st.lists(ATTEMPTS, max_size=2))
     return record
