@@ -235,7 +235,8 @@ class Call(msgspec.Struct, frozen=True):
     ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which all must
     be done. ``session`` is what the app says belongs together, where it says so. With ``begun`` the
     target goes on with an answer that the app has the beginning of: the task holds it too, and the
-    events say only what comes behind it, never as ``Relayed``.
+    events say only what comes behind it, never as ``Relayed``. Neither do those of a ``typed`` one,
+    which the gateway makes by itself: nobody wants the bytes of its answer.
     """
 
     id: str
@@ -256,6 +257,7 @@ class Call(msgspec.Struct, frozen=True):
     session: str | None = None
     client_id: str | None = None
     begun: Begun | None = None
+    typed: bool = False
 
 
 class Backend(Protocol):

@@ -45,6 +45,7 @@ MOST_OUTLOOKS = 1024
 """Of models by whoever asks, who may claim many things."""
 _UNTRIED = Health()
 _VECTORS = Api.EMBEDDINGS
+_NOTHING: frozenset[Capability] = frozenset()
 
 
 class Engine:
@@ -189,26 +190,35 @@ class Engine:
         )
 
     def run(
-        self, call: Call, record: Record, reader: asyncio.Task[Any] | None = None
+        self,
+        call: Call,
+        record: Record,
+        reader: asyncio.Task[Any] | None = None,
+        route: Route | None = None,
     ) -> AsyncGenerator[Sequence[Told], None]:
         """Serve one call, and fill the record of it: what is told of the answer, as it comes
         together, never empty. It is decided now, for the instant of the record. Raises
         ``GatewayError`` where no answer has begun, at once where none will. ``reader`` as in
-        ``Course``.
+        ``Course``; the ``route`` is the configured one, unless another is given.
         """
-        vectors = call.api is _VECTORS
-        outlook = self._outlook(call.model, self._policy(), call.labels, record.at, vectors=vectors)
+        policy, vectors = self._policy(), call.api is _VECTORS
+        if route is None:
+            outlook = self._outlook(call.model, policy, call.labels, record.at, vectors=vectors)
+        else:
+            outlook = Outlook(route, self.routes, policy, call.labels, record.at, vectors=vectors)
         planned = self._planned(outlook, call.api, call.needs, call.id, call.session, record.at)
-        plan, route = planned.plan, outlook.route
+        plan = planned.plan
         self.retries.request(time.monotonic())
         if call.needs:
             record.needs = tuple(sorted(call.needs))
-            self.unmet.update((route.name, word) for word in call.needs & self.lacking[route.name])
+            name = outlook.route.name
+            lacking = self.lacking.get(name, _NOTHING)
+            self.unmet.update((name, word) for word in call.needs & lacking)
         record.targets = planned.judged
         record.policy = plan.revision
         if not plan.steps:
             raise nothing_planned(plan, self.shortest_wait(plan))
-        sent = Sent(call, continuation=route.continuation)
+        sent = Sent(call, continuation=outlook.route.continuation)
         return Course(self, call, plan, record, sent, reader).events()
 
     def enforce(self) -> None:

@@ -56,5 +56,5 @@ def way(channel: Channel, target: Target, call: Call) -> Way:
     except CapabilityMissing as missing:
         kind = FailureKind.INCAPABLE
         raise AttemptFault(missing.message, kind, param=missing.param) from None
-    typed = api is not call.api or call.begun is not None
+    typed = call.typed or api is not call.api or call.begun is not None
     return Way(speech, channel.heads_for(call, api), body, typed)

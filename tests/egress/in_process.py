@@ -28,6 +28,7 @@ from gateway.domain.events import Delta, Event, Finished, FinishReason, Started,
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
 from gateway.engine.attempt import Told
+from gateway.engine.routes import Route
 from gateway.http.app import create_app
 from gateway.policy.evaluate import evaluate
 from gateway.serving import ServeOptions
@@ -124,12 +125,15 @@ class Tale:
         run = engine.run
 
         def labelled(
-            call: Call, record: Record, reader: asyncio.Task[Any] | None = None
+            call: Call,
+            record: Record,
+            reader: asyncio.Task[Any] | None = None,
+            route: Route | None = None,
         ) -> AsyncGenerator[Sequence[Told], None]:
             asking = ASKING.get()
             assert asking is not None
             record.labels = asking.labels
-            return run(replace(call, labels=asking.labels), record, reader)
+            return run(replace(call, labels=asking.labels), record, reader, route)
 
         engine.run = labelled  # type: ignore[method-assign]
 

@@ -234,7 +234,8 @@ class ByDialect:
 
 def _typed(call: Call) -> bool:
     """Whether the answer's bytes, which are a chat completion's, are not for the app."""
-    return call.begun is not None or call.api not in (Api.CHAT, Api.EMBEDDINGS)
+    foreign = call.api not in (Api.CHAT, Api.EMBEDDINGS)
+    return call.typed or foreign or call.begun is not None
 
 
 def _embeds(call: Call) -> bool:
