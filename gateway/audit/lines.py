@@ -62,6 +62,7 @@ class _Line(msgspec.Struct, omit_defaults=True, gc=False):
     completion_tokens: int | None = None
     content: str | None = None
     cost: int | None = None
+    differs: tuple[str, ...] = ()
     drill: str | None = None
     duration_us: int | None = None
     failover: str | None = None
@@ -148,6 +149,7 @@ def _line(head: Head, record: Record, labels: msgspec.Raw, targets: msgspec.Raw)
         record.completion_tokens,
         record.content or None,
         record.cost,
+        record.differs,
         record.drill or None,
         record.duration_us,
         record.failover or None,

@@ -152,7 +152,8 @@ class Record(msgspec.Struct):
 
     ``needs`` are the capabilities that the request took, sorted. ``drill`` is the id of the drill
     that it was part of. ``origin`` is ``canary``, ``drill`` or ``eval`` where the gateway asked by
-    itself, and no app; ``repeats`` the request that a canary asked once more.
+    itself, and no app; ``repeats`` the request that a canary asked once more, and ``differs`` the
+    words, sorted, for what its answer did otherwise than the app's.
     """
 
     id: str
@@ -186,6 +187,7 @@ class Record(msgspec.Struct):
     drill: str | None = None
     origin: str | None = None
     repeats: str | None = None
+    differs: tuple[str, ...] = ()
 
     def failed(self, error: GatewayError) -> None:
         """It ended in an error that went back."""

@@ -149,6 +149,12 @@ COLUMNS = (
     Column("drill", Type.TEXT, "the drill that it was part of", _field("drill")),
     Column("origin", Type.TEXT, "why the gateway asked by itself", _field("origin")),
     Column("repeats", Type.TEXT, "the request that a canary asked again", _field("repeats")),
+    Column(
+        "differs",
+        Type.TEXT,
+        "what that answer did otherwise, with commas between",
+        lambda record: ", ".join(record.differs),
+    ),
     Column("policy", Type.TEXT, "the revision that decided", _field("policy")),
     Column("traceparent", Type.TEXT, "the app's trace", _field("traceparent")),
     Column("event", Type.TEXT, "what happened", None, lambda event: event.happening.event),

@@ -64,6 +64,7 @@ def records(draw: st.DrawFn) -> Record:
     record.stream = draw(st.booleans())
     record.labels = draw(LABELS)
     record.needs = tuple(draw(st.lists(st.sampled_from(Capability), max_size=2)))
+    record.differs = tuple(draw(st.lists(st.sampled_from(("finish", "tools")), max_size=2)))
     record.targets = tuple(draw(st.lists(TARGETS, max_size=2)))
     record.attempts = draw(st.lists(ATTEMPTS, max_size=2))
     return record
