@@ -28,6 +28,8 @@ class LeftOut(StrEnum):
     """Its server is there, and does not list the model."""
     OTHER_VECTORS = "other_vectors"
     """Its vectors are not known to be of one space with those of the first choice."""
+    DRILL = "drill"
+    """A drill takes it away: but for that it would be in the plan."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -48,12 +50,14 @@ class Omission(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """``configured`` are the ids of all targets in the order of the configuration, ``steps`` those
-    that are tried, in the order of trying.
+    that are tried, in the order of trying. ``rescue`` are tried when all of these are through: they
+    are among those that are ``omitted`` for a drill.
     """
 
     configured: tuple[str, ...]
     steps: tuple[Step, ...]
     omitted: tuple[Omission, ...]
+    rescue: tuple[Step, ...] = ()
 
     @property
     def first(self) -> str:

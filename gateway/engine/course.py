@@ -69,6 +69,7 @@ class Course:
         self._made = 0
         self._tries: dict[str, int] = {}
         self._broke: Failed | None = None
+        self._handed_back = False
 
     async def events(self) -> AsyncGenerator[Sequence[Told], None]:
         """The answer's events, as they come together. Raises ``GatewayError`` where none has begun;
@@ -110,7 +111,7 @@ class Course:
             if attempt.failure is None:
                 self._record.outcome = "served"
                 return
-            if self._lost(attempt, attempt.failure, step).move in (Move.END, Move.HAND_BACK):
+            if self._ends(self._lost(attempt, attempt.failure, step), step):
                 break
         yield (self._given_up(),)
 
@@ -156,6 +157,15 @@ class Course:
             self._failures.append((step, failure))
         return TABLE[progress, failure.kind]
 
+    def _ends(self, reaction: Reaction, step: Step) -> bool:
+        """Whether that is all. What another target says of the request is not the word of the one
+        that a drill took away, and that would have been asked.
+        """
+        if reaction.move is Move.HAND_BACK and self._plan.rescue and step not in self._plan.rescue:
+            self._handed_back = True
+            return False
+        return reaction.move in (Move.END, Move.HAND_BACK)
+
     def _given_up(self) -> Failed:
         if self._broke is not None:
             self._record.outcome = "broken"
@@ -170,8 +180,16 @@ class Course:
 
     def _steps(self) -> Iterator[tuple[Step, float]]:
         """Each target of the plan in turn; when all have failed, those again that may be, within
-        the budget: each after so many seconds.
+        the budget: each after so many seconds. Then those that a drill took away, as if nobody had
+        been asked.
         """
+        yield from self._planned()
+        for step in self._plan.rescue:
+            if self._overdue:
+                return
+            yield step, 0.0
+
+    def _planned(self) -> Iterator[tuple[Step, float]]:
         for number, step in enumerate(self._plan.steps):
             if not self._more():
                 return
@@ -191,7 +209,7 @@ class Course:
 
     def _more(self) -> bool:
         """Whether there is room for another attempt."""
-        return self._made < MOST_ATTEMPTS and not self._overdue
+        return self._made < MOST_ATTEMPTS and not self._overdue and not self._handed_back
 
     @property
     def _overdue(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from gateway.audit.record import Record
 from gateway.domain.call import Api, Backend, Call
 from gateway.domain.decision import DENY, Labels
+from gateway.domain.drill import Drill
 from gateway.domain.events import Failed
 from gateway.domain.plan import Plan
 from gateway.domain.target import Capability, Target
@@ -71,9 +72,11 @@ class Engine:
         self._busy: Counter[str] = Counter()
         self._outlooks: dict[tuple[str, Labels, bool], Outlook] = {}
         self.running: set[Attempt] = set()
+        self.drill: Drill | None = None
+        """The one that runs, or has run: its own clock says whether it still does."""
         self.retries = RetryBudget()
         self.unmet: Counter[tuple[str, Capability]] = Counter()
-        """How many requests needed what ``lacking`` says."""
+        """How many requests of apps needed what ``lacking`` says."""
         self.change(routes)
 
     def change(self, routes: Routes, renewed: Collection[str] = ()) -> None:
@@ -110,7 +113,7 @@ class Engine:
         policy, when, who = policy or self.policy, at or datetime.now(UTC), labels or Labels()
         # Not one that requests share: this may be about another policy, or another day.
         outlook = Outlook(route, self.routes, policy, who, when, vectors=vectors)
-        return self._planned(outlook, api, needs, request_id, session, when).plan
+        return self._planned(outlook, api, needs, request_id, session, when, None).plan
 
     def _outlook(
         self, model: str, policy: Policy, labels: Labels, when: datetime, *, vectors: bool
@@ -134,19 +137,21 @@ class Engine:
         request_id: str,
         session: str | None,
         when: datetime,
+        drill: Drill | None,
     ) -> Planned:
         now, chats = time.monotonic(), api in CHATS
         prospects = outlook.order or self._ordered(outlook, request_id, session)
         facts = (
             needs,
             chats,
+            drill,
             *[self._facts(prospect, request_id, when, now) for prospect in prospects],
         )
         planned = outlook.known(facts)
         if planned is not None:
             return planned
         plan = make_plan(
-            [self._candidate(prospect, request_id, when) for prospect in prospects],
+            [self._candidate(prospect, request_id, when, drill) for prospect in prospects],
             needs=needs,
             risky_last_resort=outlook.route.risky_last_resort,
             now=now,
@@ -206,17 +211,25 @@ class Engine:
             outlook = self._outlook(call.model, policy, call.labels, record.at, vectors=vectors)
         else:
             outlook = Outlook(route, self.routes, policy, call.labels, record.at, vectors=vectors)
-        planned = self._planned(outlook, call.api, call.needs, call.id, call.session, record.at)
+        drill = self.drill
+        if drill and not drill.covers(call.id, call.labels, record.origin, record.at):
+            drill = None
+        planned = self._planned(
+            outlook, call.api, call.needs, call.id, call.session, record.at, drill
+        )
         plan = planned.plan
+        if drill and planned.drilled:
+            record.drill = drill.id
         self.retries.request(time.monotonic())
         if call.needs:
             record.needs = tuple(sorted(call.needs))
-            name = outlook.route.name
-            lacking = self.lacking.get(name, _NOTHING)
-            self.unmet.update((name, word) for word in call.needs & lacking)
+            if record.origin is None:
+                name = outlook.route.name
+                lacking = self.lacking.get(name, _NOTHING)
+                self.unmet.update((name, word) for word in call.needs & lacking)
         record.targets = planned.judged
         record.policy = plan.revision
-        if not plan.steps:
+        if not plan.steps and not plan.rescue:
             raise nothing_planned(plan, self.shortest_wait(plan))
         sent = Sent(call, continuation=outlook.route.continuation)
         return Course(self, call, plan, record, sent, reader).events()
@@ -280,7 +293,9 @@ class Engine:
             None if told is None else frozenset(told),
         )
 
-    def _candidate(self, prospect: Prospect, request_id: str, when: datetime) -> Candidate:
+    def _candidate(
+        self, prospect: Prospect, request_id: str, when: datetime, drill: Drill | None
+    ) -> Candidate:
         target, decision = prospect.target, prospect.decision
         return Candidate(
             target=target,
@@ -293,6 +308,7 @@ class Engine:
             listed=self._listed(target),
             told=self._told(target),
             one_space=prospect.one_space,
+            drill=drill if drill and drill.takes(target.identity) else None,
         )
 
     def shortest_wait(self, plan: Plan) -> float | None:
@@ -300,7 +316,7 @@ class Engine:
         does not help.
         """
         now = time.monotonic()
-        targets = [step.target for step in plan.steps]
+        targets = [step.target for step in (*plan.steps, *plan.rescue)]
         targets += [o.target for o in plan.omitted if o.why not in LASTING]
         waits = [self.health(target.id).available_in(now) for target in targets]
         known = [wait for wait in waits if wait is not None]

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.audit.record import JudgedTarget
 from gateway.domain.decision import Decision, Handling, Labels, Verdict
-from gateway.domain.plan import Plan
+from gateway.domain.plan import LeftOut, Plan
 from gateway.domain.target import Target
 from gateway.engine.routes import Route, Routes
 from gateway.policy.compile import Policy
@@ -40,15 +40,19 @@ class Prospect(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A plan, and what the record says of its targets."""
+    """A plan, and what the record says of its targets. ``drilled`` says that a drill takes one of
+    them away.
+    """
 
     plan: Plan
     judged: tuple[JudgedTarget, ...]
+    drilled: bool
 
     @classmethod
     def of(cls, plan: Plan) -> Planned:
         rows = (JudgedTarget.of(target, one, why or "") for target, one, why in plan.judged)
-        return cls(plan, tuple(rows))
+        drilled = any(one.why is LeftOut.DRILL for one in plan.omitted)
+        return cls(plan, tuple(rows), drilled)
 
 
 class Outlook:

@@ -25,6 +25,8 @@ from gateway.routing.plan import Candidate, make_plan
 DENIED = "denied"
 UNSERVED = "unserved"
 _BY_POLICY = ("", LeftOut.POLICY, LeftOut.RISKY)
+_FREE = (*_BY_POLICY, LeftOut.DRILL)
+"""A target with one of these was kept by nothing else: in a replay there are no drills."""
 _WELL = ("served", "cancelled", "policy_cut")
 
 
@@ -147,7 +149,7 @@ def _candidates(
         target = _target(judged)
         decision = evaluate(policy, target.id, target.identity, record.labels, at)
         drained = decision.handling is Handling.DRAIN and share_sent(decision, record.id, at)
-        fit = judged.left_out in _BY_POLICY and target.id not in failed
+        fit = judged.left_out in _FREE and target.id not in failed
         if judged.left_out in _BY_POLICY[1:]:
             fit = fit and target.channel not in without_credentials
         candidates.append(Candidate(target, decision, Health(), drained=drained, ready=fit))

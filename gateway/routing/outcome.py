@@ -20,7 +20,7 @@ from gateway.routing.failover import TABLE, Move, Progress
 
 _BY_POLICY = (LeftOut.POLICY, LeftOut.RISKY)
 _NOT_THERE = (*_BY_POLICY, LeftOut.OFFLINE, LeftOut.NO_CREDENTIALS)
-LASTING = frozenset({*_NOT_THERE, LeftOut.CAPABILITY, LeftOut.OTHER_VECTORS})
+LASTING = frozenset({*_NOT_THERE, LeftOut.CAPABILITY, LeftOut.OTHER_VECTORS, LeftOut.DRILL})
 """Why a target is left out, however long one waits."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from gateway.domain.decision import Decision, Handling, Verdict
+from gateway.domain.drill import Drill
 from gateway.domain.plan import LeftOut, Omission, Plan, Step
 from gateway.domain.target import Capability, Target
 from gateway.routing.health import Health
@@ -16,7 +17,8 @@ class Candidate(msgspec.Struct, frozen=True):
     """A configured target with all that the plan depends on.
 
     ``drained`` says that this request falls into the share that a drain still sends there;
-    ``offline`` that it is out of reach because the gateway is offline;
+    ``drill`` is the one that takes it away, where one does;
+    ``offline`` says that it is out of reach because the gateway is offline;
     ``credentials`` that the channel has its key; ``ready`` that the backend can take it; ``listed``
     that its server has the model, as far as it tells; ``told`` is what it says itself that it can
     do, where it says anything; ``one_space`` that its vectors are of the first choice's space, or
@@ -33,6 +35,7 @@ class Candidate(msgspec.Struct, frozen=True):
     listed: bool = True
     told: Collection[Capability] | None = None
     one_space: bool = True
+    drill: Drill | None = None
 
 
 def make_plan(
@@ -49,6 +52,7 @@ def make_plan(
     ordered: list[Step] = []
     last: list[Step] = []
     omitted: list[Omission] = []
+    rescue: list[Step] = []
     configured: list[str] = []
     for candidate in candidates:
         configured.append(candidate.target.id)
@@ -57,6 +61,12 @@ def make_plan(
         obstacle = _obstacle(candidate, needs, now, chats=chats)
         if obstacle is None and avoided and not risky_last_resort:
             obstacle = (LeftOut.RISKY, candidate.decision.reason)
+        drill = candidate.drill
+        if obstacle is None and drill is not None:
+            # Last of all: it is left out for a drill only where it would have been asked.
+            obstacle = (LeftOut.DRILL, _practised(drill))
+            if drill.rescues:
+                rescue.append(step)
         if obstacle is not None:
             omitted.append(Omission(candidate.target, candidate.decision, *obstacle))
         elif avoided:
@@ -65,7 +75,7 @@ def make_plan(
             ordered.append(step)
     if not configured:
         raise ValueError("a plan needs at least one candidate")
-    return Plan(tuple(configured), (*ordered, *last), tuple(omitted))
+    return Plan(tuple(configured), (*ordered, *last), tuple(omitted), tuple(rescue))
 
 
 def _avoided(candidate: Candidate) -> bool:
@@ -75,6 +85,13 @@ def _avoided(candidate: Candidate) -> bool:
     if decision.handling is Handling.WARN:
         return False
     return not (decision.handling is Handling.DRAIN and candidate.drained)
+
+
+def _practised(drill: Drill) -> str:
+    return (
+        f"drill {drill.id} practises a ban of {drill.vendor} until "
+        f"{drill.until.isoformat(timespec='seconds')}; gateway drill stop ends it"
+    )
 
 
 def _obstacle(
