@@ -236,7 +236,9 @@ class Call(msgspec.Struct, frozen=True):
     be done. ``session`` is what the app says belongs together, where it says so. With ``begun`` the
     target goes on with an answer that the app has the beginning of: the task holds it too, and the
     events say only what comes behind it, never as ``Relayed``. Neither do those of a ``typed`` one,
-    which the gateway makes by itself: nobody wants the bytes of its answer.
+    which the gateway makes by itself: nobody wants the bytes of its answer. A ``spare`` one is to
+    cost nobody anything: a local model has it only while a slot is free and nobody waits, and
+    whatever becomes of it, its target is as healthy as before.
     """
 
     id: str
@@ -258,6 +260,7 @@ class Call(msgspec.Struct, frozen=True):
     client_id: str | None = None
     begun: Begun | None = None
     typed: bool = False
+    spare: bool = False
 
 
 class Backend(Protocol):

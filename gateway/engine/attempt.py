@@ -200,7 +200,7 @@ class Attempt:
         if self.failure is None and not self._passing:
             self.failure = Failed(FailureKind.TRUNCATED, "the attempt ended without an answer")
         target, failed = self._step.target, self.failure or self._flaw
-        if self.outdated:
+        if self.outdated or self.call.spare:
             self._keeper.release(target)
         else:
             self._keeper.feed_back(target, failed, self._sent.progress)

@@ -8,7 +8,8 @@ those who generate nor those with a short prompt; and no more than the model com
 seconds (or so many tokens) where nobody does. Requests join and leave between steps. What of a
 prompt a slot still holds is not computed again (``gateway.local.slots``), and where many prompts
 with one beginning arrive together, the others wait until the first has computed it. An image in a
-prompt is computed as a whole, by itself, one in each step.
+prompt is computed as a whole, by itself, one in each step. A request that is ``spare`` has a slot
+only while nobody else wants it: it gives way before the next step.
 
 Rounding depends on what else is in a batch, and an answer's words on rounding. So an answer that is
 to be repeatable (it has a seed) is computed alone: in a batch of its own, sharing nothing with
@@ -194,7 +195,13 @@ class Batcher:
         if job.max_tokens == 0:
             said = [Said(job.key, Piece(PieceKind.CONTENT, job.echo))] if job.echo else []
             return [Admitted(job.key, size), *said, Ended(job.key, Reason.LENGTH, size, 0)]
-        taken = len(self._waiting) + len(self._active)
+        # Those that give way stand in nobody's way.
+        spare = self._spare
+        free = self._slots.free + len(spare)
+        if job.spare and len(self._waiting) >= self._slots.free:
+            message = "the local model has no slot to spare"
+            return [Declined(job.key, RefusalKind.BUSY, message, self._wait())]
+        taken = len(self._waiting) + len(self._active) - len(spare)
         # A request with more answers than there are places would never have one otherwise.
         if not job.follows and taken >= self._model.slots + self._queue:
             # Places are not a matter of who is here but of the work that stands before a newcomer.
@@ -203,7 +210,7 @@ class Batcher:
                 f"{len(self._waiting)} requests wait"
             )
             return [Declined(job.key, RefusalKind.BUSY, message, self._wait())]
-        if len(self._waiting) >= self._slots.free:
+        if len(self._waiting) >= free:
             wait = self._wait()
             if self._clock() + wait > job.until:
                 message = (
@@ -269,6 +276,7 @@ class Batcher:
         events: list[Event] = []
         if not self._waiting:
             return events
+        events += self._made_room()
         at_work = Counter(sequence.job.app for sequence in self._active.values())
         while job := self._waiting.next(at_work, self._may_begin):
             at_work[job.app] += 1
@@ -297,6 +305,26 @@ class Batcher:
                 events.append(Said(job.key, Piece(PieceKind.CONTENT, job.echo)))
         return events
 
+    def _made_room(self) -> list[Event]:
+        """Those that only have what is to spare give way to those who would wait for a slot, the
+        newest first; they do not wait themselves.
+        """
+        spare = [job for job in self._waiting if job.spare]
+        wanted = len(self._waiting) - len(spare)
+        gone = spare if wanted >= self._slots.free else []
+        for job in gone:
+            self._waiting.remove(job.key)
+        for sequence in self._spare[::-1][: max(wanted - self._slots.free, 0)]:
+            self._release(sequence)
+            gone.append(sequence.job)
+        message = "the local model has no slot to spare any more"
+        return [Declined(job.key, RefusalKind.BUSY, message, self._wait()) for job in gone]
+
+    @property
+    def _spare(self) -> list[_Sequence]:
+        """Those at work that give way, in the order in which they began."""
+        return [sequence for sequence in self._active.values() if sequence.job.spare]
+
     def _may_begin(self, job: Job) -> bool:
         """Not without a place, nor while another computes a long beginning of the same prompt."""
         if not self._slots.free or (job.suspect and self._tries_suspect()):
@@ -307,7 +335,7 @@ class Batcher:
             sequence.done < (shared := common(sequence.job.prompt, job.prompt))
             and shared - sequence.cached >= WORTH_WAITING
             for sequence in self._active.values()
-            if sequence.next is None and not sequence.job.repeatable
+            if sequence.next is None and not (sequence.job.repeatable or sequence.job.spare)
         )
 
     def _tries_suspect(self) -> bool:
@@ -385,8 +413,9 @@ class Batcher:
         return [*events, ended]
 
     def _evict(self, who: Sequence[_Sequence]) -> Event:
-        """The newest gives way, so that the others can go on."""
-        sequence = [one for one in self._active.values() if one in who][-1]
+        """The newest gives way, so that the others can go on; one that gives way anyhow, first."""
+        there = [one for one in self._active.values() if one in who]
+        sequence = ([one for one in there if one.job.spare] or there)[-1]
         self._release(sequence)
         message = "the local model's memory has no room left"
         return Declined(sequence.job.key, RefusalKind.BUSY, message, self._wait())

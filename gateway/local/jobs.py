@@ -21,8 +21,8 @@ class Job:
     its place, where the prompt has their marks. ``key`` is the caller's and comes back in every
     event. ``guide`` holds the answer to a grammar, ``reader`` tells its parts, ``likely`` is how
     many likely tokens are told beside each. What is said begins with ``echo``. ``app`` is who asks;
-    by ``until`` (monotonic seconds) the answer is of no more use; ``suspect`` as in ``Generate``.
-    One that ``follows`` another of its request waits where that does.
+    by ``until`` (monotonic seconds) the answer is of no more use; ``suspect`` and
+    ``spare`` as in ``Generate``. One that ``follows`` another of its request waits where that does.
     """
 
     key: Hashable
@@ -37,6 +37,7 @@ class Job:
     app: str = ""
     until: float = math.inf
     suspect: bool = False
+    spare: bool = False
     follows: bool = False
     pictures: tuple[tuple[int, Picture], ...] = ()
 

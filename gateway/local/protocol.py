@@ -41,7 +41,8 @@ class Reason(StrEnum):
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
     """``app`` is who asks, for a fair turn; ``within`` the seconds in which the answer is of use.
-    Of those with ``suspect`` one at a time is begun, until it has said something.
+    Of those with ``suspect`` one at a time is begun, until it has said something. A ``spare`` one
+    is refused where no slot is free for it at once, and ended where another comes to wait for one.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     app: str = ""
     within: float | None = None
     suspect: bool = False
+    spare: bool = False
 
 
 class Complete(msgspec.Struct, frozen=True, tag="complete"):
@@ -59,6 +61,7 @@ class Complete(msgspec.Struct, frozen=True, tag="complete"):
     app: str = ""
     within: float | None = None
     suspect: bool = False
+    spare: bool = False
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
@@ -200,14 +203,20 @@ Reply: TypeAlias = Hello | Accepted | Text | Vectors | Counted | Done | Refused 
 
 
 def work(
-    id: int, task: Task, app: str = "", within: float | None = None, *, suspect: bool = False
+    id: int,
+    task: Task,
+    app: str = "",
+    within: float | None = None,
+    *,
+    suspect: bool = False,
+    spare: bool = False,
 ) -> Work:
     """The message that asks for a task."""
     match task:
         case Chat():
-            return Generate(id, task, app, within, suspect)
+            return Generate(id, task, app, within, suspect, spare)
         case Completion():
-            return Complete(id, task, app, within, suspect)
+            return Complete(id, task, app, within, suspect, spare)
         case Embedding():
             return Embed(id, task, app, within)
 

@@ -41,9 +41,12 @@ class Prepared:
     jobs: Sequence[Job | EmbedJob]
     prompts: int = 1
 
-    def suspected(self) -> Prepared:
-        """The same, to be begun only when no other suspect is."""
-        jobs = [replace(job, suspect=True) if isinstance(job, Job) else job for job in self.jobs]
+    def as_asked(self, *, suspect: bool, spare: bool) -> Prepared:
+        """The same, with what of ``Generate`` says how it may begin."""
+        jobs = [
+            replace(job, suspect=suspect, spare=spare) if isinstance(job, Job) else job
+            for job in self.jobs
+        ]
         return replace(self, jobs=jobs)
 
 

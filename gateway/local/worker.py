@@ -179,8 +179,11 @@ class Worker:
             return self._tasks.count(key, request.work.task)
         until = math.inf if request.within is None else time.monotonic() + request.within
         outcome = self._tasks.prepare(key, request.task, app=request.app, until=until)
-        suspect = isinstance(request, Generate | Complete) and request.suspect
-        return outcome.suspected() if suspect and isinstance(outcome, Prepared) else outcome
+        if isinstance(outcome, Declined) or isinstance(request, Embed):
+            return outcome
+        if not (request.suspect or request.spare):
+            return outcome
+        return outcome.as_asked(suspect=request.suspect, spare=request.spare)
 
     def _prepared(self, key: Key, outcome: Outcome) -> None:
         if key not in self._preparing:

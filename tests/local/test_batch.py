@@ -215,6 +215,66 @@ def test_cancel_frees_the_slot() -> None:
     assert len(model.samplers) == 2
 
 
+def declined(events: list[Event]) -> list[tuple[object, RefusalKind]]:
+    return [(e.key, e.kind) for e in events if isinstance(e, Declined)]
+
+
+def test_what_is_spare_is_refused_where_no_slot_is_free_for_it() -> None:
+    """Nobody's slot, and nobody's place in the queue."""
+    batcher = Batcher(FakeModel({A: [b"x"] * 9}), 9, clock())
+    for key in ("a", "b"):
+        batcher.submit(Job(key, [A]))
+    assert declined(batcher.submit(Job("s", [A], spare=True))) == [("s", RefusalKind.BUSY)]
+    assert {e.key for e in drain(batcher) if isinstance(e, Ended)} == {"a", "b"}
+
+
+def test_what_is_spare_gives_way_before_anybody_waits_for_a_step() -> None:
+    """The newest first; who comes has the slot in the next step, as if nobody had been there."""
+    batcher = Batcher(FakeModel({A: [b"x"] * 9, B: [b"y"]}), 0, clock())
+    for key in ("s1", "s2"):
+        assert batcher.submit(Job(key, [A], spare=True)) == []
+    batcher.step()
+    assert batcher.submit(Job("b", [B])) == []
+    events = batcher.step()
+    assert declined(events) == [("s2", RefusalKind.BUSY)]
+    assert Admitted("b", 1) in events
+    ended = [e.key for e in drain(batcher) if isinstance(e, Ended)]
+    assert ended == ["b", "s1"]
+
+
+def test_what_is_spare_does_not_begin_before_others_who_wait() -> None:
+    """It came while a slot was free, and then somebody wanted that."""
+    batcher = Batcher(FakeModel({A: [b"x"] * 9, B: [b"y"]}, slots=1), 9, clock())
+    assert batcher.submit(Job("s", [A], spare=True)) == []
+    batcher.submit(Job("b", [B]))
+    events = batcher.step()
+    assert declined(events) == [("s", RefusalKind.BUSY)]
+    assert Admitted("b", 1) in events
+
+
+def test_what_is_spare_makes_nobody_too_late() -> None:
+    """What it has to do is no reason to refuse another who has little time."""
+    model = FakeModel({A: [b"x"] * 900, B: [b"y"]}, slots=1)
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("s", [A], max_tokens=900, spare=True))
+    batcher.step()
+    batcher.step()
+    assert batcher.submit(Job("b", [B], until=10.0)) == []
+    assert [e.key for e in drain(batcher) if isinstance(e, Ended)] == ["b"]
+
+
+def test_no_room_costs_what_is_spare_first() -> None:
+    model = FakeModel({A: [b"x"] * 3, B: [b"y"]})
+    batcher = Batcher(model, 0, clock())
+    batcher.submit(Job("s", [A], spare=True))
+    batcher.step()
+    batcher.submit(Job("b", [B]))
+    model.no_room = 1
+    events = drain(batcher)
+    assert declined(events) == [("s", RefusalKind.BUSY)]
+    assert Ended("b", Reason.STOP, 1, 1) in events
+
+
 def test_no_room_costs_the_newest() -> None:
     """When memory has no room the newest gives way and the others go on."""
     model = FakeModel({A: [b"x"] * 3, B: [b"y"]})
