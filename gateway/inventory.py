@@ -81,6 +81,11 @@ class Inventory:
         """The local models that are loaded when they are asked for."""
         return frozenset(name for name, model in self.local.items() if not model.preload)
 
+    @property
+    def weights(self) -> dict[str, str]:
+        """The sha256 of each local model's file."""
+        return {name: model.manifest.sha256 for name, model in self.local.items()}
+
     def target(self, target_id: str) -> Target:
         """The target behind ``<channel>/<model id>``."""
         channel, _, model = target_id.partition("/")

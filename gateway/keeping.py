@@ -128,6 +128,11 @@ class Keeping:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    @property
+    def inventory(self) -> Inventory:
+        """Of the configuration in force."""
+        return self._store.current.inventory
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._keep())

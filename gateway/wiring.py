@@ -50,6 +50,7 @@ from gateway.processes.garbage import look_seldom
 from gateway.processes.logs import Logs, configure_logs
 from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.serving import ServeOptions
+from gateway.telemetry.readings import Shared
 from gateway.told import audit_state, local_state, sovereign_state
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
@@ -140,6 +141,7 @@ class Gateway:
                 journal=self.journal,
                 configured=lambda: self._now,
                 state=self.state,
+                shared=Shared(options.shared),
             )
         )
         cors = settings.server.cors

@@ -24,12 +24,11 @@ from gateway.errors import ModelNotFound
 from gateway.files import write_atomically
 from gateway.inventory import Inventory
 from gateway.processes.logs import Logs, configure_logs
-from gateway.readiness.capacity import Capacity, decode, encode
-from gateway.readiness.simulate import Simulation, Sum, simulate
+from gateway.readiness.capacity import CAPACITY, Capacity, encode, kept
+from gateway.readiness.simulate import Simulation, simulate
+from gateway.readiness.work import Sum
 from gateway.standalone import measure_local
 
-CAPACITY = "capacity.json"
-"""In the state folder: what was measured of the local models."""
 USUAL_PROMPT = 256
 """Tokens of a prompt to measure with, where no record tells any."""
 
@@ -77,7 +76,7 @@ def simulate_(
     )
     if measure:
         _measure(inventory, log.usual_prompt)
-    capacity = _known(inventory)
+    capacity = kept(settings.state.dir, inventory.weights)
     answer = _answer(result, log.bad, capacity)
     if format_ == "json":
         click.echo(json.dumps(answer, indent=2))
@@ -130,18 +129,6 @@ def _measure(inventory: Inventory, prompt: int) -> None:
     folder = inventory.settings.state.dir
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / CAPACITY, encode(found))
-
-
-def _known(inventory: Inventory) -> dict[str, Capacity]:
-    """What was measured of the files that are configured now."""
-    path = inventory.settings.state.dir / CAPACITY
-    if not path.is_file():
-        return {}
-    return {
-        name: one
-        for name, one in decode(path.read_bytes()).items()
-        if name in inventory.local and inventory.local[name].manifest.sha256 == one.sha256
-    }
 
 
 def _answer(

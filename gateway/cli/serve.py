@@ -40,6 +40,7 @@ from gateway.inventory import Inventory, policy_store
 from gateway.keeping import Keeping
 from gateway.processes.logs import Logs, configure_logs
 from gateway.recording import Recording
+from gateway.scoring import Scoring
 from gateway.serving import ServeOptions
 from gateway.telemetry.readings import Shared
 
@@ -128,6 +129,11 @@ def serve(
         )
         keeping.start()
         ending.callback(keeping.stop)
+        scoring = Scoring(
+            shared, inventory=lambda: keeping.inventory, policy=lambda: policies.current
+        )
+        scoring.start()
+        ending.callback(scoring.stop)
         announcing = (url, admin_url, settings)
         threading.Thread(target=_announce, args=announcing, daemon=True).start()
         _run(options, settings, listening)

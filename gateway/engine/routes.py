@@ -60,6 +60,13 @@ class Routes:
         """Whether a target is out of reach because the gateway is offline."""
         return self.offline and target.locality is Locality.CLOUD
 
+    def name(self, model: str) -> str | None:
+        """The name, or the pattern, by which a model is configured; ``None`` where it is not."""
+        try:
+            return self.find(model).name
+        except ModelNotFound:
+            return None
+
     def find(self, model: str) -> Route:
         """The route of a model name. Raises ``ModelNotFound``."""
         route = self.exact.get(model)

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from gateway.access.operators import Actor, OperatorRole
 from gateway.domain.decision import Labels
 from gateway.domain.identity import Role
+from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     DecisionState,
     DesignationState,
@@ -180,3 +181,9 @@ class Operations(Protocol):
         ...
 
     async def traffic(self, minutes: int) -> Traffic: ...
+
+    async def readiness(self, vendor: str | None = None) -> ReadinessState:
+        """With the first few of what is missing or, of one vendor, with all. ``Refused`` where
+        nothing was reckoned yet.
+        """
+        ...

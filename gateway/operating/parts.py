@@ -13,12 +13,14 @@ from gateway.configured import Configured
 from gateway.engine.loop import Engine
 from gateway.http.seen import ProcessState
 from gateway.http.state import State
+from gateway.telemetry.readings import Shared
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """``settings`` are those that the process was started with; ``configured`` gives the
-    configuration in force, ``state`` what the process tells of itself.
+    configuration in force, ``state`` what the process tells of itself; ``shared`` is where the
+    processes tell each other what they are like.
     """
 
     settings: Settings
@@ -28,6 +30,7 @@ class Parts:
     journal: Journal
     configured: Callable[[], Configured]
     state: Callable[[], State]
+    shared: Shared
 
     def serving(self) -> list[Presence]:
         """All serving processes of this gateway."""

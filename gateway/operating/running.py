@@ -22,6 +22,7 @@ from gateway.domain.identity import Role
 from gateway.engine.routes import Route
 from gateway.errors import ModelNotFound
 from gateway.http.operations import KeyAsked
+from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     DecisionState,
     DesignationState,
@@ -43,6 +44,7 @@ from gateway.operating.decisions import decision_state
 from gateway.operating.keys import Keys
 from gateway.operating.models import Models
 from gateway.operating.parts import Parts, process_state
+from gateway.operating.readiness import Told
 from gateway.operating.targets import model_targets
 from gateway.operating.toggling import Toggling, as_refusals
 from gateway.operating.traffic import Recent, share, traffic
@@ -67,6 +69,7 @@ class Running:
         self._models = Models(parts, parts.journal.happened)
         # Of its own: the one that is followed is read in another thread.
         self._keys = Keys(parts.settings.state.dir, parts.journal.happened)
+        self._readiness = Told(parts.shared)
         self._one = asyncio.Lock()
 
     async def status(self) -> Status:
@@ -238,6 +241,9 @@ class Running:
         now = datetime.now(UTC)
         start = now - timedelta(minutes=minutes)
         return traffic(await asyncio.to_thread(self._recent.since, start), minutes, now)
+
+    async def readiness(self, vendor: str | None = None) -> ReadinessState:
+        return await asyncio.to_thread(self._readiness.readiness, vendor)
 
     def _toggling(self) -> Toggling:
         """By the configuration in force."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -16,8 +17,10 @@ from gateway.domain.call import Api, Backend, Call, Chat, Message, Sampling
 from gateway.domain.events import Failed, Usage
 from gateway.domain.target import Target
 from gateway.errors import StateError
-from gateway.readiness.simulate import Sum
+from gateway.readiness.work import Sum
 
+CAPACITY = "capacity.json"
+"""In the state folder: what was measured of the local models."""
 ANSWER_TOKENS = 64
 SECONDS = 5.0
 """How long each of the two measurements goes on at least."""
@@ -39,6 +42,20 @@ class Capacity(msgspec.Struct, frozen=True):
     def seconds(self, work: Sum) -> float:
         """How long this work keeps the model busy."""
         return work.prompt_tokens / self.prompt_rate + work.completion_tokens / self.answer_rate
+
+
+def kept(state_dir: Path, files: Mapping[str, str]) -> dict[str, Capacity]:
+    """What was measured of the local models, of whose present ``files`` the sha256 are given: what
+    was measured of another file says nothing. Raises StateError where it cannot be read.
+    """
+    path = state_dir / CAPACITY
+    if not path.is_file():
+        return {}
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StateError(f"{path} cannot be read: {error.strerror or error}") from None
+    return {name: one for name, one in decode(content).items() if files.get(name) == one.sha256}
 
 
 def encode(found: Mapping[str, Capacity]) -> bytes:

@@ -19,6 +19,7 @@ from gateway.domain.plan import LeftOut
 from gateway.domain.target import Target
 from gateway.policy.compile import Policy
 from gateway.policy.evaluate import evaluate, share_sent
+from gateway.readiness.work import Load, Sum
 from gateway.routing.health import Health
 from gateway.routing.plan import Candidate, make_plan
 
@@ -40,33 +41,6 @@ class Row:
     model: str
     old: str
     new: str
-
-
-@dataclass(slots=True)
-class Sum:
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-    def add(self, record: Record) -> None:
-        self.requests += 1
-        self.prompt_tokens += record.prompt_tokens or 0
-        self.completion_tokens += record.completion_tokens or 0
-
-
-@dataclass(slots=True)
-class Load:
-    """What one local model would get, by minute (since 1970)."""
-
-    minutes: defaultdict[int, Sum] = field(default_factory=lambda: defaultdict(Sum))
-
-    def busiest(self, seconds: Callable[[Sum], float]) -> Sum:
-        """The minute whose work takes longest."""
-        return max(self.minutes.values(), key=seconds, default=Sum())
 
 
 @dataclass(slots=True)
@@ -192,7 +166,5 @@ def _recompute(record: Record, policy: Policy, result: Simulation) -> None:
 def _sum(sums: Iterable[Sum]) -> Sum:
     total = Sum()
     for one in sums:
-        total.requests += one.requests
-        total.prompt_tokens += one.prompt_tokens
-        total.completion_tokens += one.completion_tokens
+        total.take(one)
     return total

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from gateway.telemetry.counts import summed
 from gateway.telemetry.processes import processes
+from gateway.telemetry.readiness import READINESS, OfReadiness, ReadinessReading, readiness
 from gateway.telemetry.readings import ModelReading, Reading, Shared
 
 Label: TypeAlias = tuple[str, ...]
@@ -280,6 +281,8 @@ class Metrics:
         yield from (gauge.family(now) for gauge in GAUGES)
         yield from (figure.family(models) for figure in MODELS)
         yield _states(models)
+        found = readiness(self._shared.readiness())
+        yield from (_of_readiness(gauge, found) for gauge in READINESS)
         yield from summed(self._shared.folder)
         yield from processes(self._shared.main, now, models)
         yield from PlatformCollector(registry=None).collect()
@@ -303,6 +306,11 @@ def _states(models: Iterable[ModelReading]) -> Metric:
         (model.name, state): float(model.state == state) for model in models for state in STATES
     }
     return _family(GaugeMetricFamily(STATE, STATE_HELP, labels=("model", "state")), samples)
+
+
+def _of_readiness(gauge: OfReadiness, found: ReadinessReading | None) -> Metric:
+    samples = {} if found is None else gauge.read(found)
+    return _family(GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels), samples)
 
 
 def _gaps(reading: Reading) -> Iterator[Label]:

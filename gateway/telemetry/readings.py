@@ -19,6 +19,7 @@ FOLDER = "metrics"
 TOLD_EVERY = 1.0
 """Seconds within which what changes in one process is known to the others."""
 _MODELS = "models.msgpack"
+_READINESS = "readiness.json"
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -115,6 +116,17 @@ class Shared:
     def tell_models(self, models: Iterable[ModelReading]) -> None:
         """Raises ``OSError``."""
         _replace(self.folder / _MODELS, msgspec.msgpack.encode(list(models)))
+
+    def tell_readiness(self, report: bytes) -> None:
+        """What is told of readiness, as JSON. Raises ``OSError``."""
+        _replace(self.folder / _READINESS, report)
+
+    def readiness(self) -> bytes | None:
+        """What was told of it last; ``None`` where nothing was yet."""
+        try:
+            return (self.folder / _READINESS).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def serving(self) -> list[Reading]:
         """The serving processes that are alive, as they said last."""

@@ -14,6 +14,7 @@ from gateway.http.admin.asked import BanAsked, OperatorAsked, RotateAsked, Unloa
 from gateway.http.admin.gate import Gate, Least, visit_of
 from gateway.http.admin.manners import PREFIX
 from gateway.http.operations import Instant, KeyAsked, Label, Operations
+from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     DecisionState,
     DesignationState,
@@ -34,6 +35,7 @@ from gateway.policy.explain import Explanation
 
 TAG = "operators"
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Vendor = Annotated[str | None, Query(min_length=1, max_length=64)]
 Minutes = Annotated[int, Query(ge=1, le=180)]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No operator's key, none that is good, or a session that is over."},
@@ -145,6 +147,14 @@ def _of_traffic(routes: APIRouter, operations: Operations) -> None:
     @routes.get("/traffic", summary="Where the newest requests were served")
     async def traffic(minutes: Minutes = 15) -> Traffic:
         return await operations.traffic(minutes)
+
+    @routes.get(
+        "/readiness",
+        summary="If a vendor were banned now: what of the last day local could have served",
+        responses={**UNKNOWN, **CONFLICT},
+    )
+    async def readiness(vendor: Vendor = None) -> ReadinessState:
+        return await operations.readiness(vendor)
 
 
 def _operator(operations: Operations, gate: Gate) -> APIRouter:
