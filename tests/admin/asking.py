@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from tests.end_to_end.running import RunningGateway
+from tests.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,15 @@ def operator(gateway: RunningGateway, role: str, name: str = "someone") -> dict[
     return made
 
 
-def events(gateway: RunningGateway, about: str) -> list[dict[str, Any]]:
-    """What happened to something, newest first, as the audit log has it."""
-    time.sleep(0.3)  # written behind the answer, and never late
-    lines = ask(gateway.port, "GET", "/admin/audit?limit=500", key=gateway.credential).json
-    return [one for one in lines if one.get("event", "").startswith(f"{about}.")]
+def events(gateway: RunningGateway, about: str, least: int) -> list[dict[str, Any]]:
+    """What happened to something, newest first, as the audit log has it: that is written behind the
+    answers, so there may be fewer than ``least`` at first.
+    """
+
+    def found() -> list[dict[str, Any]] | None:
+        lines = ask(gateway.port, "GET", "/admin/audit?limit=500", key=gateway.credential).json
+        seen = [one for one in lines if one.get("event", "").startswith(f"{about}.")]
+        return seen if len(seen) >= least else None
+
+    # Where none is needed, none may be there.
+    return (until(found) if least else found()) or []

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.admin.asking import ask
-from tests.end_to_end.running import RunningGateway, configuration, free_port
+from tests.end_to_end.running import RunningGateway, configuration
+from tests.ports import free_port
 
 ASIDE = ("/livez", "/readyz", "/metrics", "/admin/status", "/admin/session")
 APPS = ("/v1/models", "/v1/models/gpt-4o")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ import pytest
 
 from tests.admin.asking import ask, events, operator
 from tests.end_to_end.running import RunningGateway, configuration
+from tests.ports import free_port
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
     )
     with RunningGateway(folder, text, flags=("--workers", "2")) as running:
         # It is ready with the first of them, and a command may be sooner than the other.
-        deadline = time.monotonic() + 60
-        while len(processes(running)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: len(processes(running)) == 2)
         yield running
 
 
@@ -61,7 +59,7 @@ def test_a_ban_is_previewed_made_seen_and_lifted(gateway: RunningGateway) -> Non
     assert gateway.run("unban", "openai").returncode == 0
     again = gateway.run("unban", "openai")
     assert (again.returncode, "openai is not banned" in again.stderr) == (1, True)
-    banned, lifted = events(gateway, "vendor")[::-1]
+    banned, lifted = events(gateway, "vendor", 2)[::-1]
     assert (banned["event"], banned["reason"]) == ("vendor.banned", "directive 12")
     assert (lifted["event"], lifted["actor"]) == ("vendor.unbanned", banned["actor"])
     assert banned["actor"].startswith("local:")
@@ -93,8 +91,11 @@ def test_requests_are_seen_with_why_they_went_where_they_did(gateway: RunningGat
     key = gateway.credential
     for _ in range(4):
         assert gateway.ask()[0] == 200
-    time.sleep(0.5)
-    decisions = ask(gateway.port, "GET", "/admin/decisions?limit=4", key=key).json
+
+    def seen() -> Any:
+        return ask(gateway.port, "GET", "/admin/decisions?limit=4", key=key).json
+
+    decisions = until(lambda: got if len(got := seen()) == 4 else None)
     assert [one["served_by"] for one in decisions] == ["local/smollm2"] * 4
     first = decisions[0]["explanation"]
     assert first.startswith("Served by local/smollm2, since openai/gpt-4o ")
@@ -115,9 +116,12 @@ def test_a_model_is_unloaded_and_loaded_by_command(gateway: RunningGateway) -> N
     """Though it is to be there always; asked for, it comes back by itself."""
     done = gateway.run("models", "unload", "smollm2", "--wait", policy=False)
     assert (done.returncode, done.stdout) == (0, "local/smollm2 is unloaded\n"), done.stderr
-    time.sleep(1)
-    (model,) = ask(gateway.port, "GET", "/admin/models", key=gateway.credential).json
-    assert (model["state"], model["pid"], model["ready"]) == ("unloaded", None, False)
+
+    def unloaded() -> bool:
+        (model,) = ask(gateway.port, "GET", "/admin/models", key=gateway.credential).json
+        return (model["state"], model["pid"], model["ready"]) == ("unloaded", None, False)
+
+    until(unloaded)
     assert gateway.get("/readyz")[0] == 200
     done = gateway.run("models", "load", "smollm2", "--wait", policy=False)
     assert (done.returncode, done.stdout) == (0, "local/smollm2 is ready\n"), done.stderr
@@ -125,8 +129,11 @@ def test_a_model_is_unloaded_and_loaded_by_command(gateway: RunningGateway) -> N
     assert done.returncode == 0, done.stderr
     status, _, headers = gateway.ask()
     assert (status, headers["x-gateway-served-by"]) == (200, "local/smollm2")
-    asked = [one["event"] for one in events(gateway, "model") if one["event"].endswith("_asked")]
-    assert asked == ["model.unload_asked", "model.load_asked", "model.unload_asked"]
+
+    def asked() -> list[str]:
+        return [x["event"] for x in events(gateway, "model", 3) if x["event"].endswith("_asked")]
+
+    until(lambda: asked() == ["model.unload_asked", "model.load_asked", "model.unload_asked"])
     done = gateway.run("models", "load", "nothing", policy=False)
     assert (done.returncode, "no local model 'nothing'" in done.stderr) == (1, True)
 
@@ -178,8 +185,7 @@ def test_another_user_asks_by_key_where_the_configuration_says() -> None:
     """The files of the gateway are hidden from it. Without a key it is told what to do."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         text = configuration(extra=f"admin: {{port: {port}}}")
         with RunningGateway(Path(folder), text, admin_port=port) as gateway:
             words = ("operators", "create", "on call", "--role", "viewer", "--format", "json")

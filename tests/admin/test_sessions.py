@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
 from tests.admin.asking import Got, ask, events, operator
 from tests.end_to_end.running import RunningGateway
+from tests.waiting import until
 
 SAME = {"sec_fetch_site": "same-origin"}
 BAN = "/admin/vendors/openai/ban"
@@ -102,7 +104,9 @@ def test_our_own_page_does(gateway: RunningGateway, session: Got) -> None:
     got = ask(gateway.port, "DELETE", BAN, f"csrf={token}".encode(), cookie=session.cookie, **form)
     assert (got.status, got.json["banned"]) == (200, False)
     made = ask(gateway.port, "GET", "/admin/session", cookie=session.cookie).json
-    assert [(one["event"], one["actor"], one["subject"]) for one in events(gateway, "vendor")] == [
+    assert [
+        (one["event"], one["actor"], one["subject"]) for one in events(gateway, "vendor", 2)
+    ] == [
         ("vendor.unbanned", made["actor"], "openai"),
         ("vendor.banned", made["actor"], "openai"),
     ]
@@ -177,14 +181,19 @@ def test_a_session_ends_with_its_owner(gateway: RunningGateway) -> None:
 
 
 def test_a_session_ends_with_its_key(gateway: RunningGateway) -> None:
-    """Within a second, in both processes, and the key with it."""
+    """In both processes, and the key with it."""
     made = operator(gateway, "viewer")
     session = login(gateway, made["key"])
     got = ask(gateway.port, "DELETE", f"/admin/operators/{made['id']}", key=gateway.credential)
     assert got.json["good"] is False
-    time.sleep(1)
-    for _ in range(20):
-        assert ask(gateway.port, "GET", "/admin/status", cookie=session.cookie).status == 401
+
+    def over() -> bool:
+        asked = [
+            ask(gateway.port, "GET", "/admin/status", cookie=session.cookie) for _ in range(20)
+        ]
+        return {one.status for one in asked} == {401}
+
+    until(over)
     assert ask(gateway.port, "GET", "/admin/status", key=made["key"]).status in (401, 429)
 
 
@@ -198,18 +207,25 @@ def test_wrong_keys_are_slowed_down_and_recorded(gateway: RunningGateway, key: s
         slow = login(gateway, "wrong")
     assert int(slow.header("retry-after") or 0) > 0
     assert login(gateway, key).status == 200
-    told = len(events(gateway, "key"))
+    time.sleep(0.5)  # what tests before have done to keys is written
+    told = len(events(gateway, "key", 0))
     for _ in range(5):
         got = ask(gateway.port, "GET", "/metrics", key="wrong", host="gateway.example")
         assert got.status in (401, 429)
     time.sleep(0.5)
-    assert len(events(gateway, "key")) == told
-    found = events(gateway, "operator")
-    refused = [one for one in found if one["event"] == "operator.refused"]
+    assert len(events(gateway, "key", 0)) == told
+
+    def refusals() -> list[dict[str, Any]] | None:
+        told = events(gateway, "operator", 1)
+        refused = [one for one in told if one["event"] == "operator.refused"]
+        return refused if len(refused) >= 5 else None
+
+    refused = until(refusals)
+    assert refused is not None
     assert {one["subject"] for one in refused} == {"127.0.0.1"}
-    assert 5 <= len(refused) < 30
+    assert len(refused) < 30
     assert "AAAAAAAA" not in str(refused)
-    assert any(one["event"] == "operator.login" for one in found)
+    assert any(one["event"] == "operator.login" for one in events(gateway, "operator", 1))
 
 
 def test_a_body_has_an_end(gateway: RunningGateway) -> None:

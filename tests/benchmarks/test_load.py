@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.load.asked import Unusable, address, body, prompt
 from benchmarks.load.load import percentiles
-from tests.end_to_end.running import free_port
+from tests.ports import free_port
 from tests.simulators.vendor import VendorSimulator
 
 COMMAND = (sys.executable, "-m", "benchmarks.load")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> RunningGateway:
         with running:
             for model in ("gpt-4o", "gpt-4o", "only-cloud"):
                 assert running.ask(model)[0] == 200
-            time.sleep(0.3)
     (folder / "ban").mkdir()
     (folder / "ban" / "10.yaml").write_text(BAN)
     return running

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from gateway.config.presence import RUN, running
 from tests.end_to_end.raw_http import Answered, Connection
-from tests.end_to_end.running import RunningGateway
+from tests.end_to_end.running import ID, RunningGateway
+from tests.waiting import until
 
 CHAT = "/v1/chat/completions"
 
@@ -32,11 +34,41 @@ def made(gateway: RunningGateway, *arguments: str) -> str:
     done = gateway.run("keys", "create", *arguments, policy=False)
     assert done.returncode == 0, done.stderr
     written = done.stdout.strip()
-    until = time.monotonic() + 2
-    while [_models(gateway), _models(gateway, f"x-api-key: {written}")] != [401, 200]:
-        assert time.monotonic() < until, "the key is not known"
-        time.sleep(0.02)
+    known(gateway, written)
     return written
+
+
+def known(gateway: RunningGateway, written: str) -> None:
+    """Until every serving process knows a key, and so nobody who has none: one after the other, as
+    they happen to answer.
+    """
+    left = {one.pid for one in running(gateway.folder / "state" / RUN)}
+
+    def all_know() -> bool:
+        with Connection(gateway.port) as connection:
+            pid = connection.ask("GET", "/readyz").json["pid"]
+            headers = ((), (f"x-api-key: {written}",))
+            got = [connection.ask("GET", "/v1/models", None, one).status for one in headers]
+        if got == [401, 200]:
+            left.discard(pid)
+        return not left
+
+    until(all_know)
+
+
+@contextmanager
+def to_each(gateway: RunningGateway, processes: int) -> Iterator[dict[int, Connection]]:
+    """A connection to each of so many serving processes, by their ids."""
+    reached: dict[int, Connection] = {}
+    with ExitStack() as stack:
+
+        def all_answer() -> bool:
+            connection = stack.enter_context(Connection(gateway.port))
+            reached.setdefault(connection.ask("GET", "/readyz").json["pid"], connection)
+            return len(reached) == processes
+
+        until(all_answer)
+        yield reached
 
 
 def ask(
@@ -54,8 +86,7 @@ def ask(
     lines.append(f"content-length: {len(body or b'')}")
     with Connection(gateway.port, address) as connection:
         connection.send("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
-        return connection.answer(method)
-
-
-def _models(gateway: RunningGateway, *headers: str) -> int:
-    return ask(gateway, None, headers, path="/v1/models", method="GET").status
+        got = connection.answer(method)
+    if method == "POST":
+        gateway.answered = got.headers.get(ID)
+    return got

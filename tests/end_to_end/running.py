@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
+from anthropic import Anthropic
 from openai import OpenAI
 
 from gateway.audit.record import Record
+from gateway.config.presence import RUN, running
+from tests.ports import free_port
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-planted-0123456789abcdef"
 READY_WITHIN = 60.0
+ID = "x-gateway-request-id"
+Sdk = TypeVar("Sdk", OpenAI, Anthropic)
 
 POLICY = """\
 version: 1
@@ -54,7 +61,7 @@ local:
   manifests: {ROOT / "models"}
   models:
     smollm2: {{manifest: smollm2-135m-instruct, context: 2048, slots: 4, threads: 2}}
-upstream: {{connect_timeout: 2, first_token_timeout: 2, answer_timeout: 2, idle_timeout: 2}}
+upstream: {{connect_timeout: 2, first_token_timeout: 20, answer_timeout: 20, idle_timeout: 20}}
 state: {{dir: state}}
 {extra}
 """
@@ -102,6 +109,8 @@ class RunningGateway:
         self._popen = popen
         self._started = started
         self.ready_after = 0.0
+        self.answered: str | None = None
+        """The id of the last answer to a POST: by ``ask`` or ``post``, or to who is ``heard``."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -118,7 +127,17 @@ class RunningGateway:
     @property
     def sdk(self) -> OpenAI:
         """The official client, pointed at the gateway; it does not retry."""
-        return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=60)
+        client = OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=60)
+        return self.heard(client)
+
+    def heard(self, client: Sdk) -> Sdk:
+        """The client of an app; what it is answered is known to ``last_record``."""
+        client._client.event_hooks = {"response": [self._note]}
+        return client
+
+    def _note(self, answer: Any) -> None:
+        if answer.request.method == "POST":
+            self.answered = answer.headers.get(ID)
 
     def __enter__(self) -> Self:
         self.start()
@@ -219,9 +238,11 @@ class RunningGateway:
             request.add_header(name.replace("_", "-"), value)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer), _lower(answer.headers)
+                got = answer.status, json.load(answer), _lower(answer.headers)
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error), _lower(error.headers)
+            got = error.code, json.load(error), _lower(error.headers)
+        self.answered = got[2].get(ID)
+        return got
 
     def ask(
         self, model: str = "gpt-4o", **fields: Any
@@ -246,12 +267,36 @@ class RunningGateway:
         texts = [file.read_bytes() for file in files]
         return [json.loads(line) for text in texts for line in text.split(b"\n")[:-1]]
 
-    def last_record(self) -> dict[str, Any]:
-        """The record of the request that has just been answered: it is written behind the answer,
-        and never late.
+    def last_record(self, id: str | None = None) -> dict[str, Any]:
+        """The record of the answer with this id, or of the one that came last: it is written behind
+        the answer, by another thread.
         """
-        time.sleep(0.3)
-        return self.records()[-1]
+        id = id or self.answered
+        assert id is not None, "no answer has come of which an id is known"
+        (record,) = until(lambda: [one for one in self.records() if one["id"] == id])
+        return record
+
+    def revisions(self) -> set[str]:
+        """The policies that the serving processes say they have in force."""
+        return {one.revision for one in running(self.folder / "state" / RUN)}
+
+    @contextmanager
+    def another_policy(self) -> Iterator[None]:
+        """Around a change of the policy's files: until what comes of it is in force everywhere."""
+        before = self.revisions()
+        yield
+        until(lambda: len(now := self.revisions()) == 1 and not now & before)
+
+    def back_to(self, revisions: set[str]) -> None:
+        """Until these are in force again."""
+        until(lambda: self.revisions() == revisions)
+
+    def configured(self, text: str) -> None:
+        """Another configuration, once every serving process has it."""
+        replaced(self.config, text)
+        now = {sha256(text.encode()).hexdigest()}
+        folder = self.folder / "state" / RUN
+        until(lambda: {one.configuration for one in running(folder)} == now)
 
     def _files(self) -> tuple[str, ...]:
         return ("--config", str(self.config), "--policy", str(self.policies))
@@ -265,6 +310,13 @@ class RunningGateway:
         return environment
 
 
+def replaced(file: Path, text: str) -> None:
+    """As an editor does: beside, and renamed over, so that nobody reads it while it is empty."""
+    beside = file.with_suffix(".new")
+    beside.write_text(text)
+    os.replace(beside, file)
+
+
 def whole(line: dict[str, Any]) -> dict[str, Any]:
     """The record of a request's line: what is not there is ``None`` or empty."""
     record: dict[str, Any] = msgspec.to_builtins(msgspec.convert(line, Record))
@@ -273,12 +325,6 @@ def whole(line: dict[str, Any]) -> dict[str, Any]:
 
 def _cli(module: str = "gateway.cli") -> tuple[str, ...]:
     return (sys.executable, "-c", f"from {module} import main; main()")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def _lower(headers: Any) -> dict[str, str]:

@@ -57,10 +57,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         text = configuration(other.url, models=MODELS)
         assert CHANNEL in text
         mine = f'    kind: anthropic\n    base_url: "{own.url}"\n    api_key: ${{VENDOR_KEY}}\n'
-        text = text.replace(CHANNEL, mine).replace("idle_timeout: 2", "idle_timeout: 0.3")
+        text = text.replace(CHANNEL, mine).replace("idle_timeout: 20", "idle_timeout: 1")
         with (
             RunningGateway(folder, text) as gateway,
-            Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60) as client,
+            gateway.heard(
+                Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60)
+            ) as client,
         ):
             yield Bench(gateway, own, other, client)
 
@@ -308,7 +310,9 @@ def test_a_vendors_own_trouble_is_not_the_apps(
             Anthropic(base_url=gateway.url, api_key="unused", max_retries=0) as client,
         ):
             own.behave(status)
-            message = client.messages.create(model="claude", max_tokens=5, messages=QUESTION)
+            message = client.messages.create(
+                model="claude", max_tokens=5, messages=QUESTION, extra_body=COLD
+            )
             assert message.content
             assert own.requests[0].path == "/v1/messages"
             with pytest.raises(anthropic.OverloadedError) as caught:
@@ -335,7 +339,9 @@ def test_a_thread_that_another_vendor_does_not_have(bench: Bench, model: str) ->
         ask(bench, model, extra_body=going_on)
     body: Any = caught.value.body
     assert body["error"]["details"] == {"error_code": "thread_not_found"}
-    thread = bench.client.beta.messages.thread(model=model, max_tokens=24, messages=TOLD)
+    thread = bench.client.beta.messages.thread(
+        model=model, max_tokens=24, messages=TOLD, extra_body=COLD
+    )
     assert thread.send().content
     assert thread.send({"role": "user", "content": "Say it again."}).content
     assert len(thread.messages) == 4
@@ -343,7 +349,9 @@ def test_a_thread_that_another_vendor_does_not_have(bench: Bench, model: str) ->
 
 def test_a_thread_outlives_its_vendor(bench: Bench) -> None:
     """It goes on with whoever is next."""
-    thread = bench.client.beta.messages.thread(model="claude", max_tokens=24, messages=TOLD)
+    thread = bench.client.beta.messages.thread(
+        model="claude", max_tokens=24, messages=TOLD, extra_body=COLD
+    )
     assert thread.send().content
     assert bench.anthropic.requests[-1].json["thread"] == {"type": "create"}
     ban(bench, "anthropic")

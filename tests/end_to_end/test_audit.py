@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,10 @@ from gateway.audit.content import generate, private_key, unseal
 from gateway.audit.prompts import prompt_hmac
 from tests.audit.disks import fill, small_disk
 from tests.audit.verifier import verified
-from tests.end_to_end.running import POLICY, RunningGateway, configuration
+from tests.end_to_end.running import POLICY, RunningGateway, configuration, replaced
+from tests.waiting import until
 
-WITHIN = 20.0
 CLOSED = "version: 1\ndefault: deny\n"
-
-
-def until(true: Callable[[], Any]) -> None:
-    end = time.monotonic() + WITHIN
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def log_of(gateway: RunningGateway) -> Path:
@@ -62,11 +54,12 @@ def test_killed_under_load_it_verifies_and_the_next_start_tells(tmp_path: Path) 
 
         with ThreadPoolExecutor(16) as pool:
             asked = [pool.submit(ask, number) for number in range(400)]
-            until(lambda: len(answered) > 30)
+            until(lambda: len({line["id"] for line in gateway.records()} & set(answered)) > 10)
             children = _children(gateway.pid)
             gateway.kill()
             for child in children:
                 _kill(child)
+            until(lambda: not any(map(_alive, children)))
             for one in asked:
                 one.cancel()
         before = len(verified(log_of(gateway)) if _whole(log_of(gateway)) else gateway.records())
@@ -100,19 +93,27 @@ def _kill(pid: int) -> None:
         return
 
 
+def _alive(pid: int) -> bool:
+    """Also where nobody takes note of an orphan's end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_what_happens_stands_between_the_requests(tmp_path: Path) -> None:
     """One chain of all processes: starts, policies with their files, configurations, models."""
     with RunningGateway(tmp_path, configuration()) as gateway:
         assert gateway.ask()[0] == 200
         loaded = named(gateway, "policy.loaded")[0]["subject"]
-        (gateway.policies / "10-vendors.yaml").write_text(POLICY.replace("openai: allow", ""))
+        replaced(gateway.policies / "10-vendors.yaml", POLICY.replace("openai: allow", ""))
         until(lambda: named(gateway, "policy.changed"))
-        (gateway.policies / "20-more.yaml").write_text("version: 1\nvendors: {openai: perhaps}\n")
+        replaced(gateway.policies / "20-more.yaml", "version: 1\nvendors: {openai: perhaps}\n")
         until(lambda: named(gateway, "policy.refused"))
         (gateway.policies / "20-more.yaml").unlink()
-        gateway.config.write_text("models: 5\n")
+        replaced(gateway.config, "models: 5\n")
         until(lambda: named(gateway, "configuration.refused"))
-        gateway.config.write_text(configuration(models="  one: {targets: [local/smollm2]}"))
+        replaced(gateway.config, configuration(models="  one: {targets: [local/smollm2]}"))
         until(lambda: named(gateway, "configuration.changed"))
         (changed,) = named(gateway, "policy.changed")
         assert changed["detail"] == {"old": loaded, "files": "policies/10-vendors.yaml"}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.end_to_end.running import KEY, ROOT, RunningGateway, configuration
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +83,13 @@ def test_a_policy_that_breaks_while_running_changes_nothing(gateway: RunningGate
     revision = gateway.get("/readyz")[1]["policy"]["revision"]
     broken = gateway.policies / "20-broken.yaml"
     broken.write_text("version: 1\nvendors: {opnai: deny}\n")
-    _until(lambda: gateway.get("/readyz")[1]["status"] == "degraded")
+    until(lambda: gateway.get("/readyz")[1]["status"] == "degraded")
     policy = gateway.get("/admin/status")[1]["policy"]
     assert policy["revision"] == revision
     assert "20-broken.yaml:2:11" in policy["problem"]
     assert gateway.ask()[0] == 200
     broken.unlink()
-    _until(lambda: gateway.get("/readyz")[1]["status"] == "ready")
+    until(lambda: gateway.get("/readyz")[1]["status"] == "ready")
 
 
 def start_and_fail(folder: Path, config: str, policy: str | None = None) -> str:
@@ -157,10 +157,3 @@ def test_an_altered_model_file(tmp_path: Path) -> None:
     """One bit of 98 MB: refused, with both hashes."""
     said = start_and_fail(tmp_path, altered_model(tmp_path, cut=False))
     assert "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53" in said
-
-
-def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -46,7 +46,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with VendorSimulator() as first, VendorSimulator() as second:
         text = configuration(first.url, models=MODELS)
         text = text.replace("models:\n", CHANNELS.format(url=second.url), 1)
-        text = text.replace("idle_timeout: 2", "idle_timeout: 0.3")
+        text = text.replace("idle_timeout: 20", "idle_timeout: 1")
         with (
             RunningGateway(tmp_path_factory.mktemp("gateway"), text) as gateway,
             gateway.sdk as client,

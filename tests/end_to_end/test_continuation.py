@@ -40,7 +40,7 @@ def gateway(
     first, second = vendors
     text = configuration(first.url, models=MODELS)
     text = text.replace("models:\n", SECOND.format(url=second.url), 1)
-    text = text.replace("idle_timeout: 2", "idle_timeout: 0.3")
+    text = text.replace("idle_timeout: 20", "idle_timeout: 1")
     with RunningGateway(tmp_path_factory.mktemp("gateway"), text) as running:
         yield running
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,8 +16,10 @@ from gateway.access.account import Used
 from gateway.access.balances import balances
 from gateway.access.estimate import A_CHAT, A_TURN, BYTES_A_TOKEN
 from gateway.access.layout import FILE
+from tests.end_to_end.keyed import known
 from tests.end_to_end.running import RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 WORDS = "In which country is the city of Paris?"
 QUESTION = [ChatCompletionUserMessageParam(role="user", content=WORDS)]
@@ -71,15 +72,23 @@ class Account:
         )
         told = json.loads(made.stdout)
         self._gateway, self._id = gateway, told["id"]
-        time.sleep(0.6)
-        self.app = openai.OpenAI(
+        known(gateway, told["key"])
+        app = openai.OpenAI(
             base_url=f"{gateway.url}/v1", api_key=told["key"], timeout=60, max_retries=0
         )
+        self.app = gateway.heard(app)
 
     def used(self) -> Used:
-        time.sleep(0.1)
+        """Once its requests have ended, which is right behind their answers."""
         state = self._gateway.folder / "state" / FILE
-        return balances(state, [self._id], datetime.now(UTC))[self._id].months[0].used
+
+        def settled() -> Used | None:
+            balance = balances(state, [self._id], datetime.now(UTC))[self._id]
+            return None if balance.running else balance.months[0].used
+
+        used = until(settled)
+        assert used is not None
+        return used
 
 
 def test_a_vendors_answer_costs_what_the_shipped_table_says(
@@ -160,13 +169,12 @@ def test_prices_that_change_hold_within_a_second(
 ) -> None:
     text = gateway.config.read_text()
     try:
-        gateway.config.write_text(text.replace("prices:\n  models:\n", DEARER))
-        time.sleep(1.5)
+        gateway.configured(text.replace("prices:\n  models:\n", DEARER))
         answer = account.app.chat.completions.create(model="gpt-4o", messages=QUESTION)
         assert answer.usage is not None
         assert gateway.last_record()["cost"] == 7 * answer.usage.total_tokens
     finally:
-        gateway.config.write_text(text)
+        gateway.configured(text)
 
 
 DEARER = "prices:\n  models:\n    openai/gpt-4o: {input: 7, output: 7}\n"

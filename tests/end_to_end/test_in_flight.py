@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,10 +14,11 @@ import pytest
 
 from tests.end_to_end.running import POLICY, RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 CUT = f"{POLICY}in_flight: cut\n"
 PATIENT = {
-    f"{wait}_timeout: 2": f"{wait}_timeout: 60" for wait in ("first_token", "answer", "idle")
+    f"{wait}_timeout: 20": f"{wait}_timeout: 60" for wait in ("first_token", "answer", "idle")
 }
 WORDS = tuple(f" word{n}" for n in range(12))
 
@@ -47,10 +48,11 @@ def gateway(
 
 @pytest.fixture(autouse=True)
 def as_it_was(gateway: RunningGateway) -> Iterator[None]:
+    policy = gateway.revisions()
     yield
     (gateway.policies / "10-vendors.yaml").write_text(CUT)
     (gateway.policies / "90-toggles.yaml").unlink(missing_ok=True)
-    time.sleep(0.5)
+    gateway.back_to(policy)
 
 
 @contextmanager
@@ -61,10 +63,7 @@ def asking(
     before = len(vendor.requests)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(gateway.ask, **fields)
-        until = time.monotonic() + 10
-        while len(vendor.requests) == before:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: len(vendor.requests) > before)
         yield asked
 
 
@@ -90,7 +89,7 @@ def test_a_plain_answer_that_is_waited_for_comes_from_the_next_target(
         ("local/smollm2", "served"),
     ]
     assert record["policy"] == headers["x-gateway-policy"]
-    assert vendor.open == 0
+    until(lambda: vendor.open == 0)
 
 
 def test_with_nothing_left_the_app_hears_of_the_ban(
@@ -113,6 +112,7 @@ def streamed(
         model=model,
         messages=[{"role": "user", "content": "Count from one to a thousand."}],
         max_tokens=60,
+        temperature=0,
         stream=True,
         extra_body=fields,
     )
@@ -126,16 +126,19 @@ def streamed(
 
 
 def stream_under_a_ban(gateway: RunningGateway, vendor: VendorSimulator) -> tuple[str, list[str]]:
-    """How a stream ended that was banned once its first words had come, and what came."""
-    vendor.behave("answer", words=WORDS, pause=0.4)
+    """How a stream ended that was banned once its first words had come, and what came. The vendor
+    says the rest when the ban is in force.
+    """
+    rest = threading.Event()
+    vendor.behave("answer", words=WORDS, ahead=4, released=rest)
     pieces: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(streamed, gateway, pieces)
-        until = time.monotonic() + 10
-        while not pieces:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        ban(gateway)
+        try:
+            until(lambda: pieces)
+            ban(gateway)
+        finally:
+            rest.set()
         return reading.result(30), pieces
 
 
@@ -145,8 +148,7 @@ def test_a_stream_is_cut_and_another_target_goes_on(
     """What had been sent stays, and local goes on with it; the vendor's connection is closed."""
     ended, pieces = stream_under_a_ban(gateway, vendor)
     assert ended == "finished"
-    time.sleep(1)  # the simulator sees the end of a connection when it next writes
-    assert vendor.open == 0
+    until(lambda: vendor.open == 0)
     record = gateway.last_record()
     cut, rest = record["attempts"]
     sent = pieces[: cut["seam"]["token"]]
@@ -162,8 +164,8 @@ def test_a_stream_is_let_to_its_end_where_policy_says_finish(
     gateway: RunningGateway, vendor: VendorSimulator
 ) -> None:
     """The default: whole, from the vendor; the next request does not reach it."""
-    (gateway.policies / "10-vendors.yaml").write_text(POLICY)
-    time.sleep(0.8)
+    with gateway.another_policy():
+        (gateway.policies / "10-vendors.yaml").write_text(POLICY)
     ended, pieces = stream_under_a_ban(gateway, vendor)
     assert (ended, pieces) == ("finished", list(WORDS))
     before = len(vendor.requests)
@@ -174,16 +176,15 @@ def test_a_stream_is_let_to_its_end_where_policy_says_finish(
 def test_a_rule_that_begins_by_its_date_cuts_too(
     gateway: RunningGateway, vendor: VendorSimulator
 ) -> None:
-    """No file changes and no command is given: the date passes."""
+    """The policy means nobody yet, and the request is on its way: the date passes."""
     vendor.behave("stall")
-    begins = datetime.now(UTC) + timedelta(seconds=3)
-    rule = (
-        "rules:\n  - {id: from-now-on, match: {vendor: [openai]}, verdict: deny, "
-        f"from: {begins.isoformat()}}}\n"
-    )
-    (gateway.policies / "10-vendors.yaml").write_text(CUT + rule)
-    time.sleep(0.8)
     with asking(gateway, vendor) as asked:
+        begins = datetime.now(UTC) + timedelta(seconds=3)
+        rule = (
+            "rules:\n  - {id: from-now-on, match: {vendor: [openai]}, verdict: deny, "
+            f"from: {begins.isoformat()}}}\n"
+        )
+        (gateway.policies / "10-vendors.yaml").write_text(CUT + rule)
         status, _, headers = asked.result(30)
     assert status == 200
     assert headers["x-gateway-failover"] == "policy"
@@ -199,16 +200,14 @@ def test_a_stream_without_content_yet_comes_from_the_next_target(
     pieces: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(streamed, gateway, pieces)
-        until = time.monotonic() + 10
-        while len(vendor.requests) == before:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: len(vendor.requests) > before)
         ban(gateway)
         assert reading.result(60) == "finished"
     assert pieces
     record = gateway.last_record()
     assert [attempt["outcome"] for attempt in record["attempts"]] == ["policy_cut", "served"]
-    assert (vendor.open, len(vendor.requests)) == (0, before + 1)
+    until(lambda: vendor.open == 0)
+    assert len(vendor.requests) == before + 1
 
 
 def test_weights_that_are_banned_stop_in_the_midst_of_an_answer(gateway: RunningGateway) -> None:
@@ -217,10 +216,7 @@ def test_weights_that_are_banned_stop_in_the_midst_of_an_answer(gateway: Running
     with ThreadPoolExecutor(1) as pool:
         endless = {"ignore_eos": True, "max_tokens": 1500}
         reading = pool.submit(streamed, gateway, pieces, "only-local", **endless)
-        until = time.monotonic() + 20
-        while not pieces:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: pieces)
         (gateway.policies / "10-vendors.yaml").write_text(
             f"{CUT}rules:\n  - {{id: no-weights, match: {{vendor: [huggingface], "
             "roles: [weights]}, verdict: deny}\n"
@@ -243,26 +239,29 @@ def test_every_worker_process_cuts_what_it_runs(
         ThreadPoolExecutor(8) as pool,
     ):
         asked = [pool.submit(two.ask) for _ in range(8)]
-        until = time.monotonic() + 20
-        while len(vendor.requests) < before + 8:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: len(vendor.requests) >= before + 8)
         ban(two)
         answers = [one.result(60) for one in asked]
     assert {headers["x-gateway-failover"] for _, _, headers in answers} == {"policy"}
     assert {status for status, _, _ in answers} == {200}
-    assert (vendor.open, len(vendor.requests)) == (0, before + 8)
+    until(lambda: vendor.open == 0)
+    assert len(vendor.requests) == before + 8
 
 
 def test_who_is_not_meant_by_the_rule_is_not_cut(
     gateway: RunningGateway, vendor: VendorSimulator
 ) -> None:
     """A rule for another team changes nothing for this caller's answer."""
-    vendor.behave("answer", delay=1.5)
+    answer = threading.Event()
+    vendor.behave("answer", released=answer)
     with asking(gateway, vendor) as asked:
-        (gateway.policies / "10-vendors.yaml").write_text(
-            f"{CUT}rules:\n  - {{id: red-team, match: {{vendor: [openai]}}, verdict: deny, "
-            "when: {team: [red]}}\n"
-        )
+        try:
+            with gateway.another_policy():
+                (gateway.policies / "10-vendors.yaml").write_text(
+                    f"{CUT}rules:\n  - {{id: red-team, match: {{vendor: [openai]}}, "
+                    "verdict: deny, when: {team: [red]}}\n"
+                )
+        finally:
+            answer.set()
         status, _, headers = asked.result(30)
     assert (status, headers["x-gateway-served-by"]) == (200, "openai/gpt-4o")

@@ -74,7 +74,12 @@ def test_a_function_that_must_be_called(client: OpenAI) -> None:
         {"role": "tool", "tool_call_id": call.id, "content": "18 degrees, sunny"},
     ]
     after = client.chat.completions.create(
-        model="gpt-4o", messages=history, tools=[WEATHER], tool_choice="none", max_tokens=16
+        model="gpt-4o",
+        messages=history,
+        tools=[WEATHER],
+        tool_choice="none",
+        temperature=0,
+        max_tokens=16,
     )
     assert after.choices[0].message.content
     assert after.choices[0].message.tool_calls is None

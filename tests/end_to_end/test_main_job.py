@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tests.end_to_end.running import KEY, RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 QUESTION = "In which country is the city of Paris?"
 # What so small a model makes of it differs between builds of llama.cpp, but not its subject.
@@ -41,9 +41,10 @@ def gateway(
 def as_it_was(gateway: RunningGateway, vendor: VendorSimulator) -> Iterator[None]:
     """Each test begins with a vendor that answers and no ban."""
     vendor.behave("answer")
+    policy = gateway.revisions()
     yield
     (gateway.policies / "90-toggles.yaml").unlink(missing_ok=True)
-    time.sleep(0.5)
+    gateway.back_to(policy)
 
 
 def test_the_sdk_gets_a_real_answer_without_any_account(gateway: RunningGateway) -> None:
@@ -112,7 +113,7 @@ def test_a_ban_moves_the_next_request_and_an_unban_brings_it_back(
         assert answer.headers["x-gateway-served-by"] == "local/smollm2"
         assert answer.headers["x-gateway-failover"] == "policy"
     assert (len(vendor.connections), len(vendor.requests)) == (connections, requests)
-    assert vendor.open == 0
+    until(lambda: vendor.open == 0)
     lifted = gateway.run("unban", "openai")
     assert lifted.returncode == 0, lifted.stderr
     assert gateway.ask()[2]["x-gateway-served-by"] == "openai/gpt-4o"
@@ -181,8 +182,7 @@ def test_a_vendors_verdict_on_the_request_goes_back(
 def test_every_request_leaves_a_record_without_its_words(gateway: RunningGateway) -> None:
     """Targets, verdicts, attempts and tokens are written down; prompt and key are not."""
     _, _, headers = gateway.ask()
-    time.sleep(0.3)
-    record = next(r for r in gateway.records() if r["id"] == headers["x-gateway-request-id"])
+    record = gateway.last_record(headers["x-gateway-request-id"])
     assert record["outcome"] == "served"
     assert record["policy"] == headers["x-gateway-policy"]
     assert [t["verdict"] for t in record["targets"]] == ["allow", "allow"]
@@ -213,9 +213,7 @@ def test_a_ban_is_confirmed_by_every_serving_process(
     """Two processes share the port and the one local model; `status` knows both."""
     flags = ("--workers", "2")
     with RunningGateway(tmp_path, configuration(vendor.url), flags=flags) as gateway:
-        until = time.monotonic() + 30
-        while len(_processes(gateway)) < 2:
-            assert time.monotonic() < until
+        until(lambda: len(_processes(gateway)) == 2)
         banned = gateway.run("ban", "openai", "--reason", "drill")
         assert "in 2 serving processes" in banned.stdout, banned.stdout + banned.stderr
         revisions = {process["policy"] for process in _processes(gateway)}
@@ -237,10 +235,10 @@ def test_an_answer_of_a_banned_model_is_not_delivered(
     """A rule may deny one model and not its vendor: what the answer names is judged again."""
     rule = "{id: no-o3, match: {model: [o3]}, verdict: deny, reason: recalled}"
     extra = gateway.policies / "20-model.yaml"
-    extra.write_text(f"version: 1\nrules:\n  - {rule}\n")
+    with gateway.another_policy():
+        extra.write_text(f"version: 1\nrules:\n  - {rule}\n")
     vendor.behave("other_model", model="o3-2025-04-16")
     try:
-        time.sleep(1)
         assert gateway.ask()[2]["x-gateway-failover"] == "answered_by_denied"
     finally:
         extra.unlink()

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.config.presence import RUN, running
 from tests.end_to_end.running import RunningGateway, configuration
+from tests.waiting import until
 
 NOBODY = "http://127.0.0.1:9/v1"
 """Where no vendor is: each attempt is refused."""
@@ -56,7 +57,6 @@ def ask(gateway: RunningGateway, count: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: gateway.ask(max_tokens=2)[0], range(count)))
     assert answers == [200] * count
-    time.sleep(0.3)  # what has just ended is counted a moment later
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def test_two_processes_are_scraped_as_one(gateway: RunningGateway) -> None:
     ask(gateway, ASKED)
     assert gateway.ask("sk-never-configured")[0] == 404
     assert gateway.ask("claude-sonnet-4-5", max_tokens=2)[0] == 200
-    time.sleep(0.3)
-    seen = [scrape(gateway)[0] for _ in range(6)]
-    for now in seen:
+
+    def all_are_there() -> bool:
+        now, _ = scrape(gateway)
         served = {key: value for key, value in now.items() if key[0] == "gateway_requests_total"}
         local = ("local", "gpt-4o", "served", "local/smollm2")
         reasons = ("refused", "breaker_open")
@@ -91,19 +91,21 @@ def test_two_processes_are_scraped_as_one(gateway: RunningGateway) -> None:
         assert now["gateway_policy_denied_total", "enforce", "anthropic", "anthropic"] == 1
         assert now["gateway_request_duration_seconds_count", "gpt-4o", "local/smollm2"] == ASKED
         assert now["gateway_tokens_total", "completion", "local/smollm2"] == 2 * (ASKED + 1)
+        return True
+
+    # What has just ended is counted a moment later; then whoever answers knows of all.
+    until(all_are_there)
+    for _ in range(6):
+        all_are_there()
 
 
 def test_the_local_model_tells_what_it_computed_and_what_it_need_not(
     gateway: RunningGateway,
 ) -> None:
     """The same prompt again and again: nearly all of it is in a slot already."""
-    until = time.monotonic() + 10
-    while True:
-        now, _ = scrape(gateway)
-        if now.get(("gateway_local_completion_tokens_total", "smollm2"), 0) >= 2 * (ASKED + 1):
-            break
-        assert time.monotonic() < until, now
-        time.sleep(0.2)
+    computed = ("gateway_local_completion_tokens_total", "smollm2")
+    until(lambda: scrape(gateway)[0].get(computed, 0) >= 2 * (ASKED + 1))
+    now, _ = scrape(gateway)
     prompt = now["gateway_local_prompt_tokens_total", "smollm2"]
     assert prompt >= now["gateway_tokens_total", "prompt", "local/smollm2"]
     assert prompt / 2 < now["gateway_local_cached_tokens_total", "smollm2"] < prompt
@@ -116,7 +118,7 @@ def test_no_count_goes_backwards_when_a_process_is_killed(gateway: RunningGatewa
     _, before = scrape(gateway)
     killed, *_ = serving(gateway)
     os.kill(killed, signal.SIGKILL)
-    until = time.monotonic() + 30
+    end = time.monotonic() + 30
     while True:
         try:
             now, growing = scrape(gateway)
@@ -126,13 +128,15 @@ def test_no_count_goes_backwards_when_a_process_is_killed(gateway: RunningGatewa
         before = growing
         if now["gateway_serving_processes",] == 2 and killed not in serving(gateway):
             break
-        assert time.monotonic() < until
+        assert time.monotonic() < end
         time.sleep(0.1)
     ask(gateway, ASKED)
+    served = ("gateway_attempts_total", "served", "local/smollm2")
+    until(lambda: scrape(gateway)[0][served] == 2 * ASKED + 1)
     for _ in range(6):
         now, growing = scrape(gateway)
         assert all(growing[key] >= value for key, value in before.items())
-        assert now["gateway_attempts_total", "served", "local/smollm2"] == 2 * ASKED + 1
+        assert now[served] == 2 * ASKED + 1
 
 
 def test_another_start_begins_from_nothing(gateway: RunningGateway, tmp_path: Path) -> None:

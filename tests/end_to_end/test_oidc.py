@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import openai
@@ -13,6 +12,7 @@ from tests.access.issuers import AUDIENCE, NAME, Issuer, Publishing
 from tests.end_to_end.keyed import ask, made
 from tests.end_to_end.raw_http import Answered, chat
 from tests.end_to_end.running import RunningGateway, configuration
+from tests.waiting import until
 
 MODELS = """\
   mine: {targets: [local/smollm2]}
@@ -31,13 +31,6 @@ def settings(jwks: str, *more: str) -> str:
     ]
     oidc = "\n    ".join(lines)
     return configuration(models=MODELS, extra=f"access:\n  oidc:\n    {oidc}\n")
-
-
-def until(true: Callable[[], bool], within: float = 5.0) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def with_token(gateway: RunningGateway, token: str, model: str = "mine") -> Answered:

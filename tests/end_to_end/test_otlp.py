@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.running import RunningGateway, configuration
 from tests.simulators.otlp import Receiver, receiving
+from tests.waiting import until
 
 NOBODY = "http://127.0.0.1:9/v1"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -27,15 +28,6 @@ def config(port: int, extra: str = "", more: str = "") -> str:
         f"headers: {{authorization: '${{OTLP_HEADER}}'}}{more}}}"
     )
     return configuration(NOBODY, extra=f"telemetry: {{otlp: {otlp}}}\n{extra}")
-
-
-def within(seconds: float, read: Callable[[], Any]) -> Any:
-    """The first true value of ``read``."""
-    until = time.monotonic() + seconds
-    while not (found := read()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return found
 
 
 def ask(gateway: RunningGateway, sampled: str = "01", **fields: Any) -> dict[str, str]:
@@ -78,7 +70,7 @@ def test_a_request_is_a_span_and_each_of_its_attempts_another(
 ) -> None:
     """Under the span of the app that asked; the names are those of the conventions."""
     headers = ask(gateway)
-    spans = within(10, lambda: len(receiver.spans()) >= 3 and receiver.spans())
+    spans = until(lambda: len(receiver.spans()) >= 3 and receiver.spans())
     (server,) = [span for span in spans if span["kind"] == SERVER]
     first, second = [span for span in spans if span["kind"] == CLIENT]
     assert (server["trace"], server["parent"]) == (TRACE, PARENT)
@@ -109,7 +101,7 @@ def test_metrics_are_those_of_the_conventions(gateway: RunningGateway, receiver:
             found.setdefault(name, []).append((dict(of), point))
         return found
 
-    now = within(10, lambda: "gen_ai.client.token.usage" in points() and points())
+    now = until(lambda: "gen_ai.client.token.usage" in points() and points())
     of, request = now["gen_ai.server.request.duration"][0]
     assert of["gen_ai.request.model"] == "gpt-4o"
     assert request.count >= 1
@@ -142,10 +134,12 @@ def test_whom_an_app_does_not_trace_is_not_traced(
     before = len(receiver.spans())
     ask(gateway, sampled="00")
     ask(gateway)
-    within(10, lambda: len(receiver.spans()) >= before + 2)
-    time.sleep(0.5)
-    servers = [span for span in receiver.spans()[before:] if span["kind"] == SERVER]
-    assert len(servers) == 1
+
+    def servers() -> list[dict[str, Any]]:
+        return [span for span in receiver.spans()[before:] if span["kind"] == SERVER]
+
+    # The one that was asked first would have come before it.
+    assert len(until(servers)) == 1
 
 
 def test_a_redirect_is_not_followed(gateway: RunningGateway, receiver: Receiver) -> None:
@@ -155,10 +149,10 @@ def test_a_redirect_is_not_followed(gateway: RunningGateway, receiver: Receiver)
         for receiver.status in (307, 401):
             before = len(receiver.posted)
             ask(gateway)
-            within(10, lambda before=before: len(receiver.posted) > before + 1)  # type: ignore[misc]
+            until(lambda before=before: len(receiver.posted) > before + 1)  # type: ignore[misc]
         receiver.status, receiver.location = 200, None
         assert other.posted == []
-    text = within(10, lambda: "401" in gateway.output.read_text() and gateway.output.read_text())
+    text = until(lambda: "401" in gateway.output.read_text() and gateway.output.read_text())
     assert "it redirects: never followed" in text
     assert "otlp-secret" not in text
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.running import RunningGateway, configuration
+from tests.end_to_end.keyed import CHAT, to_each
+from tests.end_to_end.raw_http import chat
+from tests.end_to_end.running import RunningGateway, configuration, replaced
 from tests.simulators.vendor import VendorSimulator
 
 pytestmark = pytest.mark.alone
@@ -41,10 +43,7 @@ class House:
         self.gateway = RunningGateway(folder, self.text, flags=("--workers", "2"))
 
     def write(self, text: str) -> None:
-        """As an editor does: beside, and renamed over."""
-        beside = self.gateway.config.with_suffix(".new")
-        beside.write_text(text)
-        os.replace(beside, self.gateway.config)
+        replaced(self.gateway.config, text)
 
     def seen(self) -> list[dict[str, Any]]:
         """What each serving process says of itself, read as the command line does."""
@@ -152,8 +151,9 @@ def test_an_emptied_file_is_no_configuration(house: House) -> None:
 def test_a_refused_key_serves_again_as_soon_as_it_is_mended(house: House) -> None:
     """A 401 leaves the target out until its key is another, and no longer; swapped by a link."""
     house.vendor.behave("401")
-    for _ in range(8):
-        house.gateway.ask(max_tokens=1)
+    with to_each(house.gateway, 2) as processes:
+        for connection in processes.values():
+            assert connection.ask("POST", CHAT, chat(max_tokens=1)).status == 200
     house.vendor.behave("answer")
     assert house.gateway.ask(max_tokens=1)[2]["x-gateway-failover"] == "misconfigured"
     fresh = house.key.with_suffix(".2")
@@ -225,9 +225,11 @@ def test_a_local_model_is_added_changed_and_removed(house: House) -> None:
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask) for _ in range(2)]
         other = text.replace("context: 512", "context: 1024")
-        house.change(other)
-        until(lambda: loaded(house, "second") == 1024)
-        over.set()
+        try:
+            house.change(other)
+            until(lambda: loaded(house, "second") == 1024)
+        finally:
+            over.set()
         for one in asking:
             one.result(30)
     assert set(answers) == {200}
@@ -270,11 +272,13 @@ def test_swaps_under_load_lose_no_request(house: House) -> None:
 
     with ThreadPoolExecutor(6) as pool, VendorSimulator() as elsewhere:
         asking = [pool.submit(ask) for _ in range(6)]
-        for turn in range(4):
-            house.key.write_text(f"sk-{turn}\n")
-            url = (elsewhere if turn % 2 else house.vendor).url
-            house.change(house.text.replace(house.vendor.url, url) + f"# {turn}\n")
-        over.set()
+        try:
+            for turn in range(4):
+                house.key.write_text(f"sk-{turn}\n")
+                url = (elsewhere if turn % 2 else house.vendor).url
+                house.change(house.text.replace(house.vendor.url, url) + f"# {turn}\n")
+        finally:
+            over.set()
         for one in asking:
             one.result(30)
         house.change(house.text)

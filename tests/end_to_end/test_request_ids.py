@@ -100,8 +100,7 @@ def test_it_is_in_the_record(
 ) -> None:
     """Beside our own."""
     got = connection.ask("POST", CHAT, chat(), headers)
-    record = gateway.last_record()
-    assert record["id"] == got.headers["x-gateway-request-id"]
+    record = gateway.last_record(got.headers["x-gateway-request-id"])
     assert record["client_request_id"] == written
 
 
@@ -127,7 +126,8 @@ def test_the_openai_sdk_has_the_id(gateway: RunningGateway) -> None:
 
 def test_the_anthropic_sdk_has_the_id(gateway: RunningGateway) -> None:
     """Of answers and of errors."""
-    with Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60) as client:
+    sdk = Anthropic(base_url=gateway.url, api_key="unused", max_retries=0, timeout=60)
+    with gateway.heard(sdk) as client:
         answer = client.messages.create(
             model="gpt-4o", messages=[{"role": "user", "content": QUESTION}], max_tokens=4
         )

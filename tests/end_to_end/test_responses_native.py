@@ -5,7 +5,7 @@ one conversation, whoever answers which turn of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import openai
@@ -16,6 +16,7 @@ from openai.types.responses import Response
 from tests.end_to_end.running import KEY, RunningGateway, configuration
 from tests.simulators.openai_responses_speech import ENCRYPTED
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 MODELS = """\
   both: {targets: [openai/gpt-4o, local/smollm2]}
@@ -46,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("gateway")
     with VendorSimulator() as vendor, VendorSimulator() as other:
         text = configuration(vendor.url, models=MODELS).replace(
-            "idle_timeout: 2", "idle_timeout: 0.3"
+            "idle_timeout: 20", "idle_timeout: 1"
         )
         text = text.replace("models:\n", OTHER.format(url=other.url) + "models:\n", 1)
         with RunningGateway(folder, text, policy=POLICY) as gateway, client(gateway) as sdk:
@@ -87,7 +88,8 @@ def well(bench: Bench) -> None:
 
 
 def client(gateway: RunningGateway, key: str = "mine") -> OpenAI:
-    return OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, timeout=60)
+    sdk = OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, timeout=60)
+    return gateway.heard(sdk)
 
 
 def ask(bench: Bench, model: str = "both", **fields: Any) -> Response:
@@ -472,13 +474,6 @@ def test_an_operator_may_keep_nothing(bench: Bench) -> None:
 def _stored(response: Response) -> object:
     assert response.model_extra is not None
     return response.model_extra["store"]
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def test_what_is_kept_outlives_the_gateway(bench: Bench) -> None:

@@ -103,7 +103,7 @@ def gateway(
         text = text.replace("models:\n", f"{line}models:\n", 1)
     text = text.replace("slots: 4", "slots: 1, queue: 0")
     for wait in ("first_token", "answer", "idle"):
-        text = text.replace(f"{wait}_timeout: 2", f"{wait}_timeout: 60")
+        text = text.replace(f"{wait}_timeout: 20", f"{wait}_timeout: 60")
     folder = tmp_path_factory.mktemp("errors")
     with RunningGateway(folder, text, policy=POLICY) as running:
         yield running
@@ -233,7 +233,7 @@ def test_a_vendor_that_fails(
         assert type(overloaded.value).__name__ == "OverloadedError"
         assert overloaded.value.status_code == 529
     assert sdks.sent == sent
-    assert (sent == ONCE) == (time.monotonic() - began < 1.0)
+    assert sent == ONCE or time.monotonic() - began >= 1.0
 
 
 def test_a_revoked_key(sdks: Sdks, vendor: VendorSimulator) -> None:
@@ -266,7 +266,7 @@ def test_the_local_queue_is_full(sdks: Sdks, gateway: RunningGateway) -> None:
     """Whoever comes while the only slot is taken is told for how long, waits, and is answered."""
     with ThreadPoolExecutor(1) as pool, Sdks(gateway.url).openai as other:
         taken = other.chat.completions.create(
-            model="mine", messages=HELLO, stream=True, max_tokens=400, extra_body=ENDLESS
+            model="mine", messages=HELLO, stream=True, max_tokens=1500, extra_body=ENDLESS
         )
         next(iter(taken))
         waiting = pool.submit(sdks.chat, "mine")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.end_to_end.running import RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 INTERVAL = 3.0
 """Seconds between two checks, ±20 %; every second of a server that is down."""
@@ -32,14 +33,7 @@ def sovereign(models: str, **servers: str) -> str:
         for name, url in servers.items()
     )
     text = text.replace("channels:\n", f"channels:\n{lines}")
-    return text.replace("idle_timeout: 2}", f"idle_timeout: 2, health_interval: {INTERVAL}}}")
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    return text.replace("idle_timeout: 20}", f"idle_timeout: 20, health_interval: {INTERVAL}}}")
 
 
 def server(gateway: RunningGateway, channel: str = "lab") -> dict[str, Any]:
@@ -79,10 +73,11 @@ def gateway(
 @pytest.fixture(autouse=True)
 def as_it_was(gateway: RunningGateway, lab: VendorSimulator) -> Iterator[None]:
     lab.behave("answer")
+    policy = gateway.revisions()
     yield
     for name in ("20-lab.yaml", "90-toggles.yaml"):
         (gateway.policies / name).unlink(missing_ok=True)
-    time.sleep(0.5)
+    gateway.back_to(policy)
 
 
 def test_what_a_server_serves_is_shown_with_who_is_behind_it(gateway: RunningGateway) -> None:
@@ -124,7 +119,7 @@ def test_what_is_known_of_it_is_a_metric(gateway: RunningGateway, lab: VendorSim
     assert metric(gateway, unmet) == 0
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     gateway.ask("qwen", messages=[{"role": "user", "content": [picture]}])
-    assert metric(gateway, unmet) == 1
+    until(lambda: metric(gateway, unmet) == 1)
     lab.kill()
     try:
         until(lambda: metric(gateway, 'gateway_sovereign_up{channel="lab"}') == 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from tests.end_to_end.running import RunningGateway, configuration
@@ -13,8 +12,10 @@ from tests.end_to_end.worker_killed import (
     STREAMS,
     config,
     kill_in_the_middle,
+    next_worker,
     worker_of,
 )
+from tests.waiting import until
 
 
 def test_sixteen_streams_and_no_worker(tmp_path: Path) -> None:
@@ -30,6 +31,7 @@ def test_sixteen_streams_and_no_worker(tmp_path: Path) -> None:
         assert untouched
         assert {one.end for one in streams} == {"length"}
         assert all(len(one.pieces) > one.before for one in begun)
+        until(lambda: len(gateway.records()) == STREAMS)
         seams = [a["seam"] for r in gateway.records() for a in r["attempts"] if a["seam"]]
         assert len(seams) >= SLOTS // 2
         assert gateway.ask("own")[0] == 200
@@ -40,9 +42,9 @@ def test_a_request_that_comes_while_there_is_no_worker_waits_for_the_next(tmp_pa
     """It is answered, without the app noticing more than a delay."""
     text = configuration(models="  own: {targets: [local/smollm2]}")
     with RunningGateway(tmp_path, text, key=None) as gateway:
-        os.kill(worker_of(gateway), signal.SIGKILL)
-        while gateway.get("/readyz")[0] == 200:
-            time.sleep(0.005)
+        killed = worker_of(gateway)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: gateway.get("/readyz")[0] != 200 or worker_of(gateway) != killed)
         assert gateway.ask("own")[0] == 200
 
 
@@ -50,16 +52,13 @@ def test_a_model_that_keeps_dying_is_given_up_and_says_so(tmp_path: Path) -> Non
     """After three times in a minute: an answer at once that nothing is left, the rest goes on."""
     text = configuration(models="  own: {targets: [local/smollm2]}")
     with RunningGateway(tmp_path, text, key=None) as gateway:
-        for _ in range(3):
-            os.kill(worker_of(gateway), signal.SIGKILL)
-            until = time.monotonic() + 5
-            while gateway.get("/readyz")[0] == 200 and time.monotonic() < until:
-                time.sleep(0.01)
-            until = time.monotonic() + 5
-            while gateway.get("/readyz")[0] != 200 and time.monotonic() < until:
-                time.sleep(0.01)
+        for _ in range(2):
+            killed = worker_of(gateway)
+            os.kill(killed, signal.SIGKILL)
+            next_worker(gateway, killed)
+        os.kill(worker_of(gateway), signal.SIGKILL)
+        until(lambda: "crashed 3 times within 60 s" in gateway.output.read_text())
         status, answer, headers = gateway.ask("own")
         assert (status, answer["error"]["code"]) == (503, "no_healthy_target")
         assert "retry-after" in headers
-        assert "crashed 3 times within 60 s" in gateway.output.read_text()
         assert gateway.get("/livez")[0] == 200

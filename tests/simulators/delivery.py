@@ -18,6 +18,8 @@ from tests.simulators.peer import Peer
 
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
+WHOLE = -1
+"""Of the pieces that are sent ahead: all."""
 STAGES = ("request", "head", "opening", "content", "terminator")
 """Where an answer can stop: after the request, after its head, after the opening (which says who
 answers), within the content, before the terminator.
@@ -89,7 +91,8 @@ Way = Callable[[Answer, Options], Delivery]
 
 async def deliver(peer: Peer, delivery: Delivery, options: Options) -> bool:
     """Send it; whether the connection goes on. ``pause`` seconds are between two pieces,
-    ``linger`` between the last one and the end of the body.
+    ``linger`` between the last one and the end of the body; only ``ahead`` pieces are sent before
+    ``released`` (a ``threading.Event``) is set, or ``WHOLE`` all of them and not the body's end.
     """
     peer.drip = delivery.drip
     if delivery.head:
@@ -98,7 +101,9 @@ async def deliver(peer: Peer, delivery: Delivery, options: Options) -> bool:
             framing = f"content-length: {delivery.length}"
         await peer.head(200, delivery.media, *delivery.lines, framing)
     send = peer.send if delivery.length is not None else peer.chunk
-    for piece in delivery.pieces:
+    for number, piece in enumerate(delivery.pieces):
+        if number == options.get("ahead"):
+            await released(options)
         await send(piece)
         await asyncio.sleep(options.get("pause", 0))
     while delivery.endless:
@@ -112,8 +117,16 @@ async def deliver(peer: Peer, delivery: Delivery, options: Options) -> bool:
         return await peer.wait()
     if delivery.end is not End.NO_LAST_CHUNK and delivery.length is None:
         await asyncio.sleep(options.get("linger", 0))
+        if options.get("ahead") == WHOLE:
+            await released(options)
         await peer.send(b"0\r\n\r\n")
     return delivery.end is End.WHOLE
+
+
+async def released(options: Options) -> None:
+    """Until the event is set by whichever thread; at once where there is none."""
+    while "released" in options and not options["released"].is_set():  # noqa: ASYNC110 - threads
+        await asyncio.sleep(0.01)
 
 
 def whole(answer: Answer, options: Options) -> Delivery:

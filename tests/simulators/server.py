@@ -15,7 +15,8 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from tests.simulators.delivery import JSON, WAYS, deliver
+from tests.ports import reserved
+from tests.simulators.delivery import JSON, WAYS, deliver, released
 from tests.simulators.loops import abandon, shut
 from tests.simulators.model_lists import MISSING
 from tests.simulators.peer import Peer, reset
@@ -42,7 +43,9 @@ class Simulator(ABC):
         self.connections: list[SeenConnection] = []
         self.requests: list[SeenRequest] = []
         self.listed: list[SeenRequest] = []
-        self._port = port
+        self._kept = reserved() if port == 0 else None
+        """So that it can be revived: the port is nobody's else meanwhile."""
+        self._port = self._kept.getsockname()[1] if self._kept else port
         self._log = log
         self._tls = tls
         self._behaviour = "answer"
@@ -97,7 +100,8 @@ class Simulator(ABC):
         ``raw``: ``data``, bytes sent as they are, after which the connection is closed unless
         ``keep``.
 
-        ``delay`` is how many seconds pass before anything of an answer is sent.
+        ``delay`` is how many seconds pass before anything of an answer is sent; with ``released``
+        (a ``threading.Event``) and without ``ahead`` nothing is sent before that is set.
         """
         self._begun = 0
         if str(name) not in self.behaviours and not _is_status(str(name)):
@@ -148,6 +152,8 @@ class Simulator(ABC):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        if self._kept is not None:
+            self._kept.close()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -178,7 +184,6 @@ class Simulator(ABC):
                 reuse_address=True,
                 ssl=self._tls,
             )
-            self._port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
         for waiting in self._deaf:
@@ -248,6 +253,8 @@ class Simulator(ABC):
             behaviour, options = options["ways"][min(self._begun, len(options["ways"])) - 1]
             return await self.answer(request, peer, behaviour, options)
         await asyncio.sleep(options.get("delay", 0))
+        if "ahead" not in options:
+            await released(options)
         speech = self.speech(request, options)
         if behaviour == "burst":
             behaviour = str(options["status"]) if self._begun <= options["times"] else "answer"
