@@ -25,6 +25,25 @@ from gateway.config.signing import generate
 from gateway.errors import StateError
 from tests.audit.verifier import verified
 
+
+class Clock:
+    """One that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """That of the log."""
+    clock = Clock()
+    monkeypatch.setattr("gateway.audit.log.time", clock)
+    return clock
+
+
 QUIET = Rules(checkpoint_lines=1_000_000, checkpoint_seconds=3600)
 
 
@@ -113,9 +132,9 @@ def test_a_log_that_was_taken_away_is_begun_anew_and_that_is_told(tmp_path: Path
     assert events(tmp_path)[0] == "audit.shortened"
 
 
-def test_checkpoints_come_by_lines_and_by_time(tmp_path: Path) -> None:
+def test_checkpoints_come_by_lines_and_by_time(tmp_path: Path, clock: Clock) -> None:
     """A key that this log has not is no use, nor is one line altered."""
-    log = Log(tmp_path, replace(QUIET, checkpoint_lines=3, checkpoint_seconds=0.3))
+    log = Log(tmp_path, replace(QUIET, checkpoint_lines=3, checkpoint_seconds=30))
     log.append(told(1))
     log.append(told(2, 3))
     log.append(told(4))
@@ -123,10 +142,10 @@ def test_checkpoints_come_by_lines_and_by_time(tmp_path: Path) -> None:
     log.append(told(5))
     log.append(())
     assert events(tmp_path)[-1] == "test.told"
-    time.sleep(0.4)
+    clock.now += 31
     log.append(())
     assert events(tmp_path)[-1] == "checkpoint"
-    time.sleep(0.4)
+    clock.now += 31
     log.append(())
     assert len(events(tmp_path)) == 8
     last = (tmp_path / "audit-00000001.jsonl").read_bytes().splitlines()[-1]
@@ -189,13 +208,13 @@ def test_a_segment_ends_signed_and_the_next_goes_on(tmp_path: Path) -> None:
     ]
 
 
-def test_a_segment_ends_by_age_over_a_restart(tmp_path: Path) -> None:
+def test_a_segment_ends_by_age_over_a_restart(tmp_path: Path, clock: Clock) -> None:
     """Its age is that of its first line."""
-    rules = replace(QUIET, segment_seconds=0.3)
+    rules = replace(QUIET, segment_seconds=30)
     Log(tmp_path, rules).append(told(1))
     Log(tmp_path, rules).append(told(2))
     assert len(list(tmp_path.glob("audit-*.jsonl"))) == 1
-    time.sleep(0.4)
+    clock.now += 31
     Log(tmp_path, rules).append(told(3))
     assert len(list(tmp_path.glob("audit-*.jsonl"))) == 2
     assert len(verified(tmp_path)) >= 4
