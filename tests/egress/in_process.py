@@ -159,7 +159,7 @@ class Tale:
                         await asyncio.sleep(step.pause)
             self.replies = await asyncio.gather(*asked)
             self._swap(SHUT)
-            until = time.monotonic() + 5
+            until = time.monotonic() + 20
             while any(vendor.open for vendor in self._vendors.values()):
                 assert time.monotonic() < until, "a connection is kept to whom nobody may use"
                 await asyncio.sleep(0.005)

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.egress.frames import Packet, question, read
+from tests.simulators.loops import abandon, shut
 
 _EVERYTHING = 0x0003
 _SOL_PACKET, _STATISTICS = 263, 6
@@ -113,7 +114,6 @@ class Door:
     def __init__(self, address: str, port: int, inner: int) -> None:
         self._address, self._port, self._inner = address, port, inner
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
     def __enter__(self) -> Self:
@@ -134,15 +134,10 @@ class Door:
         self._loop.close()
 
     async def _close(self) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await shut(self._server)
+        await abandon()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             inner = await asyncio.open_connection("127.0.0.1", self._inner)
             async with asyncio.TaskGroup() as group:
@@ -152,7 +147,6 @@ class Door:
             # Nobody is there, or one side broke off: so does the other.
             pass
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
 

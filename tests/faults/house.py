@@ -159,7 +159,7 @@ class House:
     def _record(self, got: Got) -> dict[str, Any]:
         """The audit record of a request; empty where there is none."""
         id = got.headers.get("x-gateway-request-id", "")
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while id not in self._records and time.monotonic() < until:
             time.sleep(0.01)
             self._read_records()
@@ -233,6 +233,6 @@ def _context(authority: trustme.CA, name: str, *, until: datetime | None = None)
 
 
 def _until(true: Any) -> None:
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while not true() and time.monotonic() < until:
         time.sleep(0.01)

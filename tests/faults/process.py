@@ -32,7 +32,7 @@ def held(pid: int, ports: Iterable[int], tasks: Path) -> Held:
     """``ports`` are the vendors'; ``tasks`` is where the process writes how many it has."""
     tasks.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 20
     while not (tasks.exists() and tasks.read_text()) and time.monotonic() < until:
         time.sleep(0.01)
     links = _descriptors(pid)

@@ -38,6 +38,8 @@ HALF_CYCLE = 5.0
 """Seconds from a ban to its end, and from there to the next ban; with a reload in between."""
 IDLE = 31.0
 """Seconds until the gateway has closed connections to vendors that it does not use."""
+LATEST = 20.0
+"""Seconds after which a record that is not there is missing."""
 POLICY = "version: 1\ndefault: allow\nvendors: {deepseek: deny}\n"
 KINDS = (
     *(Kind(f"cloud-{n}", 0.84 / MODELS, 300, 4000) for n in range(MODELS)),
@@ -83,7 +85,9 @@ class Soak:
     async def run(self, seconds: float, rate: float) -> Findings:
         load = Load(self.gateway.port, KINDS, rate=rate)
         # What is made with the first requests and stays is no leak.
-        await Load(self.gateway.port, KINDS, rate=rate / 2, seed=2).run(2)
+        first = Load(self.gateway.port, KINDS, rate=rate / 2, seed=2)
+        await first.run(2)
+        await self._written(len(first.tally.began))
         self._forget()
         before = self._held()
         beside = [asyncio.create_task(self._operate()), asyncio.create_task(self._sample())]
@@ -94,6 +98,7 @@ class Soak:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await asyncio.sleep(IDLE if seconds >= IDLE else 1)
+        await self._written(len(load.tally.began))
         after = self._held()
         return Findings(
             seconds=took,
@@ -115,11 +120,18 @@ class Soak:
 
     def _forget(self) -> None:
         """What was seen and written down so far is of no interest."""
-        time.sleep(0.5)
         self.skipped = {file: file.stat().st_size for file in self._audit()}
         for vendor in self.vendors:
             with vendor.log.open("r+b") as stream:
                 stream.truncate(0)
+
+    async def _written(self, requests: int) -> None:
+        """Until there are as many records, which are written behind the answers; no longer than a
+        busy disk may need.
+        """
+        end = time.monotonic() + LATEST
+        while len(self._records()) < requests and time.monotonic() < end:  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.2)
 
     def _audit(self) -> list[Path]:
         return list((self.gateway.folder / "state" / "audit").glob("*.jsonl"))
@@ -131,7 +143,7 @@ class Soak:
         for file in self._audit():
             with file.open("rb") as lines:
                 lines.seek(self.skipped.get(file, 0))
-                found = map(decoder.decode, lines)
+                found = map(decoder.decode, (line for line in lines if line.endswith(b"\n")))
                 ids += [line.id for line in found if line.kind == "request"]
         return ids
 

@@ -22,8 +22,10 @@ MOST_SLOPE = 0.5
 """Megabytes a minute afterwards ..."""
 MOST_GROWTH = 12.0
 """... or so many in all, where the time is too short to tell the two apart."""
-MOST_LATE = 1.0
-"""Seconds: a load that is further behind has not been what it was to be."""
+MOST_LATE = 5.0
+"""Seconds: a load that is further behind has not been what it was to be, for more reason than that
+the machine stood still for an instant.
+"""
 SPARE = 2
 """Descriptors, tasks and threads that may be more in the end: a timer, a lookup."""
 

@@ -20,7 +20,7 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.local.client import LocalBackend
-from tests.local.running import TARGET, MakeCall, Running, collect
+from tests.local.running import TARGET, MakeCall, Running, collect, until
 
 LONG = "Tell me a very long story about a fox, a ship and a mountain."
 SYSTEM = "You are a helpful assistant."
@@ -69,7 +69,7 @@ async def test_same_seed_same_answer(backend: LocalBackend, make_call: MakeCall)
 
 async def test_sixteen_at_once(backend: LocalBackend, make_call: MakeCall) -> None:
     """Twice as many calls as slots all get their answer, the later ones after waiting."""
-    calls = [make_call(f"{LONG} ({n})", temperature=0.7, max_tokens=12) for n in range(16)]
+    calls = [make_call(f"{LONG} ({n})", temperature=0.7, seed=n, max_tokens=12) for n in range(16)]
     results = await asyncio.gather(*(collect(backend, call) for call in calls))
     assert [type(events[-1]) for events in results] == [Finished] * 16
     assert all(text_of(events) for events in results)
@@ -77,9 +77,16 @@ async def test_sixteen_at_once(backend: LocalBackend, make_call: MakeCall) -> No
 
 async def test_full_queue_is_refused(backend: LocalBackend, make_call: MakeCall) -> None:
     """Beyond slots and queue a call is refused at once, with an estimate and not a constant."""
-    calls = [make_call(LONG, max_tokens=8) for _ in range(30)]
-    results = await asyncio.gather(*(collect(backend, call) for call in calls))
-    failed = [events[-1] for events in results if isinstance(events[-1], Failed)]
+    # None of the others is done before the last of all comes.
+    calls = [make_call(LONG, max_tokens=None) for _ in range(30)]
+    asked = [asyncio.create_task(collect(backend, call)) for call in calls]
+    await until(lambda: sum(task.done() for task in asked) >= 30 - 8 - 16)
+    for task in asked:
+        task.cancel()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    ended = [events[-1] for events in results if not isinstance(events, BaseException)]
+    failed = [event for event in ended if isinstance(event, Failed)]
+    assert ended == failed
     assert len(failed) == 30 - 8 - 16
     assert {failure.kind for failure in failed} == {FailureKind.BUSY}
     assert all(f.retry_after is not None and f.retry_after >= 1 for f in failed)

@@ -21,6 +21,7 @@ from gateway.local.keeper import ModelState
 from gateway.local.spawning import worker_environment
 from gateway.local.supervisor import Supervisor
 from tests.local.running import MakeCall, collect
+from tests.waiting import until
 
 ORPHANING = """
 import asyncio, sys, threading
@@ -138,7 +139,4 @@ def test_worker_does_not_outlive_a_killed_parent(model: LocalModel, tmp_path: Pa
         assert alive(worker)
         parent.send_signal(signal.SIGKILL)
         parent.stdout.close()
-    deadline = time.monotonic() + 5
-    while alive(worker) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not alive(worker)
+    until(lambda: not alive(worker))

@@ -72,10 +72,12 @@ async def test_a_request_that_ends_two_workers_ends_no_third(
         async for batch in events:
             for event in batch:
                 if isinstance(event, Started):
-                    # It has a slot, and over a second of its prompt is still to be computed.
+                    # It has a slot, and nearly all of its prompt is still to be computed; so it is
+                    # when the others have come, however fast the machine is.
+                    signal_to(own, signal.SIGSTOP)
                     others = others or [asyncio.create_task(collect(backend, c)) for c in harmless]
                     await asyncio.sleep(0.1)
-                    ended.append(kill(own))
+                    ended.append(signal_to(own, signal.SIGKILL))
                 last = event
     assert isinstance(last, Failed)
     assert last.kind is FailureKind.INCAPABLE
@@ -95,8 +97,9 @@ def same(call: Call, make_call: MakeCall) -> Call:
     return make_call(call.task.messages[0].content, max_tokens=4)
 
 
-def kill(running: Running) -> int:
+def signal_to(running: Running, what: signal.Signals) -> int:
+    """To the model's worker; its process id."""
     pid = running.supervisor.status()[0].pid
     assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, what)
     return pid

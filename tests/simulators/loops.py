@@ -14,11 +14,12 @@ two.
 async def shut(server: asyncio.Server) -> None:
     """Accept nobody from now on. A server that is closed between a connection's arrival and its
     transport (CPython up to 3.12) leaves the socket open and says nothing, so it is given the turns
-    for that first.
+    for that first. (uvloop accepts by itself, and has no such gap.)
     """
     loop = asyncio.get_running_loop()
-    for listener in server.sockets:
-        loop.remove_reader(listener.fileno())
+    if isinstance(loop, asyncio.SelectorEventLoop):
+        for listener in server.sockets:
+            loop.remove_reader(listener.fileno())
     for _ in range(QUIET):
         await asyncio.sleep(0)
     server.close()

@@ -16,6 +16,7 @@ from gateway.domain.events import Event, Failed, Finished, Relayed
 from gateway.upstream.channel import Channel
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.relay import RelayBackend
+from tests.simulators.loops import shut
 from tests.upstream.conftest import TARGET, NoDeepSeek
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -110,10 +111,10 @@ async def raw_peer(
     try:
         yield peer
     finally:
-        server.close()
+        await shut(server)
         for task in peer.tasks:
             task.cancel()
-        await asyncio.gather(*peer.tasks)
+        await asyncio.gather(*peer.tasks, return_exceptions=True)
 
 
 def call(text: str = "hi", *, stream: bool = False) -> Call:

@@ -127,7 +127,7 @@ async def test_cancelling_an_attempt_ends_the_request(vendor: AnthropicVendor) -
         reading, came = await first_text(made)
         await asyncio.wait_for(came.wait(), 10)
         reading.cancel()
-        assert await asyncio.to_thread(vendor.hung_up.wait, 2)
+        assert await asyncio.to_thread(vendor.hung_up.wait, 30)
         vendor.behave("answer")
         assert (await made.plain())["choices"]
 
