@@ -48,6 +48,7 @@ from gateway.operating.parts import Parts
 from gateway.operating.running import Running
 from gateway.processes.garbage import look_seldom
 from gateway.processes.logs import Logs, configure_logs
+from gateway.processes.memory import keep_memory
 from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.serving import ServeOptions
 from gateway.telemetry.readings import Shared
@@ -253,6 +254,7 @@ class Gateway:
         await self._local.start()
         await self._translate.start()
         look_seldom()
+        keep_memory()
         try:
             yield
         finally:
