@@ -39,10 +39,11 @@ class Api(StrEnum):
 
     @property
     def dialect(self) -> Dialect:
-        return Dialect.ANTHROPIC if self in _OF_ANTHROPIC else Dialect.OPENAI
+        return _DIALECTS[self]
 
 
 _OF_ANTHROPIC = frozenset({Api.MESSAGES, Api.COUNT_TOKENS})
+_DIALECTS = {api: Dialect.ANTHROPIC if api in _OF_ANTHROPIC else Dialect.OPENAI for api in Api}
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import msgspec
 
 _MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_QUOTED = b'"model"'
 _KEY = re.compile(rb'"model"[ \t\r\n]*:', re.IGNORECASE)
 _ESCAPED_ASCII = re.compile(rb"\\u00[0-7]")
 LONG = 8 * 1024
@@ -33,8 +34,8 @@ def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     """
     if len(body) >= LONG and (placed := _placed(body, wanted)) is not None:
         return placed
-    if present is not None and len(_KEY.findall(body)) == 1 and not _ESCAPED_ASCII.search(body):
-        match = _MODEL.search(body)
+    if present is not None and (start := _only_key(body)) is not None:
+        match = _MODEL.match(body, start)
         if match is not None and match[1] == present.encode():
             if present == wanted:
                 return body
@@ -47,6 +48,19 @@ def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     }
     members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
     return msgspec.json.encode(members)
+
+
+def _only_key(body: bytes) -> int | None:
+    """Where the one key stands that is the model's, however it is spelled; ``None`` where there may
+    be more than one.
+    """
+    if _ESCAPED_ASCII.search(body):
+        return None
+    lowered = body.lower()
+    if lowered.count(_QUOTED) == 1:
+        return lowered.find(_QUOTED)
+    matches = [match.start() for match in _KEY.finditer(body)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _placed(body: bytes, wanted: str) -> bytes | None:

@@ -17,8 +17,9 @@ from gateway.errors import InvalidRequest
 from gateway.wire.openai_messages import WrittenMessage, messages_needs, typed_message
 from gateway.wire.openai_parameters import (
     ENDLESS,
-    RANGES,
     Parameters,
+    Ranges,
+    Said,
     check,
     includes_usage,
     needs,
@@ -75,13 +76,16 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
-_RANGES = (
-    ("max_tokens", 1, ENDLESS),
-    ("max_completion_tokens", 1, ENDLESS),
-    ("top_logprobs", 0, 20),
+_RANGES = Ranges(
+    (("max_tokens", 1, ENDLESS), ("max_completion_tokens", 1, ENDLESS), ("top_logprobs", 0, 20))
 )
+_NEEDY = Said(
+    *("tools", "functions", "tool_choice", "response_format", "structured_outputs", "logit_bias"),
+    *("n", "logprobs", "web_search_options", "moderation", "modalities"),
+)
+"""Parameters that take more of a target than that it chats."""
 BODY = _Body
-BOUNDS = (*RANGES, *_RANGES)
+BOUNDS = _RANGES.all
 """For whoever documents it, as is ``BODY``."""
 
 
@@ -119,6 +123,9 @@ def _needs(body: _Body) -> frozenset[Capability]:
 
 
 def _each_need(body: _Body) -> Iterator[Capability]:
+    yield from messages_needs(body.messages)
+    if not _NEEDY(body):
+        return
     yield from tool_needs(body.tools, body.functions, body.tool_choice)
     yield from needs(body)
     if body.logprobs:
@@ -130,7 +137,6 @@ def _each_need(body: _Body) -> Iterator[Capability]:
     for modality in body.modalities or ():
         if modality != "text":
             yield Capability.AUDIO if modality == "audio" else Capability.OTHER_CONTENT
-    yield from messages_needs(body.messages)
 
 
 def _chat(body: _Body) -> Chat:

@@ -15,9 +15,9 @@ from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 from gateway.wire.openai_parameters import (
     ENDLESS,
-    RANGES,
     Parameters,
     Prompts,
+    Ranges,
     check,
     includes_usage,
     needs,
@@ -58,13 +58,9 @@ class CompletionRequest(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
-_RANGES = (
-    ("max_tokens", 0, ENDLESS),
-    ("best_of", 0, 20),
-    ("logprobs", 0, 5),
-)
+_RANGES = Ranges((("max_tokens", 0, ENDLESS), ("best_of", 0, 20), ("logprobs", 0, 5)))
 BODY = _Body
-BOUNDS = (*RANGES, *_RANGES)
+BOUNDS = _RANGES.all
 """For whoever documents it, as is ``BODY``."""
 
 

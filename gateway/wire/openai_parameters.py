@@ -9,6 +9,7 @@ Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -118,12 +119,34 @@ def invalid(text: str) -> InvalidRequest:
     return InvalidRequest(f"{message}.", param=param, code=code)
 
 
-def check(body: Parameters, further: Iterable[Range] = ()) -> None:
-    """Raises ``InvalidRequest`` for what is out of its range; ``further`` are those of a body's
-    own parameters.
-    """
+class Said:
+    """Whether a body says anything of these parameters: most say little, and are asked at once."""
+
+    def __init__(self, *names: str) -> None:
+        self._read = attrgetter(*names)
+        self._nothing = (None,) * len(names)
+
+    def __call__(self, body: Parameters) -> bool:
+        return self._read(body) != self._nothing
+
+
+class Ranges:
+    """Those of a body's parameters: what is common to all, and ``further`` ones of its own."""
+
+    def __init__(self, further: Iterable[Range] = ()) -> None:
+        self.all = (*RANGES, *further)
+        self._said = Said(*[name for name, _, _ in self.all])
+
+    def check(self, body: Parameters) -> None:
+        """Raises ``InvalidRequest`` for what is out of its range."""
+        if self._said(body):
+            check_ranges(body, self.all)
+
+
+def check(body: Parameters, ranges: Ranges) -> None:
+    """Raises ``InvalidRequest`` for what is out of its range, or stands beside what it needs."""
     check_model(body.model)
-    check_ranges(body, (*RANGES, *further))
+    ranges.check(body)
     if isinstance(body.stop, list) and len(body.stop) > MOST_STOPS:
         raise InvalidRequest(f"'stop' holds more than {MOST_STOPS} sequences.", param="stop")
     if body.stream_options is not None and not body.stream:
@@ -195,7 +218,16 @@ def stops(body: Parameters) -> tuple[str, ...]:
     return tuple(text for text in given if text)
 
 
+_SAMPLED = Said(
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "top_k", "min_p"),
+    *("repetition_penalty", "logit_bias", "ignore_eos"),
+)
+_USUAL = Sampling()
+
+
 def sampling(body: Parameters) -> Sampling:
+    if not _SAMPLED(body):
+        return _USUAL
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,

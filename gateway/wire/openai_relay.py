@@ -111,13 +111,14 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
 _FIRST = (0,)
+_CHAT = Api.CHAT
 
 
 class OpenAISpeech:
     """Implements ``Speech`` for chat completions."""
 
     def request(self, call: Call, target: Target) -> bytes:
-        if call.api is not Api.CHAT:
+        if call.api is not _CHAT:
             return written(call, target)
         body = with_model(call.body, call.model, target.model)
         if call.begun is None or not isinstance(call.task, Chat):
@@ -167,11 +168,7 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         if not answer.choices:
             raise ValueError("the answer has no choice")
         data = with_model(body, answer.model, asked)
-        pieces = tuple(
-            piece
-            for number, choice in enumerate(answer.choices if typed else ())
-            for piece in _pieces(number, choice.message, choice.logprobs)
-        )
+        pieces = tuple(_said(answer.choices)) if typed else ()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ValueError("the answer is not a chat completion") from None
     return Answer(
@@ -179,11 +176,16 @@ def _answer(body: bytes, asked: str, typed: bool) -> Answer:
         model=answer.model,
         provider=_provider(answer.provider, answer.choices[0].message),
         usage=usage_of(answer.usage),
-        reasons=tuple(reason_of(choice.finish_reason) for choice in answer.choices),
-        text="".join(choice.message.content or "" for choice in answer.choices),
+        reasons=tuple([reason_of(choice.finish_reason) for choice in answer.choices]),
+        text="".join([choice.message.content or "" for choice in answer.choices]),
         pieces=pieces,
         stop=text_only(answer.choices[0].stop_reason),
     )
+
+
+def _said(choices: Sequence[_Choice]) -> Iterator[Piece]:
+    for number, choice in enumerate(choices):
+        yield from _pieces(number, choice.message, choice.logprobs)
 
 
 class ChatReader(ChunkReader[_Chunk]):

@@ -58,13 +58,14 @@ class _ErrorEnvelope(msgspec.Struct):
 
 
 _errors = msgspec.json.Decoder(_ErrorEnvelope)
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = _PromptDetails(), _CompletionDetails()
 
 
 def usage_of(usage: WrittenUsage | None) -> Usage | None:
     if usage is None:
         return None
-    prompt = usage.prompt_tokens_details or _PromptDetails()
-    completion = usage.completion_tokens_details or _CompletionDetails()
+    prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
+    completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
     return Usage(
         prompt=usage.prompt_tokens or 0,
         completion=usage.completion_tokens or 0,

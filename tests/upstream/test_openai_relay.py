@@ -50,6 +50,8 @@ def test_a_splice_leaves_every_other_byte() -> None:
         b'{"x\\"model":"m","model":"m"}',
         b'{"model":"\\u006d","n":1}',
         b'{"messages":["\\"model\\": \\"m\\""],"model":"m"}',
+        b'{"kind":"model","model":"m"}',
+        b'{"kind":"MODEL", "model" : "m"}',
     ],
 )
 @pytest.mark.parametrize("wanted", ["other", "m"])
