@@ -35,7 +35,7 @@ WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}\Z")
 """What a label may be: it stands in records and is compared with words of the policy."""
 
 
-class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True, cache_hash=True):
     """How much a key may use; ``None`` means no limit. ``budget`` is for a calendar month (UTC), in
     millionths of the currency of the price table.
     """
@@ -75,7 +75,8 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def good(self, now: datetime) -> bool:
         """Whether it opens anything at that instant."""
-        return all(end is None or now < end for end in (self.expires, self.revoked))
+        expires, revoked = self.expires, self.revoked
+        return (expires is None or now < expires) and (revoked is None or now < revoked)
 
     def may_ask(self, model: str) -> bool:
         """Whether it is for a model of that name, as an app would ask for it."""

@@ -30,7 +30,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.access.account import Account, Ask, Refusal, Reserved, Rooms, Used, Why
-from gateway.access.bucket import LONG_AGO, filled
+from gateway.access.bucket import LONG_AGO, changed, filled
 from gateway.access.keys import Limits
 from gateway.access.layout import (
     BUCKETS,
@@ -139,11 +139,11 @@ class Ledger:
         )
         with self._mutex:
             if of_tokens is not None:
-                # Of the account only this is stored; the rest is added to where it stands.
+                # As by ``Account.settle``; the rest of it is added to where it stands.
                 now = self._now()
                 level = filled(words[bucket], words[bucket + 1], of_tokens, now)
                 words[bucket + 1] = now
-                words[bucket] = Account(0, level).settle(limits, reserved, used).tokens
+                words[bucket] = changed(level, of_tokens, reserved.tokens - used.tokens)
             # Spent before it is reserved no more: never too little, whoever dies in between.
             self._spend(base, used)
             words[cell + 1] -= reserved.cost

@@ -54,7 +54,8 @@ class PolicyStore:
     @property
     def current(self) -> Policy:
         """The policy in force; only after ``start``."""
-        return self._held.policy
+        held = self._in_force
+        return self._held.policy if held is None else held.policy
 
     @property
     def files(self) -> Files:

@@ -32,7 +32,7 @@ from gateway.http.door import Door
 from gateway.http.ending import Deadlines, Why
 from gateway.http.exchange import ClientGone, Exchange
 from gateway.http.head import Header
-from gateway.http.ids import new_id
+from gateway.http.ids import Ids
 from gateway.http.quotas import Quotas
 from gateway.http.reply import Reply
 from gateway.http.surface import Surface
@@ -63,6 +63,7 @@ class Generate:
         self._dialect = surface.api.dialect
         self.max_body = max_body
         self._deadlines = Deadlines(deadline)
+        self._ids = Ids()
         self._log = structlog.get_logger("gateway.http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +75,7 @@ class Generate:
         """Answers one request."""
         head = exchange.head
         record = Record(
-            id=new_id(),
+            id=self._ids.new(),
             at=datetime.now(UTC),
             api=self.surface.api,
             client_request_id=head.client_id,

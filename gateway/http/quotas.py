@@ -33,6 +33,7 @@ from gateway.errors import (
 )
 
 _NO_ROOMS = Rooms()
+_ANTHROPIC = Dialect.ANTHROPIC
 _MOST_ROUTES = 4096
 """Routes of which it is remembered what they cost: more than a configuration has."""
 
@@ -208,7 +209,7 @@ def told(rooms: Rooms, dialect: Dialect) -> bytes:
             # When all of it is there again, in microseconds from now.
             reset, remaining = wait(level, limit, limit), left(level)
             found += ours % (limit, remaining, _span(-(-reset // 1000)))
-            if dialect is Dialect.ANTHROPIC:
+            if dialect is _ANTHROPIC:
                 found += theirs % (limit, remaining, _instant(reset))
     return found
 

@@ -58,7 +58,9 @@ class Periods:
         time goes on, and does not come back.
         """
         last = self._last
-        if not last.covers(now):
+        since, until = last.since, last.until
+        # As ``covers``: it is asked several times of each request.
+        if (since is not None and now < since) or (until is not None and until <= now):
             # Whoever still holds the other one adds to it, and not to this.
             last = self._last = self._found(bisect.bisect_right(self._changes, now))
         return last

@@ -19,6 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ANTHROPIC_VERSION = "2023-06-01"
 _LENGTH = b"Content-Length: "
+_RESPONSES = frozenset({Api.RESPONSES, Api.INPUT_TOKENS})
 _JSON = b"Content-Type: application/json\r\n"
 _SOUND = frozenset({Api.SPEECH, Api.TRANSCRIPTIONS, Api.TRANSLATIONS})
 """APIs whose answers may be of any type."""
@@ -126,7 +127,7 @@ class Channel:
         """The API in which a call of ``api`` is put to this channel; ``None`` where none can."""
         if api.dialect is not self.dialect:
             return Api.CHAT if self.dialect is Dialect.OPENAI else None
-        if self.responses or api not in (Api.RESPONSES, Api.INPUT_TOKENS):
+        if self.responses or api not in _RESPONSES:
             return api
         return Api.CHAT if api is Api.RESPONSES else None
 

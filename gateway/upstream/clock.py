@@ -89,13 +89,6 @@ class Clock:
                 "the vendor stopped reading the request", FailureKind.FIRST_TOKEN_TIMEOUT
             ) from None
 
-    async def head(self, connection: Connection) -> int:
-        """The status of the answer's head."""
-        try:
-            return await connection.head(self.until())
-        except TimeoutError:
-            raise self.late() from None
-
     async def read(self, connection: Connection) -> bytes:
         """The next bytes of the answer's body, empty at its end."""
         while (data := connection.come()) is None:

@@ -139,12 +139,20 @@ class Connection(asyncio.Protocol):
 
     async def head(self, until: float) -> int:
         """Wait for the answer's head; its status. Raises ``AttemptFault`` or ``TimeoutError``."""
-        answer = self._answer
-        while answer.phase is HEAD:
-            if self._fault is not None:
-                raise self._fault
+        while (status := self.answered()) is None:
             await self.more(until)
-        return answer.status
+        return status
+
+    def answered(self) -> int | None:
+        """The status of the answer's head, ``None`` where there is ``more`` to wait for. Raises
+        ``AttemptFault``.
+        """
+        answer = self._answer
+        if answer.phase is not HEAD:
+            return answer.status
+        if self._fault is not None:
+            raise self._fault
+        return None
 
     async def read(self, until: float) -> bytes:
         """The next bytes of the body, empty at its end. Raises as ``head`` does."""

@@ -181,7 +181,12 @@ class RelayBackend:
         most = MOST_VECTORS if isinstance(call.task, Embedding) else MOST_BODY
         pieces: list[bytes] = []
         size, begun = 0, False
-        while piece := await clock.read(connection):
+        while True:
+            piece = connection.come()
+            if piece is None:
+                piece = await clock.read(connection)
+            if not piece:
+                break
             # Some vendors send blank lines until they have an answer.
             begun = begun or bool(piece.strip())
             if begun:

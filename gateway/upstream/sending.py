@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -67,13 +67,18 @@ class Sender:
             for name, one in channels.items()
         }
 
-    async def send(self, request: Request, clock: Clock) -> Head:
+    def send(self, request: Request, clock: Clock) -> Awaitable[Head]:
         """The head of the answer; its connection is to be given back. Raises ``AttemptFault``."""
-        keys, model = self._keys[request.channel.name], request.model
+        keys = self._keys[request.channel.name]
         # Nobody is dialled for what none of those behind a router may serve.
         body = request.told()
-        if not keys.several:
-            return await self._try(request, body, clock, 0)
+        if keys.several:
+            return self._try_keys(request, body, clock, keys)
+        return self._try(request, body, clock, 0)
+
+    async def _try_keys(self, request: Request, body: bytes, clock: Clock, keys: Keys) -> Head:
+        """With one key after the other."""
+        model = request.model
         tried: list[int] = []
         while (key := keys.choose(model, time.monotonic(), tried, request.session)) is not None:
             body = request.told() if tried else body
@@ -114,7 +119,12 @@ class Sender:
             if not connection.out:
                 await clock.flush(connection)
             clock.sent()
-            status = await clock.head(connection)
+            # Not in coroutines of their own: each between this and the socket is gone through.
+            while (status := connection.answered()) is None:
+                try:
+                    await connection.more(clock.until())
+                except TimeoutError:
+                    raise clock.late() from None
             answered = True
         finally:
             if not answered:
