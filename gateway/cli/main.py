@@ -20,6 +20,7 @@ _FILES = {
     "models": "models",
     "operators": "operators",
     "policy": "policy",
+    "readiness": "readiness",
     "scan": "scan",
     "serve": "serve",
     "status": "status",

@@ -41,6 +41,7 @@ ROLES: Mapping[tuple[str, str], OperatorRole | None] = {
     ("GET", "/admin/decisions"): VIEWER,
     ("GET", "/admin/audit"): VIEWER,
     ("GET", "/admin/traffic"): VIEWER,
+    ("GET", "/admin/readiness"): VIEWER,
     ("POST", "/admin/session"): ANYBODY,
     ("GET", "/admin/session"): VIEWER,
     ("DELETE", "/admin/session"): VIEWER,

@@ -11,7 +11,8 @@ from typing import Any
 
 from gateway.access.operators import Actor
 from gateway.domain.identity import Role
-from gateway.errors import NotThere
+from gateway.errors import NotThere, Refused
+from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     Attempted,
     Breaker,
@@ -324,6 +325,61 @@ def moves() -> Preview:
     )
 
 
+def if_banned(vendor: str, requests: int, **fields: Any) -> dict[str, Any]:
+    """A row of readiness in which nothing is missing."""
+    hung = requests > 0
+    plain = {
+        "vendor": vendor,
+        "denied": False,
+        "targets": [f"{vendor}/m"],
+        "requests": requests,
+        "tokens": requests * 800,
+        "capability": {"local": 1, "sovereign": 0, "cloud": 0, "any": 1} if hung else None,
+        "capacity": 1 if hung else None,
+        "score": 1 if hung else None,
+        "crowded": 0,
+        "worst": None,
+        "unmeasured": [],
+        "missing": [],
+        "more": 0,
+    }
+    return {**plain, **fields}
+
+
+def lack(why: str, detail: str = "", requests: int = 40, **fields: Any) -> dict[str, Any]:
+    plain = {"app": "shop", "model": "gpt-4o", "why": why, "detail": detail}
+    return {**plain, "requests": requests, "tokens": requests * 900, **fields}
+
+
+def readiness(*rows: dict[str, Any], **fields: Any) -> ReadinessState:
+    missing = [
+        lack("capability", "images", 310),
+        lack("context", "4096 tokens", 96, app=None),
+        lack("no local target", "", 12, model="only-cloud"),
+    ]
+    openai = if_banned(
+        "openai",
+        9000,
+        capability={"local": 0.9535, "sovereign": 0.9, "cloud": 0.99, "any": 0.9986},
+        capacity=0.8214,
+        score=0.7832,
+        crowded=41,
+        worst={"at": AT, "target": "local/smollm2", "busy": 2.34},
+        missing=missing,
+        more=2,
+    )
+    plain = {
+        "at": AT,
+        "since": AT - timedelta(hours=24),
+        "policy": REVISION,
+        "requests": 12_480,
+        "detail": "full",
+        "vendors": rows or [openai, if_banned("anthropic", 400), if_banned("mistral", 0)],
+        "all": {**openai, "vendor": "(all)", "requests": 9400, "missing": [], "more": 0},
+    }
+    return ReadinessState.model_validate({**plain, **fields})
+
+
 def decisions() -> list[DecisionState]:
     cloud: dict[str, Any] = {
         "served_by": "anthropic/claude-sonnet-4-5",
@@ -389,6 +445,7 @@ class Recorded:
     decisions_: list[DecisionState] = field(default_factory=decisions)
     events_: list[dict[str, Any]] = field(default_factory=events)
     preview_: Preview = field(default_factory=moves)
+    readiness_: ReadinessState | None = field(default_factory=readiness)
     done: list[tuple[Any, ...]] = field(default_factory=list)
 
     async def status(self) -> Status:
@@ -440,3 +497,8 @@ class Recorded:
 
     async def traffic(self, minutes: int) -> Traffic:
         return traffic()
+
+    async def readiness(self, vendor: str | None = None) -> ReadinessState:
+        if self.readiness_ is None:
+            raise Refused("the log is still being read", code="not_reckoned_yet")
+        return self.readiness_

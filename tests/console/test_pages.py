@@ -325,6 +325,19 @@ def _hostile() -> Recorded:
             {},
         ],
         preview_=moves.model_copy(update={"title": h, "denied": [h], "stranded": [h]}),
+        readiness_=recorded.readiness(
+            recorded.if_banned(
+                h,
+                9,
+                unmeasured=[h],
+                crowded=1,
+                worst={"at": recorded.AT, "target": h, "busy": 2},
+                missing=[
+                    recorded.lack(why, h, app=h, model=h)
+                    for why in ("capability", "context", "policy", "unconfigured")
+                ],
+            )
+        ),
     )
 
 
@@ -342,6 +355,39 @@ def test_whatever_is_shown_is_escaped(browser: TestClient, house: House) -> None
         assert "javascript:" not in "".join(
             attributes.get("href") or "" for _, attributes in Tags(page).found
         )
+
+
+def test_it_says_what_local_would_lack_if_a_vendor_were_banned(
+    browser: TestClient, house: House
+) -> None:
+    """In words, by the app and the model; and of what is not known, that it is not."""
+    signed_in(browser, house)
+    text = browser.get("/console").text
+    panel = text[text.index('id="readiness-title"') : text.index('id="decisions-title"')]
+    for said in (
+        "of 12,480 requests since",
+        "310 of shop for gpt-4o need images",
+        "96 for gpt-4o are longer than 4096 tokens",
+        "12 of shop for only-cloud have no local target",
+        "and 2 rows more",
+        "too much at once in 41 minutes",
+        "2.3 times what <code>local/smollm2</code> can do",
+        "<b>95 %</b>",
+        "<b>78 %</b>",
+        "nothing hung on it",
+        "All cloud vendors",
+    ):
+        assert said in panel, said
+    row = recorded.if_banned(
+        "openai", 5, capacity=None, score=None, unmeasured=["local/smollm2"], denied=True
+    )
+    house.recorded.readiness_ = recorded.readiness(row)
+    text = browser.get("/console").text
+    assert "how much <code>local/smollm2</code> can do was never measured" in text
+    assert "not measured" in text
+    assert "5 requests, denied already" in text
+    house.recorded.readiness_ = None
+    assert "The audit log of the last day is still being read." in browser.get("/console").text
 
 
 def test_a_reference_is_a_link_that_tells_nothing_of_us(browser: TestClient, house: House) -> None:

@@ -94,3 +94,13 @@ def test_durations_and_counts() -> None:
     assert words.counted(1, "model") == "1 model"
     assert words.counted(1200, "model") == "1,200 models"
     assert words.counted(2, "process", "processes") == "2 processes"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(None, "–"), (0.0, "0 %"), (0.0001, "< 1 %"), (0.5, "50 %"), (0.9999, "> 99 %"), (1, "100 %")],
+)
+def test_neither_none_nor_all_of_a_share_is_said_by_rounding(
+    share: float | None, said: str
+) -> None:
+    assert words.share(share) == said

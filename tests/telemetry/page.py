@@ -9,6 +9,7 @@ from gateway.observing import LOST, UNMET
 from gateway.telemetry import tally
 from gateway.telemetry.counts import Counter, Histogram
 from gateway.telemetry.metrics import GAUGES, MODELS, STATE, STATE_HELP
+from gateway.telemetry.readiness import READINESS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "telemetry.md"
 BEGIN, END = "<!-- metrics: written by tests/telemetry/page.py -->\n", "<!-- end of metrics -->\n"
@@ -30,6 +31,8 @@ def rows() -> Iterator[Row]:
     for figure in MODELS:
         name = f"{figure.name}_total" if figure.counter else figure.name
         yield name, ("model",), "counter" if figure.counter else "gauge", figure.help
+    for one in READINESS:
+        yield one.name, one.labels, "gauge", one.help
     yield STATE, ("model", "state"), "gauge", STATE_HELP
     yield "gateway_build_info", ("version",), "gauge", "1; which version runs."
 

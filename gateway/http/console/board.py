@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gateway.errors import Refused
 from gateway.http.console.words import counted
 from gateway.http.operations import Operations
+from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     DecisionState,
     LocalModel,
@@ -46,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All that the page shows, of one instant."""
+    """All that the page shows, of one instant. ``readiness`` is ``None`` while the log is read."""
 
     status: Status
     policy: PolicyInForce
@@ -56,6 +58,7 @@ class Board:
     decisions: Sequence[DecisionState]
     log: Sequence[Logged]
     traffic: Traffic
+    readiness: ReadinessState | None
     problems: Sequence[Problem]
     headline: Headline
 
@@ -85,9 +88,18 @@ async def board(operations: Operations) -> Board:
         decisions=await operations.decisions(DECISIONS),
         log=[logged(line) for line in await operations.audit_tail(LINES)],
         traffic=await operations.traffic(MINUTES),
+        readiness=await _readiness(operations),
         problems=[*problems(status, policy, local)],
         headline=headline(vendors, models),
     )
+
+
+async def _readiness(operations: Operations) -> ReadinessState | None:
+    """``None`` where it is not known yet."""
+    try:
+        return await operations.readiness()
+    except Refused:
+        return None
 
 
 def problems(

@@ -35,9 +35,11 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "file_name": lambda source: PurePath(source).name,
     "host": words.host,
     "iso": words.iso,
+    "lacking": words.lacking,
     "lasted": words.lasted,
     "percent": words.percent,
     "plain_words": words.plain,
+    "share": words.share,
     "size": words.size,
     "web_address": words.web_address,
 }

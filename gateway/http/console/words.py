@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from gateway.http.readiness import MissingState
+
 _KB = 1000.0
 
 
@@ -82,6 +84,26 @@ def size(count: int) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """``1 model``, ``1,200 models``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def share(part: float | None) -> str:
+    """As ``percent``, of a share that may not be known."""
+    return "–" if part is None else percent(int(part * 10_000), 10_000)
+
+
+def lacking(row: MissingState) -> str:
+    """What keeps requests from being served by a local model, behind their number."""
+    of = f" of {row.app}" if row.app else ""
+    asked = f"{of} for {row.model}"
+    said = {
+        "capability": f"need {row.detail}",
+        "context": f"are longer than {row.detail}",
+        "other vectors": "need vectors of its own space",
+        "no local target": "have no local target",
+        "policy": f"are kept from it by policy: {row.detail}",
+        "unconfigured": "are for a model that is not configured any more",
+    }
+    return f"{asked} {said[row.why]}"
 
 
 def percent(part: int, whole: int) -> str:
