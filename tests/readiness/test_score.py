@@ -302,6 +302,27 @@ def test_what_local_held_already_it_need_not_compute_and_what_it_did_is_done() -
     # 40 * (0.1 + 0.1) s were done, and 52 s come on top: just all that there is.
     one = of(score(*stood_in, *other), "openai")
     assert (one.requests, one.score, one.crowded) == (92, 1.0, 0)
+    # Of the double there is time for a half, and what was done is done.
+    one = of(score(*stood_in, *other, *other), "openai")
+    assert (one.requests, one.crowded) == (144, 1)
+    assert one.score == pytest.approx((40 + 52) / 144, abs=1e-4)
+
+
+def test_what_policy_keeps_from_local_takes_none_of_its_time() -> None:
+    """Minutes do not tell apps apart; of each kind as many land there as policy lets."""
+    rule = Rule(
+        "no-qwen-for-lawyers",
+        Match(vendor=frozenset({"alibaba"}), roles=frozenset({Role.WEIGHTS})),
+        Verdict.DENY,
+        when=When(app=frozenset({"law"})),
+    )
+    heavy = {"prompt_tokens": 1000, "completion_tokens": 0}
+    both = [record(app=app, **heavy) for app in ("shop", "law") for _ in range(120)]
+    one = of(score(*both, under=policy(rule, openai="allow")), "openai")
+    # Of 120 s of work that may come there is time for 60.
+    assert (one.capacity, one.score, one.crowded) == (0.5, 0.25, 1)
+    assert one.worst is not None
+    assert one.worst.busy == 2.0
 
 
 def test_no_capacity_is_assumed_where_none_was_measured() -> None:

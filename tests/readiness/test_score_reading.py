@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audit.happening import Happening
+from gateway.audit.reader import Line, backwards
 from gateway.audit.record import Record
+from gateway.readiness.score import reading
 from gateway.readiness.score.day import Day, Detail, rounded
 from gateway.readiness.score.reading import LogOfDay
 from gateway.readiness.work import Sum
@@ -116,6 +119,22 @@ def test_where_there_is_no_log_yet_it_counts_from_now_on(tmp_path: Path) -> None
     put(tmp_path / "audit", 1, Written().add(record()).lines)
     assert log.read(NOW + timedelta(minutes=1)) == NOW
     assert total(log.day).requests == 1
+
+
+def test_what_is_written_while_the_log_is_first_read_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written().add(record())
+    put(tmp_path, 1, written.lines)
+
+    def late(files: Iterable[Path]) -> Iterator[Line]:
+        put(tmp_path, 1, written.add(record()).lines[-1:])
+        return backwards(files)
+
+    monkeypatch.setattr(reading, "backwards", late)
+    log = a_log(tmp_path)
+    log.read(NOW)
+    assert total(log.day).requests == 2
 
 
 def test_of_a_log_that_is_too_long_the_newest_lines_are_read_and_it_says_since_when(
