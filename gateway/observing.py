@@ -179,6 +179,7 @@ class Observing:
             breakers={name: int(found.breaker(now)) for name, found in health.items()},
             obstacles={name: str(why) for name, why in obstacles.items() if why is not None},
             attempts={name: engine.busy(name) for name in targets},
+            drill="" if state.drill is None else state.drill.vendor,
             policy=policy.revision,
             mode=policy.mode,
             policy_since=state.policy.loaded_at.timestamp(),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.audit.sink import Standing
+from gateway.domain.drill import Drill
 from gateway.domain.target import Target
 from gateway.http.state import (
     AuditState,
     ChatState,
     DiscoveredModel,
+    DrilledState,
     LoadedState,
     LocalState,
     SovereignState,
@@ -27,6 +29,12 @@ def audit_state(audit: Standing) -> AuditState:
         lost=audit.lost,
         contents_lost=audit.contents,
     )
+
+
+def drilled_state(drill: Drill | None) -> DrilledState | None:
+    if drill is None:
+        return None
+    return DrilledState(id=drill.id, vendor=drill.vendor, until=drill.until)
 
 
 def local_state(name: str, hello: Hello | None, *, on_demand: bool) -> LocalState:

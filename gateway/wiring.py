@@ -44,6 +44,7 @@ from gateway.http.state import (
 from gateway.inventory import policy_sources
 from gateway.local.client import LocalBackend
 from gateway.observing import Observing
+from gateway.operating.drilling import Practice
 from gateway.operating.parts import Parts
 from gateway.operating.running import Running
 from gateway.processes.garbage import look_seldom
@@ -52,7 +53,7 @@ from gateway.processes.memory import keep_memory
 from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.serving import ServeOptions
 from gateway.telemetry.readings import Shared
-from gateway.told import audit_state, local_state, sovereign_state
+from gateway.told import audit_state, drilled_state, local_state, sovereign_state
 from gateway.upstream.discovery import Discovery
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.pool import Pool
@@ -133,18 +134,18 @@ class Gateway:
         )
         self.max_body = int(settings.server.max_body_mb * 1_000_000)
         self.deadline = float(settings.server.deadline)
-        self.operations = Running(
-            Parts(
-                settings=settings,
-                url=options.url,
-                engine=self.engine,
-                policies=self._store,
-                journal=self.journal,
-                configured=lambda: self._now,
-                state=self.state,
-                shared=Shared(options.shared),
-            )
+        parts = Parts(
+            settings=settings,
+            url=options.url,
+            engine=self.engine,
+            policies=self._store,
+            journal=self.journal,
+            configured=lambda: self._now,
+            state=self.state,
+            shared=Shared(options.shared),
         )
+        self._practice = Practice.of(parts)
+        self.operations = Running(parts, self._practice.drilling)
         cors = settings.server.cors
         self.pages = None if cors is None else Pages(cors.origins, cors.headers, cors.max_age)
 
@@ -248,6 +249,7 @@ class Gateway:
             asyncio.create_task(self.responses.run()),
             asyncio.create_task(self._admitting.run()),
             asyncio.create_task(self._observing.run()),
+            asyncio.create_task(self._practice.conductor.run()),
         ]
         self._discover(self._now)
         self._admitting.trust(self._now)
@@ -311,6 +313,7 @@ class Gateway:
             audit=audit_state(audit),
             without_credentials=sorted(self.engine.routes.without_credentials),
             offline=now.settings.offline,
+            drill=drilled_state(self._practice.conductor.drill),
         )
 
     @property

@@ -15,6 +15,7 @@ _FILES = {
     "audit": "audit",
     "ban": "toggles",
     "doctor": "doctor",
+    "drill": "drill",
     "eval": "eval",
     "keys": "keys",
     "models": "models",

@@ -67,7 +67,7 @@ class Toggles:
         DocumentError where the folder would not load, SignatureError where it would not be signed
         as it must, StateError where it cannot be written.
         """
-        _known(vendor, self._catalog)
+        check_vendor(vendor, self._catalog)
         if not reason.strip():
             raise _refused("a ban needs a reason: --reason '…'")
         if any(_obeyed(text) for text in (reason, authority, reference) if text is not None):
@@ -93,7 +93,7 @@ class Toggles:
         """The policy that would follow from a ban. Writes nothing, and needs no signature. Raises
         as ``ban`` does.
         """
-        _known(vendor, self._catalog)
+        check_vendor(vendor, self._catalog)
         files = self._sources.read()
         rule = _rule(vendor, roles, {"reason": "proposed"})
         content = _text(_with(_toggles(self._sources.policies, files), rule)).encode()
@@ -126,7 +126,7 @@ class Toggles:
         Raises NotThere where there is no such vendor, Refused where a hand-written rule denies it
         all the same, naming its place, or where nothing bans it; and as ``ban`` does.
         """
-        _known(vendor, self._catalog)
+        check_vendor(vendor, self._catalog)
         folder = self._sources.policies
         with _locked(folder):
             files = self._sources.read()
@@ -201,7 +201,8 @@ def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _known(vendor: str, catalog: Catalog) -> None:
+def check_vendor(vendor: str, catalog: Catalog) -> None:
+    """Raises ``NotThere``, with the nearest name, where there is no such vendor."""
     if vendor in (SELF, UNKNOWN) or catalog.vendor(vendor) is not None:
         return
     near = catalog.canonical(vendor) or catalog.nearest(vendor)

@@ -184,6 +184,11 @@ class Engine:
         """How many attempts are under way on a target."""
         return self._busy[target]
 
+    def can(self, target: Target) -> Collection[Capability] | None:
+        """What a target can do, as far as that is known."""
+        told = self._told(target)
+        return target.capabilities if told is None else told
+
     def ready(self, target: Target) -> bool:
         """Whether a request could be sent to a target now, if policy lets it."""
         return (

@@ -31,7 +31,7 @@ from gateway.errors import (
     RouteNotFound,
     Unauthenticated,
 )
-from gateway.http import kept_responses, metrics, models, probes
+from gateway.http import drills, kept_responses, metrics, models, probes
 from gateway.http.admin import routes, session
 from gateway.http.admin.entry import Entry
 from gateway.http.admin.gate import Gate, Names, Visit
@@ -238,7 +238,11 @@ def create_app(services: Services) -> GatewayApp:
     app.data_plane = _data_plane(services, door)
     app.include_router(probes.router(services.state, door.near))
     app.include_router(metrics.router(services.scrape))
-    for router in (*routes.routers(services.operations, gate), *session.routers(gate, noted)):
+    for router in (
+        *routes.routers(services.operations, gate),
+        *drills.routers(services.operations, gate),
+        *session.routers(gate, noted),
+    ):
         app.include_router(router)
     seats = Seats(gate, lambda: services.entrance.made(), noted)
     app.include_router(console(services.operations, seats))

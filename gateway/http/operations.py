@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -34,6 +34,10 @@ from gateway.http.seen import (
     VendorState,
 )
 from gateway.policy.explain import Explanation
+
+if TYPE_CHECKING:
+    # Which has words of this file in what it is asked with.
+    from gateway.http.drills import Drilling
 
 _SHOWN = r"^[^\x00-\x1f\x7f-\x9f]+$"
 """What a terminal shows, and does not obey."""
@@ -95,6 +99,9 @@ class Operations(Protocol):
     (400), ``StateError`` (500) where a file cannot be read or written. Every change is recorded,
     with its ``actor``. What the actor may do is for the caller to check.
     """
+
+    @property
+    def drills(self) -> Drilling: ...
 
     async def status(self) -> Status: ...
 

@@ -104,6 +104,14 @@ class SovereignState(BaseModel):
     seen: datetime | None
 
 
+class DrilledState(BaseModel):
+    """The drill that runs: some requests are planned as if ``vendor`` were denied."""
+
+    id: str
+    vendor: str
+    until: datetime
+
+
 class Standing(BaseModel):
     """What anybody may know. ``degraded`` serves, but something an operator must look at is
     wrong.
@@ -125,6 +133,7 @@ class Readiness(Standing):
     audit: AuditState
     without_credentials: list[str]
     offline: bool
+    drill: DrilledState | None
 
 
 class State(Readiness):

@@ -41,6 +41,7 @@ from gateway.http.seen import (
     VendorState,
 )
 from gateway.operating.decisions import decision_state
+from gateway.operating.drilling import Drilling
 from gateway.operating.keys import Keys
 from gateway.operating.models import Models
 from gateway.operating.parts import Parts, process_state
@@ -62,8 +63,9 @@ LOOKED_AT = timedelta(hours=1)
 class Running:
     """What blocks is done in a thread."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, drills: Drilling) -> None:
         self._parts = parts
+        self.drills = drills
         self._log = audit_folder(parts.settings)
         self._recent = Recent(self._log)
         self._models = Models(parts, parts.journal.happened)

@@ -167,6 +167,12 @@ GAUGES = (
         _most(lambda one: dict.fromkeys(_gaps(one), 1)),
     ),
     Gauge(
+        "gateway_drill",
+        "1 while a ban of the vendor is practised.",
+        ("vendor",),
+        _most(lambda one: {(one.drill,): 1} if one.drill else {}),
+    ),
+    Gauge(
         "gateway_policy_info",
         "Serving processes by the policy that they have in force.",
         ("revision", "mode"),

@@ -27,7 +27,8 @@ class Reading(msgspec.Struct, frozen=True):
     ``servers`` our own model servers, each with whether it is ready or up (``None``: not known);
     ``lacking`` is what no local target of a configured model can do and another can. ``breakers``
     are 0 (closed), 1 (half open) or 2 (open), ``obstacles`` why a target may not be tried now, and
-    ``attempts`` how many are under way on each. ``degraded`` says that the newest policy on disk is
+    ``attempts`` how many are under way on each. ``drill`` is the vendor whose ban is practised,
+    empty where none is. ``degraded`` says that the newest policy on disk is
     not in force, ``outdated`` the same of the configuration, ``audit_fails`` that the audit log
     cannot be written, for which ``audit_waiting`` records wait. Times are in seconds since the
     epoch.
@@ -44,6 +45,7 @@ class Reading(msgspec.Struct, frozen=True):
     breakers: Mapping[str, int]
     obstacles: Mapping[str, str]
     attempts: Mapping[str, int]
+    drill: str
     policy: str
     mode: str
     policy_since: float

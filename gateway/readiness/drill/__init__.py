@@ -1,0 +1,1 @@
+"""``gateway drill``: practising a ban, and what came of it."""
