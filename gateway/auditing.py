@@ -27,7 +27,7 @@ def audit_sink(settings: Settings, role: str, environ: Mapping[str, str]) -> Log
     the log cannot be written, or a key is none.
     """
     section = settings.audit
-    keeps = Keeps(_prompt_key(settings, environ), _contents(settings))
+    kept = keeps(settings, environ)
     key = section.signing_key
     folder = audit_folder(settings)
     try:
@@ -46,8 +46,13 @@ def audit_sink(settings: Settings, role: str, environ: Mapping[str, str]) -> Log
         role,
         most=section.most_waiting,
         refuse=section.on_failure == "refuse",
-        keeps=keeps,
+        keeps=kept,
     )
+
+
+def keeps(settings: Settings, environ: Mapping[str, str]) -> Keeps:
+    """What is made of prompts and answers. Raises ``StateError`` where a key for it is none."""
+    return Keeps(_prompt_key(settings, environ), _contents(settings))
 
 
 def rules(settings: Settings) -> Rules:

@@ -358,6 +358,7 @@ class Gateway:
                 configuration=self._now.revision,
                 problem=self._store.problem,
                 configuration_problem=self._problem,
+                version=__version__,
             )
         )
 

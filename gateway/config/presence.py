@@ -25,7 +25,7 @@ RUN = "run"
 class Presence(msgspec.Struct, frozen=True):
     """One serving process: apps reach it at ``url``, operators at ``admin_url``. ``revision`` is
     the policy's, ``problem`` says why the newest one on disk is not in force; ``configuration`` and
-    its problem are the same of the configuration.
+    its problem are the same of the configuration. ``version`` is the gateway's.
     """
 
     pid: int
@@ -36,6 +36,7 @@ class Presence(msgspec.Struct, frozen=True):
     configuration: str
     problem: str | None = None
     configuration_problem: str | None = None
+    version: str = "an older one"
 
 
 class Announcement:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from gateway.config.secrets import Secret
 from gateway.config.settings import Settings
+from gateway.config.tls import TlsSection
 
 _FILE = "file:"
 
@@ -44,6 +45,11 @@ def referred_by_access(settings: Settings) -> frozenset[Path]:
     return frozenset(found if jwks is None else {*found, jwks})
 
 
+def secrets(settings: Settings) -> frozenset[Path]:
+    """Those that nobody else is to read: keys of every kind, absolute."""
+    return frozenset(settings.folder / path for path in _secrets(settings))
+
+
 def contents(files: Iterable[Path]) -> tuple[tuple[str, str], ...]:
     """What tells these files from what they were. Of secrets: never to be told to anybody."""
     return tuple((str(path), _digest(path)) for path in sorted(files))
@@ -54,6 +60,22 @@ def _digest(path: Path) -> str:
         return sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         return f"{error.strerror}"
+
+
+def _secrets(value: object) -> Iterator[Path]:
+    match value:
+        case Secret(file=str(file)):
+            yield Path(file).expanduser()
+        case TlsSection(key=Path() as key):
+            yield key.expanduser()
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _secrets(getattr(value, name))
+        case Mapping():
+            yield from _secrets(tuple(value.values()))
+        case tuple() | list():
+            for one in value:
+                yield from _secrets(one)
 
 
 def _paths(value: object) -> Iterator[Path]:

@@ -12,6 +12,7 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -25,13 +26,21 @@ CACHE = "verified-models.json"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One file whose hash was computed. ``mtime_ns`` is in nanoseconds, ``size`` in bytes."""
+    """One file whose hash was computed, and when. ``mtime_ns`` is in nanoseconds, ``size`` in
+    bytes.
+    """
 
     path: str
     size: int
     mtime_ns: int
     inode: int
     sha256: str
+    at: datetime
+
+
+def remembered(state_dir: Path) -> tuple[Seen, ...]:
+    """The files whose hashes are known, as they were then."""
+    return tuple(_load(state_dir / CACHE))
 
 
 def verify(
@@ -41,8 +50,8 @@ def verify(
 
     Raises what ``verify_file`` and ``read_header`` raise.
     """
-    remembered = verify_file(path, sha256, state_dir, anew=anew)
-    return read_header(path), remembered
+    known = verify_file(path, sha256, state_dir, anew=anew)
+    return read_header(path), known
 
 
 def verify_file(path: Path, sha256: str, state_dir: Path, *, anew: bool = False) -> bool:
@@ -71,7 +80,7 @@ def verify_file(path: Path, sha256: str, state_dir: Path, *, anew: bool = False)
         )
     if found is None:
         others = [s for s in known if s.path != key[0]]
-        _save(state_dir / CACHE, [*others, Seen(*key, sha256=actual)])
+        _save(state_dir / CACHE, [*others, Seen(*key, sha256=actual, at=datetime.now(UTC))])
     return found is not None
 
 

@@ -1,0 +1,1 @@
+"""Looks, for ``gateway doctor``, at all that its checks judge. Changes nothing."""

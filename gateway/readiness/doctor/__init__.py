@@ -1,0 +1,1 @@
+"""What is wrong, or will be when it counts, with a configuration and what it names. Pure."""
