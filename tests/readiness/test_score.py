@@ -316,8 +316,8 @@ def test_what_policy_keeps_from_local_takes_none_of_its_time() -> None:
         Verdict.DENY,
         when=When(app=frozenset({"law"})),
     )
-    heavy = {"prompt_tokens": 1000, "completion_tokens": 0}
-    both = [record(app=app, **heavy) for app in ("shop", "law") for _ in range(120)]
+    apps = ["shop", "law"] * 120
+    both = [record(app=app, prompt_tokens=1000, completion_tokens=0) for app in apps]
     one = of(score(*both, under=policy(rule, openai="allow")), "openai")
     # Of 120 s of work that may come there is time for 60.
     assert (one.capacity, one.score, one.crowded) == (0.5, 0.25, 1)

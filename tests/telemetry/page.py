@@ -31,8 +31,8 @@ def rows() -> Iterator[Row]:
     for figure in MODELS:
         name = f"{figure.name}_total" if figure.counter else figure.name
         yield name, ("model",), "counter" if figure.counter else "gauge", figure.help
-    for one in READINESS:
-        yield one.name, one.labels, "gauge", one.help
+    for share in READINESS:
+        yield share.name, share.labels, "gauge", share.help
     yield STATE, ("model", "state"), "gauge", STATE_HELP
     yield "gateway_build_info", ("version",), "gauge", "1; which version runs."
 
