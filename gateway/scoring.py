@@ -41,8 +41,14 @@ class Scoring:
     """
 
     def __init__(
-        self, shared: Shared, *, inventory: Callable[[], Inventory], policy: Callable[[], Policy]
+        self,
+        shared: Shared,
+        *,
+        inventory: Callable[[], Inventory],
+        policy: Callable[[], Policy],
+        every: float = EVERY,
     ) -> None:
+        self._every = every
         self._shared = shared
         self._inventory = inventory
         self._policy = policy
@@ -70,7 +76,7 @@ class Scoring:
                     routes = _routes(inventory)
                     log.name = routes.name
                 self._once(log, inventory, routes)
-                if self._stop.wait(EVERY):
+                if self._stop.wait(self._every):
                     return
         except _Stopped:
             return
