@@ -125,3 +125,54 @@ def test_no_host_is_passed_over(name: str) -> None:
 @pytest.mark.parametrize("name", [*VARIABLES, *(f"{prefix}_API_KEY" for prefix in PREFIXES)])
 def test_no_setting_is_passed_over(name: str) -> None:
     assert name in [one.value for one in findings(".env", f"{name}=x\n")]
+
+
+@pytest.mark.parametrize(
+    ("host", "channel"),
+    [
+        ("api.elevenlabs.io", "elevenlabs"),
+        ("api.deepgram.com", "deepgram"),
+        ("api.assemblyai.com", "assemblyai"),
+        ("api2.cursor.sh", "cursor"),
+        ("server.codeium.com", "windsurf"),
+        ("api.stability.ai", "stability"),
+        ("api.replicate.com", "replicate"),
+        ("api.fireworks.ai", "fireworks"),
+        ("api.together.xyz", "together"),
+        ("api.groq.com", "groq"),
+        ("api.cerebras.ai", "cerebras"),
+        ("api.perplexity.ai", "perplexity"),
+        ("queue.fal.run", "fal"),
+        ("api.dev.runwayml.com", "runway"),
+    ],
+)
+def test_vendors_of_speech_pictures_and_editors_are_known(
+    signals: Signals, host: str, channel: str
+) -> None:
+    """By their hosts, whatever else they are known by."""
+    sign = signals.host(host)
+    assert sign is not None
+    assert sign.channel == channel
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("from elevenlabs import ElevenLabs\n", ("package", "elevenlabs")),
+        ("from deepgram import DeepgramClient\n", ("package", "deepgram")),
+        ('key = os.environ["AAI_API_KEY"]\n', ("variable", "assemblyai")),
+        ('key = os.environ["CURSOR_API_KEY"]\n', ("variable", "cursor")),
+    ],
+)
+def test_code_that_uses_them_is_found(text: str, label: tuple[str, str]) -> None:
+    assert label in {(one.signal.value, one.identity.channel) for one in findings("a.py", text)}
+
+
+def test_what_is_called_by_a_familys_name_is_no_model(signals: Signals) -> None:
+    """A program by the beginning of its name; a model of that family is one all the same."""
+    assert ("llama", "cpp") in signals.tools
+    text = 'MODEL_ENGINE = "{}"\n'
+    for name in ("llama_cpp", "llama-cpp-python", "llama_index", "claude-code"):
+        assert findings("a.py", text.format(name)) == []
+    (found,) = findings("a.py", text.format("llama-3.1-8b"))
+    assert found.identity.developer == "meta"

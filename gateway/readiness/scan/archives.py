@@ -1,10 +1,11 @@
-"""Archives: images as ``docker save`` and OCI write them, their layers, and other tar files.
+"""Archives: images as ``docker save`` and OCI write them, their layers, other tar files, and zips.
 
-Theory of operation. An archive is read as a stream, from its first byte to its last; a layer inside
-it is a stream within that stream. Nothing is written to disk and no name of a member is opened, so
-links, devices and paths that lead elsewhere are only names. What may be unpacked is bounded in
-bytes, in members, in depth and in proportion to what was read; where a bound is met the rest is not
-read, and that is told.
+Theory of operation. A tar is read as a stream, from its first byte to its last; a layer inside it
+is a stream within that stream. A zip is read by its directory at the end, so one that is inside an
+archive is held in memory, and may not be large. Nothing is written to disk and no name of a member
+is opened, so links, devices and paths that lead elsewhere are only names. What may be unpacked is
+bounded in bytes, in members, in depth and in proportion to what was read; where a bound is met the
+rest is not read, and that is told.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from zipfile import ZipFile
 
 from gateway.readiness.scan.finding import Unread
 from gateway.readiness.scan.kinds import is_lock, is_log, reader_of
 from gateway.readiness.scan.reading import FileReader, Read
 from gateway.readiness.scan.source import Unreadable
+from gateway.readiness.scan.zips import BROKEN_ZIP, ENCRYPTED, directory, is_zip, packages
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -34,6 +37,8 @@ else:
 MiB = 1 << 20
 LARGEST_FILE = 4 * MiB
 LARGEST_LOCK = 64 * MiB
+LARGEST_ZIP = 64 * MiB
+"""Of one within an archive."""
 MOST_UNPACKED = 16 << 30
 FREE = 256 * MiB
 """What is unpacked before it is asked how much was read for it."""
@@ -52,7 +57,7 @@ _DIST = re.compile(r"(?:\A|/)(?:site|dist)-packages/([A-Za-z0-9_.]+)-[^/]+\.dist
 _NODE = re.compile(r"(?:\A|/)node_modules/((?:@[^/]+/)?[^/@]+)/package\.json\Z")
 _VENDORED = re.compile(
     r"(?:\A|/)(?:site-packages|dist-packages|node_modules|usr/(?:share|include|lib|lib64|src)|"
-    r"usr/local/(?:lib|include|share)|var/lib/(?:dpkg|apt)|lib|proc|sys)/"
+    r"usr/local/(?:lib|include|share)|var/lib/(?:dpkg|apt))/|\A(?:\./)?(?:lib|lib64|proc|sys)/"
 )
 _BLOB = re.compile(r"(?:\A|/)blobs/\w+/[0-9a-f]{12,}\Z")
 
@@ -80,12 +85,14 @@ class _Member(tarfile.TarInfo):
 class _Counted(io.RawIOBase):
     """Counts what is read from a stream, and stops it where it is out of all proportion."""
 
-    def __init__(self, inner: _Bytes, packed: Callable[[], int], most: int) -> None:
+    def __init__(
+        self, inner: _Bytes, packed: Callable[[], int], most: int, before: int = 0
+    ) -> None:
         super().__init__()
         self._inner = inner
         self._packed = packed
         self._most = most
-        self.count = 0
+        self.count = before
 
     def readable(self) -> bool:
         return True
@@ -112,7 +119,11 @@ class ArchiveReader:
         """An archive on disk; ``more`` is told how many bytes of it were read."""
         found = Read(files=1)
         with path.open("rb") as file:
-            self._stream(_Telling(file, more), shown, 0, found)
+            if is_zip(path.name):
+                self._zip(file, path.stat().st_size, shown, 0, found)
+                more(path.stat().st_size)
+            else:
+                self._stream(_Telling(file, more), shown, 0, found)
         return found
 
     def _stream(self, stream: _Bytes, shown: str, depth: int, found: Read) -> None:
@@ -141,13 +152,51 @@ class ArchiveReader:
             if member.isreg() and member.size:
                 content = tar.extractfile(member)
                 if content is not None:
-                    self._member(member, content, f"{shown}!{member.name[:300]}", depth, found)
+                    inside = f"{shown}!{member.name[:300]}"
+                    self._member(member.name, member.size, content, inside, depth, found)
         raise Unreadable(f"it has more than {MOST_MEMBERS} members")
 
+    def _zip(self, file: BinaryIO, size: int, shown: str, depth: int, found: Read) -> None:
+        """A zip of so many bytes, by its directory."""
+        try:
+            archive = directory(file, size)
+            wheel = shown.endswith(".whl")
+            for registry, name in packages(archive):
+                known = self._reader.installed(shown, registry, name)
+                found.add(known)
+                if wheel and known.findings:
+                    # Other people's code, as it would be where it is installed.
+                    found.passed += len(archive.filelist)
+                    return
+            self._entries(archive, size, shown, depth, found)
+        except Unreadable as error:
+            found.unread.append(Unread(shown, f"{error}: the rest was not read", partly=True))
+        except RecursionError:
+            found.unread.append(Unread(shown, "it is nested too deeply", partly=True))
+        except BROKEN_ZIP:
+            found.unread.append(Unread(shown, "it is no whole zip archive", partly=depth > 0))
+
+    def _entries(self, archive: ZipFile, size: int, shown: str, depth: int, found: Read) -> None:
+        count = 0
+        for entry in archive.infolist():
+            inside = f"{shown}!{entry.filename[:300]}"
+            if entry.is_dir() or not entry.file_size:
+                continue
+            if entry.flag_bits & ENCRYPTED:
+                found.unread.append(Unread(inside, "it is encrypted"))
+                continue
+            try:
+                with archive.open(entry) as opened:
+                    content = _Counted(opened, lambda: size, self._most, count)
+                    unpacked = io.BufferedReader(content, 1 << 16)
+                    self._member(entry.filename, entry.file_size, unpacked, inside, depth, found)
+                    count = content.count
+            except BROKEN_ZIP:
+                found.unread.append(Unread(inside, "it cannot be unpacked"))
+
     def _member(
-        self, member: tarfile.TarInfo, content: _Bytes, shown: str, depth: int, found: Read
+        self, name: str, size: int, content: _Bytes, shown: str, depth: int, found: Read
     ) -> None:
-        name = member.name
         dist, node = _DIST.search(name), _NODE.search(name)
         if dist is not None:
             found.add(self._reader.installed(shown, "pypi", dist[1]))
@@ -156,26 +205,34 @@ class ArchiveReader:
         elif _VENDORED.search(name):
             found.passed += 1
         elif depth < DEEPEST and (name.endswith((".tar", ".tar.gz", ".tgz")) or _BLOB.search(name)):
-            self._inner(member, content, shown, depth, found)
+            self._inner(size, content, shown, depth, found)
+        elif depth < DEEPEST and is_zip(name):
+            self._inner_zip(size, content, shown, depth, found)
         elif is_log(name) and not name.endswith((".gz", ".zst")):
             found.add(self._reader.log(shown, iter(content.readline, b""), certain=False))
         elif reader_of(name) is not None:
-            self._text(member, content, shown, found)
+            self._text(name, size, content, shown, found)
         else:
             found.passed += 1
 
-    def _text(self, member: tarfile.TarInfo, content: _Bytes, shown: str, found: Read) -> None:
-        most = LARGEST_LOCK if is_lock(member.name) else LARGEST_FILE
-        if member.size > most:
+    def _text(self, name: str, size: int, content: _Bytes, shown: str, found: Read) -> None:
+        most = LARGEST_LOCK if is_lock(name) else LARGEST_FILE
+        if size > most:
             found.unread.append(Unread(shown, f"it is larger than {most >> 20} MiB"))
         else:
             found.add(self._reader.text(shown, content.read(most)))
 
-    def _inner(
-        self, member: tarfile.TarInfo, content: _Bytes, shown: str, depth: int, found: Read
-    ) -> None:
+    def _inner_zip(self, size: int, content: _Bytes, shown: str, depth: int, found: Read) -> None:
+        if size > LARGEST_ZIP:
+            why = f"it is a zip within an archive, and larger than {LARGEST_ZIP >> 20} MiB"
+            found.unread.append(Unread(shown, why))
+            return
+        data = content.read(size)
+        self._zip(io.BytesIO(data), len(data), shown, depth + 1, found)
+
+    def _inner(self, size: int, content: _Bytes, shown: str, depth: int, found: Read) -> None:
         """A layer, or the description of an image, which has no name that says so."""
-        if member.size <= LARGEST_FILE:
+        if size <= LARGEST_FILE:
             data = content.read(LARGEST_FILE)
             if data.lstrip()[:1] == b"{":
                 found.add(self._reader.text(f"{shown}.json", data))

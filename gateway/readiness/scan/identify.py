@@ -110,6 +110,8 @@ class _Judged:
     def _is_model(self, note: Note, identity: Identity, model: str) -> bool:
         """Whether an id that is of a known family is meant as a model here."""
         tokens = grammar.tokens(identity.model)
+        if any(tuple(tokens[:end]) in self._signals.tools for end in range(2, len(tokens) + 1)):
+            return False
         weak = bool(tokens) and tokens[0] in self._signals.weak
         if len(tokens) < 2 and not note.sure:
             return False

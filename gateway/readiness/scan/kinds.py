@@ -18,6 +18,7 @@ from gateway.readiness.scan.requirements import read_requirements
 from gateway.readiness.scan.sboms import is_sbom, read_sbom
 from gateway.readiness.scan.shell import read_shell
 from gateway.readiness.scan.source import Reader, Source, Unreadable
+from gateway.readiness.scan.zips import is_zip
 
 SCRIPTS = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
 _LOCKS: dict[str, Reader] = {
@@ -152,7 +153,7 @@ def is_log(path: str) -> bool:
 
 
 def is_archive(path: str) -> bool:
-    return _ARCHIVE.search(path) is not None
+    return _ARCHIVE.search(path) is not None or is_zip(path)
 
 
 def _python(source: Source, notes: Notes) -> None:

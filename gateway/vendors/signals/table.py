@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.domain.identity import SELF, UNKNOWN
 from gateway.vendors.catalog import Catalog
+from gateway.vendors.grammar import tokens
 
 REGISTRIES = (
     "pypi",
@@ -87,6 +88,7 @@ class Signals:
         self._catalog = catalog
         self.version = max(str(one["version"]) for one in (packages, hosts, names))
         self.weak = frozenset(str(word) for word in names["weak"])
+        self.tools = frozenset(tuple(tokens(str(name))) for name in names["tools"])
         self._common = frozenset(str(word) for word in names["common"])
         self.routes: dict[str, str] = {k: self._vendor(v) for k, v in names["routes"].items()}
         self._index_packages(packages)
