@@ -106,8 +106,15 @@ def proxies(found: Examined) -> Iterator[Told]:
 @check("channels")
 def connect(found: Examined) -> Iterator[Told]:
     """With `--connect` only: hosts that a connection (TCP, and TLS where it is spoken) could not be
-    made to. Nothing is asked of them, and policy is asked first.
+    made to, and those that it could. Nothing is asked of them, and policy is asked first.
     """
+    reached = sorted({one.authority for one in found.dialled if one.failure == ""})
+    if reached:
+        yield info(
+            "egress",
+            f"reached: {', '.join(reached)}",
+            "nothing: whether they take the key is seen with the first request",
+        )
     for one in found.dialled:
         if one.failure:
             yield error(
