@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.domain.identity import SELF, UNKNOWN
@@ -39,6 +40,8 @@ _SEPARATORS = {
 _DASHES = re.compile(r"[-_.]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHORT = 3
+MOST_KNOWN = 1 << 15
+"""Names that are remembered: those of arguments and variables come again and again."""
 _SEPARATED = re.compile(r"[_.-]")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,}")
 
@@ -67,6 +70,7 @@ class Package:
         )
 
 
+@lru_cache(MOST_KNOWN)
 def words(name: str) -> tuple[str, ...]:
     """The words of a setting's name, in upper case: of ``openaiApiKey`` as of ``OPENAI_KEY``."""
     if not name.isupper():
@@ -90,6 +94,7 @@ class Signals:
         self.weak = frozenset(str(word) for word in names["weak"])
         self.tools = frozenset(tuple(tokens(str(name))) for name in names["tools"])
         self._common = frozenset(str(word) for word in names["common"])
+        self._told: dict[str, Sign | None] = {}
         self.routes: dict[str, str] = {k: self._vendor(v) for k, v in names["routes"].items()}
         self._index_packages(packages)
         self._index_hosts(hosts)
@@ -142,6 +147,13 @@ class Signals:
         """Who is meant by the name of a setting; the longest of the sequences in it decides. Words
         that are only told by their capitals must end with it: others are names of types.
         """
+        if name not in self._told:
+            if len(self._told) >= MOST_KNOWN:
+                self._told.clear()
+            self._told[name] = self._variable(name)
+        return self._told[name]
+
+    def _variable(self, name: str) -> Sign | None:
         found = words(name)
         glued = not name.isupper() and _SEPARATED.search(name) is None
         best: tuple[int, Sign] | None = None
