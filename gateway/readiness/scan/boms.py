@@ -28,6 +28,7 @@ _PURLS = {
     "composer": "composer",
     "actions": "githubactions",
 }
+_SCANNED = "SPDXRef-scanned"
 _SERVICES = frozenset({Signal.HOST, Signal.CLIENT, Signal.VARIABLE, Signal.KEY, Signal.TOOL})
 
 
@@ -152,33 +153,44 @@ def purl_of(one: Finding) -> str:
 
 
 def spdx(report: Report) -> dict[str, Any]:
-    """Packages, models and images as packages, each described by the document."""
+    """What was scanned as a package that depends on packages, models and images: a document must
+    describe something, though nothing was found.
+    """
     packages: dict[str, dict[str, Any]] = {}
     for one in report.findings:
         if one.signal in (Signal.MODEL, Signal.PACKAGE, Signal.IMAGE):
             _spdx_package(one, packages)
     ids = list(packages)
+    scanned = ", ".join(report.roots)
     digest = hashlib.sha256("\0".join([*report.roots, *ids, str(report.at)]).encode()).hexdigest()
     return {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
-        "name": "AI vendors of " + ", ".join(report.roots),
+        "name": f"AI vendors of {scanned}",
         "documentNamespace": f"urn:gateway-scan:{digest}",
         "creationInfo": {
             "created": report.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "creators": [f"Tool: gateway-scan-{report.version}"],
         },
-        "packages": list(packages.values()),
-        "relationships": [
+        "packages": [
             {
-                "spdxElementId": "SPDXRef-DOCUMENT",
-                "relationshipType": "DESCRIBES",
-                "relatedSpdxElement": id,
-            }
-            for id in ids
+                "SPDXID": _SCANNED,
+                "name": scanned,
+                "downloadLocation": "NOASSERTION",
+                "filesAnalyzed": False,
+            },
+            *packages.values(),
+        ],
+        "relationships": [
+            _related("SPDXRef-DOCUMENT", "DESCRIBES", _SCANNED),
+            *(_related(_SCANNED, "DEPENDS_ON", id) for id in ids),
         ],
     }
+
+
+def _related(one: str, how: str, other: str) -> dict[str, str]:
+    return {"spdxElementId": one, "relationshipType": how, "relatedSpdxElement": other}
 
 
 def _spdx_package(one: Finding, packages: dict[str, dict[str, Any]]) -> None:
