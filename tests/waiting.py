@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 PATIENCE = 30.0
 """Seconds: who waits this long in vain does so for another reason than a slow machine."""
 Seen = TypeVar("Seen")
 
 
-def until(read: Callable[[], Seen], seconds: float = PATIENCE) -> Seen:
+def until(read: Callable[[], Seen | Literal[False] | None], seconds: float = PATIENCE) -> Seen:
     """The first true value that is read. An ``AssertionError`` of what reads means: not yet; the
     last one is raised when time is up.
     """

@@ -86,9 +86,7 @@ class Account:
             balance = balances(state, [self._id], datetime.now(UTC))[self._id]
             return None if balance.running else balance.months[0].used
 
-        used = until(settled)
-        assert used is not None
-        return used
+        return until(settled)
 
 
 def test_a_vendors_answer_costs_what_the_shipped_table_says(

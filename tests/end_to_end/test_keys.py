@@ -102,7 +102,6 @@ def test_a_wrong_key_in_both_sdks(gateway: RunningGateway, wrong: str) -> None:
         with pytest.raises(anthropic.AuthenticationError):
             second.models.list()
     written = until(lambda: two if len(two := gateway.records()[before:]) >= 2 else None)
-    assert written is not None
     assert [(one["outcome"], one["status"]) for one in written] == [("invalid_api_key", 401)] * 2
     assert wrong not in json.dumps(written) + gateway.output.read_text()
 

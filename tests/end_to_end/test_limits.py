@@ -71,7 +71,6 @@ def balance(gateway: RunningGateway, id: str) -> Balance:
 def settled(gateway: RunningGateway, id: str) -> Used:
     """What was used, once all requests have ended, which is right behind their answers."""
     found = until(lambda: None if (now := balance(gateway, id)).running else now)
-    assert found is not None
     assert found.reserved == 0
     return found.months[0].used
 
