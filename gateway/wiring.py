@@ -47,7 +47,7 @@ from gateway.observing import Observing
 from gateway.operating.drilling import Practice
 from gateway.operating.parts import Parts
 from gateway.operating.running import Running
-from gateway.processes.garbage import look_seldom
+from gateway.processes.garbage import let_generators_begin, look_seldom
 from gateway.processes.logs import Logs, configure_logs
 from gateway.processes.memory import keep_memory
 from gateway.responses.store import Limits, SqliteResponseStore
@@ -256,6 +256,7 @@ class Gateway:
         await self._local.start()
         await self._translate.start()
         look_seldom()
+        let_generators_begin()
         keep_memory()
         try:
             yield

@@ -4,6 +4,9 @@ An attempt is ``Started``, then any number of ``Delta``, ``Reasoned`` and ``Call
 ``Embedded``, or of ``Relayed``, at most one ``Usage``, and ends in exactly one of ``Finished`` and
 ``Failed``. ``Failed`` may come at any time, first included. Where several answers were asked for,
 ``choice`` counts them from 0.
+
+None has a subclass: where each event of each answer passes, it is told apart by ``type(event) is``.
+To ask ``isinstance`` of what it is not takes four times as long, as their metaclass is asked too.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from gateway.domain.events import (
     Called,
     Continued,
     Delta,
-    Embedded,
     Event,
     Failed,
     FailureKind,
@@ -46,6 +45,7 @@ class Serving(msgspec.Struct, frozen=True):
 
 _UNTOLD = Started()
 _WARN = Handling.WARN
+_CONTENT = frozenset({Relayed, Delta, Reasoned, Called})
 
 Told: TypeAlias = Serving | Continued | Event
 """What the engine tells of an answer."""
@@ -131,25 +131,23 @@ class Attempt:
         # Frames are saved here and in ``Sent``: each chunk of each stream goes through them.
         held, passes = self._held, self._passing
         for event in batch:
-            match event:
-                case Relayed() | Delta() | Reasoned() | Called():
-                    if self._first_content_us is None:
-                        self._first_content_us = microseconds(time.monotonic() - self._began)
-                    self._seen += event.pieces if isinstance(event, Relayed) else 1
-                    passes = passes or self.call.stream
-                case Usage():
-                    held.append(self._counted(event))
-                    continue
-                case Started():
-                    self._started = event
-                case Finished(flaw=flaw):
-                    self._flaw = flaw
-                    self._finished = passes = True
-                case Failed():
-                    self.failure = event
-                    break
-                case Embedded():
-                    pass
+            kind = type(event)
+            if kind in _CONTENT:
+                if self._first_content_us is None:
+                    self._first_content_us = microseconds(time.monotonic() - self._began)
+                self._seen += event.pieces if type(event) is Relayed else 1
+                passes = passes or self.call.stream
+            elif type(event) is Usage:
+                held.append(self._counted(event))
+                continue
+            elif type(event) is Started:
+                self._started = event
+            elif type(event) is Finished:
+                self._flaw = event.flaw
+                self._finished = passes = True
+            elif type(event) is Failed:
+                self.failure = event
+                break
             held.append(event)
         if not passes:
             return []

@@ -63,19 +63,21 @@ class Sent:
     def note(self, events: Sequence[Event]) -> None:
         """The app is sent these."""
         for event in events:
-            match event:
-                case Relayed():
-                    self._say(event.text, event.pieces)
-                    self._bound = self._bound or event.binding
-                    self._block = event.block
-                case Delta(text=text):
-                    self._say(text, 1)
-                case Reasoned(text=text) | Called(arguments=text):
-                    self.characters += len(text)
-                    self._spent += 1
-                    self._bound = self._bound or isinstance(event, Called)
-                case Embedded():
-                    self._bound = True
+            if type(event) is Relayed:
+                self._say(event.text, event.pieces)
+                self._bound = self._bound or event.binding
+                self._block = event.block
+            elif type(event) is Delta:
+                self._say(event.text, 1)
+            elif type(event) is Reasoned:
+                self.characters += len(event.text)
+                self._spent += 1
+            elif type(event) is Called:
+                self.characters += len(event.arguments)
+                self._spent += 1
+                self._bound = True
+            elif type(event) is Embedded:
+                self._bound = True
 
     def goes_on(self) -> Continued:
         """What the app is told where another target takes over."""

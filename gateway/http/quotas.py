@@ -86,7 +86,7 @@ class Admission(msgspec.Struct, eq=False):
     def _used(self, record: Record) -> tuple[Used, bool]:
         """What a request used, and whether that is what it cost: a price may not be known."""
         tokens, cost, known = 0, 0, True
-        if not isinstance(self.call.task, Counting):
+        if type(self.call.task) is not Counting:
             prices = self.quotas.prices()
             for attempt in record.attempts:
                 usage = usage_of(attempt, self.asked.prompt)
@@ -126,7 +126,7 @@ class Quotas:
             answer, rooms = self.ledger.admit(key.accounted, key.limits, asked)
         except StateError as error:
             return Admission(self, call, asked, None, _NO_ROOMS, _uncounted(error))
-        if isinstance(answer, Refusal):
+        if type(answer) is Refusal:
             refusal = _refused(answer, key, self.prices().currency)
             return Admission(self, call, asked, None, rooms, refusal)
         return Admission(self, call, asked, answer, rooms)
@@ -146,7 +146,7 @@ class Quotas:
 
     def _most(self, call: Call, asked: Ask) -> int:
         """What a call would cost at the dearest of the targets that it may be served by."""
-        if isinstance(call.task, Counting):
+        if type(call.task) is Counting:
             return 0
         try:
             route = self._route(call.model)

@@ -62,32 +62,31 @@ class Reply:
         relays = False
         async for batch in events:
             for event in batch:
-                match event:
-                    case Relayed(data=data):
-                        relays = True
-                        self._pieces.append(writer.relay(data) if stream else data)
-                    case Delta() | Reasoned() | Called():
-                        if stream:
-                            self._pieces.append(writer.piece(event))
-                        else:
-                            writer.keep(event)
-                    case Usage():
-                        writer.count(event)
-                    case Serving():
-                        self._headers = self._told(event)
-                    case Started(media=media):
-                        self._media = media
-                    case Finished():
-                        await self._finish(call, writer, event, relays)
-                    case Embedded(vectors=vectors):
-                        writer.embed(vectors)
-                    case Continued():
-                        relays = False
-                        writer.resume(event)
-                    case Failed():
-                        if stream and self._pieces:
-                            self._send(self._joined())
-                        self.fail(_broken(event))
+                if type(event) is Relayed:
+                    relays = True
+                    self._pieces.append(writer.relay(event.data) if stream else event.data)
+                elif type(event) is Delta or type(event) is Reasoned or type(event) is Called:
+                    if stream:
+                        self._pieces.append(writer.piece(event))
+                    else:
+                        writer.keep(event)
+                elif type(event) is Usage:
+                    writer.count(event)
+                elif type(event) is Serving:
+                    self._headers = self._told(event)
+                elif type(event) is Started:
+                    self._media = event.media
+                elif type(event) is Finished:
+                    await self._finish(call, writer, event, relays)
+                elif type(event) is Embedded:
+                    writer.embed(event.vectors)
+                elif type(event) is Continued:
+                    relays = False
+                    writer.resume(event)
+                elif type(event) is Failed:
+                    if stream and self._pieces:
+                        self._send(self._joined())
+                    self.fail(_broken(event))
             if stream and self._pieces:
                 self._send(self._joined())
             if exchange.full:

@@ -136,7 +136,7 @@ class Channel:
         the channel is asked in ``api``.
         """
         heads = self.heads[api]
-        if isinstance(call.task, Passing) and call.task.boundary is not None:
+        if type(call.task) is Passing and call.task.boundary is not None:
             form = b"Content-Type: %b\r\n" % content_type(call.task.boundary)
             return tuple(head.replace(_JSON, form) for head in heads)
         if not call.betas or api is not call.api:
