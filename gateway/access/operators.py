@@ -12,7 +12,7 @@ class OperatorRole(StrEnum):
     VIEWER = "viewer"
     """Reads."""
     OPERATOR = "operator"
-    """Bans vendors, loads and unloads models."""
+    """Bans vendors, practises that, loads and unloads models."""
     ADMIN = "admin"
     """Makes and revokes keys, of apps and of operators."""
 

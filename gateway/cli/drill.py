@@ -19,6 +19,7 @@ from gateway.cli.remote import local_actor, record, running_gateway
 from gateway.cli.settled import settings_in_force
 from gateway.cli.text import plain
 from gateway.config.settings import Settings
+from gateway.domain.drill import PATIENCE
 from gateway.domain.drilled import Held, Report
 from gateway.errors import StateError
 from gateway.http.drills import DrillState
@@ -33,8 +34,12 @@ LOOK_EVERY = 1.0
 """Seconds."""
 PUT_AWAY = 10.0
 """Seconds in which some process has put a drill away whose time is over."""
+MOST = 50
+"""Drills that are listed."""
 SETTLED = 15.0
 """Seconds that are waited at the most for requests that a drill began."""
+STILL = 2
+"""Seconds without another one after which none is waited for any more."""
 
 
 class Share(click.ParamType[float]):
@@ -178,7 +183,7 @@ def report(id: str | None, config: Path, format_: str) -> None:
     settings = settings_in_force(config)
     remote, files = running_gateway(settings), _Drills(settings)
     if id is None:
-        known = files.all(remote)
+        known = files.newest(remote, 1)
         if not known:
             raise StateError("there was no drill yet: gateway drill start VENDOR")
         id = known[0].drill.id
@@ -189,12 +194,12 @@ def report(id: str | None, config: Path, format_: str) -> None:
 @config_option
 @format_option
 def list_(config: Path, format_: str) -> None:
-    """All drills, the newest first.
+    """The newest drills, newest first.
 
     Example: gateway drill list
     """
     settings = settings_in_force(config)
-    found = _Drills(settings).all(running_gateway(settings))
+    found = _Drills(settings).newest(running_gateway(settings), MOST)
     if format_ == "json":
         click.echo(_json(found))
         return
@@ -216,9 +221,12 @@ class _Drills:
         )
         return None if found is None else _state(found)
 
-    def all(self, remote: Remote | None) -> list[DrillState]:
+    def newest(self, remote: Remote | None, most: int) -> list[DrillState]:
+        query = {"limit": most}
         found = either(
-            remote, lambda there: there.ask("GET", "/drills"), lambda: self._here().all()
+            remote,
+            lambda there: there.ask("GET", "/drills", query=query),
+            lambda: self._here().newest(most),
         )
         return [_state(one) for one in found]
 
@@ -284,12 +292,15 @@ def _settled(files: _Drills, remote: Remote, id: str) -> Report:
     while found.end is None and time.monotonic() < until:
         time.sleep(LOOK_EVERY)
         found = files.report(remote, id)
-    until = time.monotonic() + SETTLED
-    while time.monotonic() < until:
+    if found.drill.synthetic and found.end is not None and found.end.actor is None:
+        click.echo("waiting for the last of its requests", err=True)
+        time.sleep(PATIENCE + STILL)
+        return files.report(remote, id)
+    until, still = time.monotonic() + SETTLED, 0
+    while time.monotonic() < until and still < STILL:
         time.sleep(LOOK_EVERY)
         before, found = found, files.report(remote, id)
-        if before.parts == found.parts:
-            break
+        still = still + 1 if before.parts == found.parts else 0
     return found
 
 

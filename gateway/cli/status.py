@@ -42,6 +42,11 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         click.secho(
             "offline: cloud channels are left out, not looked up and not dialled", bold=True
         )
+    if drill := shared["drill"]:
+        click.secho(
+            f"drill {drill['id']}: a ban of {drill['vendor']} is practised until {drill['until']}",
+            fg="yellow",
+        )
     for one in shared["processes"]:
         revisions = f"policy {one['policy'][:12]}, configuration {one['configuration'][:12]}"
         click.echo(f"process {one['pid']}: {revisions}")

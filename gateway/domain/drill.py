@@ -16,6 +16,8 @@ from gateway.domain.identity import Identity, Locality, Role
 
 ORIGIN = "drill"
 """What a record says in ``origin`` of a request that a drill made by itself."""
+PATIENCE = 10.0
+"""Seconds for which it waits for the last of them: whatever takes longer was not answered."""
 USUAL = (Role.CHANNEL, Role.DEVELOPER)
 """The roles of a rule that names none."""
 

@@ -76,8 +76,8 @@ class Parts:
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Requests of an app for a model that ``targets`` of our own could not answer, and ``what``
-    they lacked: the word of a capability, ``context``, ``embeddings``, ``no local target``, or how
-    they failed. ``lasting`` says that waiting, or more of the same, would not have helped.
+    they lacked: the word of a capability, ``context``, ``other vectors``, ``no local target``, or
+    how they failed. ``lasting`` says that waiting, or more of the same, would not have helped.
     """
 
     app: str | None

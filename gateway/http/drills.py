@@ -13,7 +13,7 @@ from gateway.domain.drill import Drill
 from gateway.domain.drilled import End, Held, Moved, Report
 from gateway.domain.identity import Role
 from gateway.http.admin.gate import Gate, visit_of
-from gateway.http.admin.routes import CONFLICT, UNKNOWN, of_role
+from gateway.http.admin.routes import CONFLICT, UNKNOWN, Limit, of_role
 from gateway.http.operations import Label, Operations
 
 LONGEST = 24 * 60
@@ -44,7 +44,7 @@ class DrillAsked(BaseModel):
 @dataclass(frozen=True, slots=True)
 class DrillState:
     """A drill that runs (without an ``end``) or was. ``moved`` are the configured models that the
-    ban would move; ``verdict`` and ``share`` are of its report, where that is final.
+    ban would move; ``verdict`` and ``share`` are of its report, where there is one.
     """
 
     drill: Drill
@@ -65,8 +65,8 @@ class Drilling(Protocol):
 
     async def stop(self, actor: Actor) -> DrillState: ...
 
-    async def all(self) -> list[DrillState]:
-        """The one that runs first, then the newest."""
+    async def newest(self, most: int) -> list[DrillState]:
+        """The one that runs first."""
         ...
 
     async def report(self, id: str) -> Report:
@@ -86,9 +86,9 @@ def _viewer(operations: Operations, gate: Gate) -> APIRouter:
     async def running() -> DrillState | None:
         return await operations.drills.running()
 
-    @routes.get("/drills", summary="All drills, the newest first")
-    async def drills() -> list[DrillState]:
-        return await operations.drills.all()
+    @routes.get("/drills", summary="The newest drills, newest first")
+    async def drills(limit: Limit = 50) -> list[DrillState]:
+        return await operations.drills.newest(limit)
 
     @routes.get(
         "/drills/{id}", summary="What came of a drill, as far as it went", responses=UNKNOWN

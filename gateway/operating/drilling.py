@@ -47,8 +47,8 @@ class Practised:
             return None
         return drill_state(found)
 
-    def all(self) -> list[DrillState]:
-        return [drill_state(self._over(kept)) for kept in self._drills.all()]
+    def newest(self, most: int) -> list[DrillState]:
+        return [drill_state(self._over(kept)) for kept in self._drills.newest(most)]
 
     def report(self, id: str) -> Report:
         """Raises ``NotThere``."""
@@ -103,7 +103,9 @@ class Practice:
             can=lambda: _abilities(engine),
             deadline=deadline,
         )
-        conductor = Conductor(drills, reports, engine, parts.journal, parts.shared, deadline=deadline)
+        conductor = Conductor(
+            drills, reports, engine, parts.journal, parts.shared, deadline=deadline
+        )
         practised = Practised(drills, reports, parts.journal.happened)
         drilling = Drilling(
             engine, lambda: parts.configured().inventory.catalog, practised, conductor.settle
@@ -155,8 +157,8 @@ class Drilling:
         await asyncio.sleep(KNOWN_WITHIN)
         return drill_state(ended)
 
-    async def all(self) -> list[DrillState]:
-        return await asyncio.to_thread(self._practised.all)
+    async def newest(self, most: int) -> list[DrillState]:
+        return await asyncio.to_thread(self._practised.newest, most)
 
     async def report(self, id: str) -> Report:
         return await asyncio.to_thread(self._practised.report, id)

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.access.operators import Actor
 from gateway.domain.identity import Role
 from gateway.errors import NotThere, Refused
+from gateway.http.drills import DrillState
 from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     Attempted,
@@ -162,6 +163,7 @@ def status(**fields: Any) -> Status:
         "without_credentials": ["anthropic"],
         "audit": AuditState(problem=None, waiting=0, lost=0, contents_lost=0),
         "offline": False,
+        "drill": None,
         "sovereign": [],
         "url": "http://127.0.0.1:8080",
         "processes": [
@@ -433,6 +435,20 @@ def events() -> list[dict[str, Any]]:
     ]
 
 
+class RecordedDrills:
+    """Implements as much of ``Drilling`` as the console asks."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+
+    async def newest(self, most: int) -> list[DrillState]:
+        return self._recorded.drills_[:most]
+
+    async def stop(self, actor: Actor) -> DrillState:
+        self._recorded.done.append(("stop drill", actor.name))
+        return self._recorded.drills_[0]
+
+
 @dataclass
 class Recorded:
     """Implements as much of ``Operations`` as the console asks; ``done`` is what it was told."""
@@ -446,7 +462,12 @@ class Recorded:
     events_: list[dict[str, Any]] = field(default_factory=events)
     preview_: Preview = field(default_factory=moves)
     readiness_: ReadinessState | None = field(default_factory=readiness)
+    drills_: list[DrillState] = field(default_factory=list)
     done: list[tuple[Any, ...]] = field(default_factory=list)
+
+    @property
+    def drills(self) -> RecordedDrills:
+        return RecordedDrills(self)
 
     async def status(self) -> Status:
         return self.status_

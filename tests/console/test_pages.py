@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.access.operators import OperatorRole
+from gateway.domain.drill import Drill
+from gateway.domain.drilled import End, Held
 from gateway.domain.identity import Role
 from gateway.errors import Refused
 from gateway.http.console.pages import CSP
+from gateway.http.drills import DrillState
 from gateway.http.seen import Standing
 from tests.console import recorded
 from tests.console.house import House
@@ -233,6 +237,47 @@ def test_a_ban_is_lifted_and_models_are_loaded_and_unloaded(
         ("unload", "smollm2", False),
         ("unload", "smollm2", True),
     ]
+
+
+def drill(**fields: Any) -> DrillState:
+    began = datetime(2026, 11, 26, 3, 10, tzinfo=UTC)
+    practised = Drill(
+        "d1", "openai", began, began + timedelta(minutes=5), "local:root", "<b>Monday</b>"
+    )
+    return DrillState(
+        **{
+            **{"end": None, "moved": (), "verdict": None, "share": None},
+            "drill": practised,
+            **fields,
+        }
+    )
+
+
+def test_a_drill_that_runs_is_seen_by_all_and_ended_by_who_may(
+    browser: TestClient, house: House
+) -> None:
+    """Of the last one only what came of it is said."""
+    token = signed_in(browser, house)
+    house.recorded.drills_ = [drill()]
+    page = browser.get("/console").text
+    assert "a ban of openai is practised until" in page
+    assert "&lt;b&gt;Monday&lt;/b&gt;" in page
+    assert browser.post("/console/drill/stop").status_code == 403
+    assert house.recorded.done == []
+    answer = browser.post("/console/drill/stop", data={"csrf": token})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+    assert [one[0] for one in house.recorded.done] == ["stop drill"]
+    ended = End(datetime(2026, 11, 26, 3, 15, tzinfo=UTC))
+    house.recorded.drills_ = [drill(end=ended, verdict=Held.GAPS, share=0.984)]
+    page = browser.get("/console").text
+    assert "holds with gaps</strong>, 98.4% served without it" in page
+    assert "End the drill" not in page
+    browser.post("/console/logout", data={"csrf": token})
+    signed_in(browser, house, OperatorRole.VIEWER)
+    house.recorded.drills_ = [drill()]
+    page = browser.get("/console").text
+    assert "a ban of openai is practised until" in page
+    assert "End the drill" not in page
 
 
 def test_an_address_makes_the_page_say_nothing_that_is_not_so(

@@ -212,6 +212,16 @@ class RunningGateway:
             check=False,
         )
 
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """As ``run``, without waiting for it; what it says is read from its pipes."""
+        return subprocess.Popen(
+            [*self._prefix, *_cli(), *arguments, *self._files()[:2]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment(),
+        )
+
     def get(self, path: str, **headers: str) -> tuple[int, Any]:
         """Status and body; status 0 where nobody listens. Operators' paths are asked with the
         credential of this machine.

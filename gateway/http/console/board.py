@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.errors import Refused
 from gateway.http.console.words import counted
+from gateway.http.drills import DrillState
 from gateway.http.operations import Operations
 from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
@@ -48,7 +49,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All that the page shows, of one instant. ``readiness`` is ``None`` while the log is read."""
+    """All that the page shows, of one instant. ``readiness`` is ``None`` while the log is read;
+    ``drill`` is the one that runs, or the newest.
+    """
 
     status: Status
     policy: PolicyInForce
@@ -61,6 +64,7 @@ class Board:
     readiness: ReadinessState | None
     problems: Sequence[Problem]
     headline: Headline
+    drill: DrillState | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ async def board(operations: Operations) -> Board:
         readiness=await _readiness(operations),
         problems=[*problems(status, policy, local)],
         headline=headline(vendors, models),
+        drill=next(iter(await operations.drills.newest(1)), None),
     )
 
 

@@ -89,6 +89,7 @@ def router(operations: Operations, seats: Seats) -> APIRouter:
     _board(routes, console)
     _bans(routes, console)
     _models(routes, console)
+    _drill(routes, console)
     return routes
 
 
@@ -230,6 +231,14 @@ async def _overlooked(operations: Operations, asked: BanAsked) -> str:
     if stranded and not asked.accepted:
         return f"This would leave {', '.join(stranded)} with nothing: say that you want that."
     return ""
+
+
+def _drill(routes: APIRouter, console: Console) -> None:
+    @routes.post("/drill/stop")
+    async def stop(request: Request) -> Response:
+        seat, _ = await console.sent(request)
+        await console.operations.drills.stop(seat.actor)
+        return elsewhere(PREFIX)
 
 
 def _models(routes: APIRouter, console: Console) -> None:

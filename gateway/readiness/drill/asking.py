@@ -16,7 +16,7 @@ from gateway.audit.journal import Journal
 from gateway.audit.record import Record
 from gateway.domain.call import Api, Call
 from gateway.domain.decision import Labels
-from gateway.domain.drill import ORIGIN, Drill
+from gateway.domain.drill import ORIGIN, PATIENCE, Drill
 from gateway.domain.drilled import Moved
 from gateway.domain.target import Capability
 from gateway.engine.heard import hear
@@ -27,8 +27,6 @@ from gateway.wire.openai_chat import parse
 
 MOST_AT_ONCE = 200
 """Requests of its own that may be under way: beyond that it skips some."""
-LEFT = 10.0
-"""Seconds in which those are waited for that are under way in the end."""
 _TEXT = (
     "The gateway practises that a vendor is gone. Its apps go on, and nobody waits for anybody. "
 )
@@ -117,7 +115,7 @@ class Asker:
                 self._ask(body, apps[number % len(apps)])
                 number += 1
             if self._under_way:
-                await asyncio.wait(self._under_way, timeout=LEFT)
+                await asyncio.wait(self._under_way, timeout=PATIENCE)
         finally:
             for task in self._under_way:
                 task.cancel()

@@ -30,6 +30,8 @@ from gateway.telemetry.readings import TOLD_EVERY, Shared
 
 LOOK_EVERY = 0.25
 """Seconds within which every serving process knows of a drill."""
+SOON = 2.0
+"""Seconds after which what is over is in the log."""
 
 
 class Conductor:
@@ -111,7 +113,7 @@ class Conductor:
         self.settle(ended)
 
     def settle(self, ended: Kept) -> None:
-        """Have the report kept once it is final: the log may not be there for ever."""
+        """Have its report kept, soon and once it is final: the log may not be there for ever."""
         task = asyncio.create_task(self._settle(ended))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
@@ -119,11 +121,12 @@ class Conductor:
     async def _settle(self, ended: Kept) -> None:
         settles = self._reports.settles(ended)
         assert settles is not None  # noqa: S101 - it has ended
-        await asyncio.sleep(max(0.0, (settles - datetime.now(UTC)).total_seconds()) + 1)
-        try:
-            await asyncio.to_thread(self._reports.of, ended)
-        except StateError as error:
-            self._log.error("drill.report", problem=error.message)
+        for wait in (SOON, (settles - datetime.now(UTC)).total_seconds()):
+            await asyncio.sleep(max(SOON, wait))
+            try:
+                await asyncio.to_thread(self._reports.of, ended)
+            except StateError as error:
+                self._log.error("drill.report", problem=error.message)
 
     def _goes_on(self, drill: Drill) -> bool:
         return self._kept is not None and self._kept.drill.id == drill.id

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.audit.record import JudgedTarget, Record
+from gateway.domain.drill import ORIGIN, PATIENCE
 from gateway.domain.events import FailureKind
 from gateway.domain.identity import Locality
 from gateway.domain.plan import LeftOut
@@ -16,18 +17,18 @@ from gateway.domain.target import Capability
 
 NO_TARGET = "no local target"
 CONTEXT = "context"
-EMBEDDINGS = "embeddings"
-DEADLINE = "deadline"
+VECTORS = "other vectors"
+SLOW = "too slow"
 NOT_REACHED = "not reached"
 """There was no time left to ask it."""
 _SERVED = "served"
 _WORDS: Mapping[str, str] = {
     FailureKind.CONTEXT_OVERFLOW: CONTEXT,
-    LeftOut.OTHER_VECTORS: EMBEDDINGS,
+    LeftOut.OTHER_VECTORS: VECTORS,
 }
 _LASTING = frozenset(
     {
-        *(NO_TARGET, CONTEXT, EMBEDDINGS, LeftOut.POLICY, LeftOut.NO_CREDENTIALS),
+        *(NO_TARGET, CONTEXT, VECTORS, LeftOut.POLICY, LeftOut.NO_CREDENTIALS),
         *(FailureKind.INCAPABLE, FailureKind.REQUEST_FAULT),
         *Capability,
     }
@@ -68,6 +69,9 @@ def fate(record: Record) -> Fate:
             return Fate.LOCAL
         return Fate.SOVEREIGN if record.locality == Locality.SOVEREIGN else Fate.OTHER
     gone = record.outcome == "cancelled"
+    if gone and record.origin == ORIGIN and record.duration_us >= PATIENCE * 1_000_000:
+        # Nobody goes away from a request of the drill's own but the drill, which has waited.
+        return Fate.FAILED
     if gone or any(one.target in taken for one in record.attempts):
         return Fate.NEITHER
     return Fate.FAILED
@@ -94,7 +98,7 @@ def _lacks(record: Record, one: JudgedTarget, can: Mapping[str, Collection[str]]
         yield Lack(_WORDS.get(one.left_out, one.left_out), one.target)
     else:
         outcomes = {a.outcome for a in record.attempts if a.target == one.target} - {_SERVED}
-        outcomes = {DEADLINE if kind == "cancelled" else kind for kind in outcomes}
+        outcomes = {SLOW if kind == "cancelled" else kind for kind in outcomes}
         yield from (Lack(_WORDS.get(kind, kind), one.target) for kind in sorted(outcomes))
         if not outcomes:
             yield Lack(NOT_REACHED, one.target)

@@ -10,13 +10,14 @@ from gateway.domain.drilled import Gap, Held, Load, Moved, Parts
 from gateway.domain.events import FailureKind
 from gateway.domain.plan import LeftOut
 from gateway.domain.target import Capability
-from gateway.readiness.drill.fates import CONTEXT, EMBEDDINGS, NO_TARGET
+from gateway.readiness.drill.fates import CONTEXT, NO_TARGET, SLOW, VECTORS
 
 LEAST = 0.5
 """The share of requests below which nothing is called held, whatever the gaps are."""
 ALLOWED = 0.01
 """The share of requests that may fail for no lasting reason."""
 MOST_NAMED = 5
+_MORE = "more slots, a smaller model, more cores, or a second copy."
 
 
 def verdict(parts: Parts, passing: int, local: Sequence[Load], moved: Sequence[Moved]) -> Held:
@@ -76,7 +77,7 @@ def _lasting(gaps: Iterable[Gap]) -> Iterator[str]:
                     f"context of {names}: raise its context, or give the model a local target with "
                     "a longer one."
                 )
-            case str() if what == EMBEDDINGS:
+            case str() if what == VECTORS:
                 yield (
                     f"The vectors of model {model} are its vendor's own ({_requests(count)} of "
                     f"{who}): choose a local model for embeddings now, and embed again what is "
@@ -98,7 +99,9 @@ def _passing(gaps: Iterable[Gap]) -> Iterator[str]:
             found[gap.what, gap.targets] += gap.requests
     for (what, targets), count in found.most_common():
         names, word = _listed(targets), what.replace("_", " ")
-        if what == LeftOut.NOT_READY:
+        if what == SLOW:
+            yield f"{names} was too slow for {_requests(count)}: {_MORE}"
+        elif what == LeftOut.NOT_READY:
             yield f"{names} was not ready for {_requests(count)}: keep it loaded (preload: true)."
         else:
             yield f"{names} failed {_requests(count)} ({word}): its log says more."
@@ -109,8 +112,7 @@ def _load(one: Load, drill: Drill) -> Iterator[str]:
         refused = f", and {_requests(one.refused)} found it full" if one.refused else ""
         yield (
             f"{one.target}: {one.most_busy} of {one.slots} slots were busy and up to "
-            f"{one.most_waiting} waited{refused}. More slots, a smaller model, more cores, or a "
-            "second copy."
+            f"{one.most_waiting} waited{refused}: {_MORE}"
         )
     if one.whole is not None and one.whole > 1:
         of = f"the apps {_listed(drill.apps)}" if drill.apps else "all requests"

@@ -49,8 +49,8 @@ class Reports:
         return None if kept.end is None else kept.end.at + self._open
 
     def of(self, kept: Kept) -> Report:
-        """As things stand now; kept once it is final. Raises ``StateError``."""
-        if kept.report is not None:
+        """As things stand now; kept where the drill has ended. Raises ``StateError``."""
+        if kept.report is not None and kept.report.final:
             return kept.report
         now = datetime.now(UTC)
         settles = self.settles(kept)
@@ -66,7 +66,7 @@ class Reports:
             moved=kept.moved,
             can=self._can(),
         )
-        if final:
+        if kept.end is not None:
             self._drills.keep(msgspec.structs.replace(kept, report=found))
         return found
 

@@ -30,9 +30,7 @@ T = TypeVar("T")
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A drill with what was known when it began (``moved``), how it ended, and its report, once
-    that is final.
-    """
+    """A drill with what was known when it began (``moved``), how it ended, its newest report."""
 
     drill: Drill
     moved: tuple[Moved, ...] = ()
@@ -109,18 +107,20 @@ class Drills:
             )
         return found
 
-    def all(self) -> list[Kept]:
-        """The newest first."""
-        names = sorted((path.name for path in self._folder.glob("*.json")), reverse=True)
+    def newest(self, most: int) -> list[Kept]:
+        """So many at the most, the newest first."""
+        names = sorted((path.name for path in self._folder.glob("*.json")), reverse=True)[:most]
         there = self.running()
         ended = [_read(self._folder / name, _KEPT.decode) for name in names]
         id = None if there is None else there.drill.id
-        return [one for one in (there, *(o for o in ended if o and o.drill.id != id)) if one]
+        found = (there, *(one for one in ended if one and one.drill.id != id))
+        return [one for one in found if one][:most]
 
     def keep(self, kept: Kept) -> None:
-        """One that has ended, with its report."""
+        """One that has ended, with its report. What that was made of goes once it is final."""
         _write(self._of(kept.drill.id), msgspec.json.encode(kept))
-        self._queues(kept.drill.id).unlink(missing_ok=True)
+        if kept.report is not None and kept.report.final:
+            self._queues(kept.drill.id).unlink(missing_ok=True)
 
     def queues(self, id: str) -> dict[str, Queue]:
         """What was seen of the local models."""
