@@ -308,6 +308,8 @@ def _say_begun(begun: DrillState) -> None:
     drill = begun.drill
     until = drill.until.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
     click.echo(f"drill {drill.id} runs until {until}: {plain(about(drill))}", err=True)
+    if not begun.moved:
+        click.echo(f"  no model is served by {drill.vendor} first, as things stand", err=True)
     for one in begun.moved:
         click.echo(f"  {plain(one.model)} → {plain(one.then or 'nothing')}", err=True)
 

@@ -258,6 +258,19 @@ def _ask_again(gateway: RunningGateway) -> str | None:
         return None
 
 
+def test_another_process_asks_when_the_one_that_asked_is_killed(gateway: RunningGateway) -> None:
+    """All of them are, so that it does not matter which one it was."""
+    id = begun(gateway, "--synthetic", "--rate", "2")
+    until(lambda: of_drill(gateway, id), 120)
+    killed = {one.pid for one in running(gateway.folder / "state" / RUN)}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len({one.pid for one in running(gateway.folder / "state" / RUN)} - killed) == 2)
+    since = datetime.now(UTC).isoformat()
+    until(lambda: [one for one in of_drill(gateway, id) if one["at"] > since], 120)
+    assert gateway.get("/admin/drill")[1]["drill"]["id"] == id
+
+
 def test_it_is_ended_early_by_who_may_and_that_is_written_down(gateway: RunningGateway) -> None:
     """With all that was asked for, and by whom."""
     id = begun(gateway, "--share", "0.5", "--app", "web", "--strict", "--roles", "developer")
@@ -280,6 +293,20 @@ def test_it_is_ended_early_by_who_may_and_that_is_written_down(gateway: RunningG
     assert (report["verdict"], report["end"]["actor"]) == ("nothing to tell", ended["actor"])
     assert drill(gateway, "list").stdout.startswith(f"{id}  ")
     assert "# Drill" in drill(gateway, "report", "--format", "markdown").stdout
+
+
+def test_who_waits_ends_it_with_ctrl_c_and_still_gets_the_report(gateway: RunningGateway) -> None:
+    """It says what came of it until then."""
+    asking = gateway.begin("drill", "start", "openai", "--minutes", "60", "--reason", "a test")
+    assert asking.stderr is not None
+    id = asking.stderr.readline().split()[1]
+    assert gateway.ask()[2]["x-gateway-served-by"] == LOCAL
+    asking.send_signal(signal.SIGINT)
+    out, _ = asking.communicate(timeout=60)
+    assert asking.returncode == 0
+    assert out.startswith(f"Drill {id}: openai denied as channel and developer for all requests")
+    assert "Verdict: holds with gaps: 100.0% served without openai" in out
+    assert [one for one in gateway.events("drill.aborted") if one["detail"]["drill"] == id]
 
 
 REFUSED = [

@@ -101,6 +101,13 @@ def test_a_record_that_was_tampered_with_is_told() -> None:
     assert replay(BAN, forged).recomputed == 0
 
 
+def test_what_a_drill_took_away_is_there_again() -> None:
+    """A replay is about policy, of which a drill is no part."""
+    drilled = record(served=LOCAL, left_out={OPENAI.id: "drill"}, drill="d1")
+    assert where(replay(OLD, drilled)) == {("local/smollm2", "openai/m"): 1}
+    assert where(replay(BAN, drilled)) == {("local/smollm2", "local/smollm2"): 1}
+
+
 def test_a_ban_moves_requests_to_the_next_target_and_tokens_to_local() -> None:
     """By minute, with the busiest one by the time that its work takes."""
     result = replay(
