@@ -199,7 +199,7 @@ class Questions:
 
     @asynccontextmanager
     async def there(self, target: Target) -> AsyncIterator[None]:
-        """While a local model is in memory. Raises StateError where it does not get there."""
+        """While a local model is in memory. Raises StartupError where it does not get there."""
         if target.channel != LOCAL:
             yield
         elif serving(self._settings):

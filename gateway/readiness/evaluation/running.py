@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from gateway.domain.target import Target
-from gateway.errors import StateError
+from gateway.errors import StartupError
 from gateway.readiness.evaluation.cases import Case
 from gateway.readiness.evaluation.checks import Judged
 from gateway.readiness.evaluation.judging import MOST_TOKENS, question, ruling
@@ -30,7 +30,7 @@ class Asking(Protocol):
         ...
 
     def there(self, target: Target) -> AbstractAsyncContextManager[None]:
-        """While a target can be asked. Raises StateError where it cannot be."""
+        """While a target can be asked. Raises StartupError where it cannot be."""
         ...
 
     async def ask(self, target: Target, members: dict[str, Any], most: int) -> Asked:
@@ -77,7 +77,7 @@ class Evaluation:
                 try:
                     async with asking.there(target):
                         await self._ask(asking, target, told)
-                except StateError as error:
+                except StartupError as error:
                     why = error.message
             if why is not None:
                 self.refused[target.id] = why
@@ -110,7 +110,7 @@ class Evaluation:
         try:
             async with asking.there(judge):
                 await _each(self.at_once, iter(waiting), one)
-        except StateError as error:
+        except StartupError as error:
             self.unjudged = error.message
 
 
