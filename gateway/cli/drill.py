@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from gateway.auditing import audit_folder
-from gateway.cli.asking import LONG, Remote, Unreachable, either, named
+from gateway.cli.asking import LONG, Answered, Remote, Unreachable, either, named
 from gateway.cli.options import config_option, format_option
 from gateway.cli.remote import local_actor, record, running_gateway
 from gateway.cli.settled import settings_in_force
@@ -137,7 +137,11 @@ def start(
         _wait(remote, begun)
     except KeyboardInterrupt:
         click.echo("\nending the drill", err=True)
-        _Drills(settings).stop(remote)
+        try:
+            _Drills(settings).stop(remote)
+        except Answered as error:
+            # It has just ended by itself.
+            click.echo(error.message, err=True)
     _print(_settled(_Drills(settings), remote, begun.drill.id), format_)
 
 

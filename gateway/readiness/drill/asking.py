@@ -51,8 +51,10 @@ def asked(moved: Moved) -> bool:
 
 def kinds(can: Collection[str] | None) -> Iterator[Fields]:
     """The bodies that a target is asked with, but for the model, by what it ``can`` (``None``: not
-    known, so everything).
+    known, so everything). None for one that is there for embeddings alone.
     """
+    if can is not None and Capability.EMBEDDINGS in can and Capability.CHAT not in can:
+        return
     for repeats, tokens in ((0, 32), (6, 64), (40, 64)):
         text = f"{_TEXT * repeats}In two sentences: what is a river?"
         yield {"messages": _said(text), "max_tokens": tokens}

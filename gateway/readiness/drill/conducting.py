@@ -165,7 +165,8 @@ class Conductor:
             for one in kept.moved
             if kept.drill.synthetic and asked(one)
         }
-        return Asker(self._engine, self._journal, kept.drill, models, self._deadline)
+        asked_for = {model: bodies for model, bodies in models.items() if bodies}
+        return Asker(self._engine, self._journal, kept.drill, asked_for, self._deadline)
 
     def _can(self, model: str, target: str | None) -> Collection[str] | None:
         try:
