@@ -25,6 +25,8 @@ from gateway.domain.target import Target
 from gateway.engine.loop import Engine
 from gateway.errors import ModelNotFound
 from gateway.http.state import State
+from gateway.readiness.canary.successes import Successes
+from gateway.telemetry.canaries import CanaryTally
 from gateway.telemetry.counts import Counter, Counts
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.post import Post
@@ -63,6 +65,8 @@ class Observed(Protocol):
     def journal(self) -> Journal: ...
     @property
     def audit(self) -> Standing: ...
+    @property
+    def successes(self) -> Successes: ...
     def state(self) -> State: ...
 
 
@@ -96,6 +100,10 @@ class Observing:
         self._finished: list[Record] = []
         self.observers: Sequence[Observer] = (self._finished.append,)
         self._log = structlog.get_logger("gateway.telemetry")
+
+    @property
+    def canaries(self) -> CanaryTally:
+        return self._tally.canaries
 
     async def run(self) -> None:
         """Count, and tell the other processes, until cancelled."""
@@ -149,9 +157,10 @@ class Observing:
         self._finished.clear()
         for record in finished:
             self._tally.take(record)
+            self._observed.successes.take(record)
         self._requests.write(finished)
         if self._otel is not None:
-            self._otel.write(finished)
+            self._otel.write([record for record in finished if record.origin is None])
         self._lost[()].reach(self._observed.audit.lost)
         engine = self._observed.engine
         for model, words in engine.lacking.items():
@@ -190,6 +199,7 @@ class Observing:
             outdated=configuration.problem is not None,
             audit_waiting=audit.waiting,
             audit_fails=audit.problem is not None,
+            successes={name: at.timestamp() for name, at in self._observed.successes.known.items()},
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from gateway.audit.sink import Standing
 from gateway.domain.drill import Drill
@@ -37,13 +38,16 @@ def drilled_state(drill: Drill | None) -> DrilledState | None:
     return DrilledState(id=drill.id, vendor=drill.vendor, until=drill.until)
 
 
-def local_state(name: str, hello: Hello | None, *, on_demand: bool) -> LocalState:
+def local_state(
+    name: str, hello: Hello | None, *, on_demand: bool, last_success: datetime | None
+) -> LocalState:
     """``hello`` is what the model's worker has said, where there is one."""
     chat = hello.abilities.chat if hello is not None else None
     return LocalState(
         name=name,
         ready=hello is not None,
         on_demand=on_demand,
+        last_success=last_success,
         loaded=None
         if hello is None
         else LoadedState(

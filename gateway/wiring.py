@@ -50,6 +50,9 @@ from gateway.operating.running import Running
 from gateway.processes.garbage import let_generators_begin, look_seldom
 from gateway.processes.logs import Logs, configure_logs
 from gateway.processes.memory import keep_memory
+from gateway.readiness.canary.canaries import Canaries
+from gateway.readiness.canary.schedule import Schedule
+from gateway.readiness.canary.successes import Successes
 from gateway.responses.store import Limits, SqliteResponseStore
 from gateway.serving import ServeOptions
 from gateway.telemetry.readings import Shared
@@ -85,6 +88,7 @@ class Gateway:
         )
         self._announcement = Announcement(run)
         self._audit = audit_sink(settings, "serving", os.environ)
+        self.successes = Successes(settings.state.dir)
         otlp = otlp_channel(settings)
         self._guard = EgressGuard(
             offline=first.settings.offline,
@@ -126,6 +130,14 @@ class Gateway:
             listed=self._servers.lists,
             told=self._told,
         )
+        self.asked = self._canaries = Canaries(
+            self.engine,
+            self.journal,
+            self._local.loaded,
+            self._observing.canaries,
+            first.settings.readiness.canary,
+        )
+        self._schedule = Schedule(self._canaries, run, lambda: self._now.targets.get(LOCAL, ()))
         self._ledger = Ledger(settings.state.dir / LEDGER)
         self.quotas = Quotas(
             self._ledger,
@@ -209,6 +221,7 @@ class Gateway:
         self._local.change(version.sockets, version.on_demand, version.at_once)
         self._guard.offline = version.settings.offline
         self.responses.limits = _limits(version.settings)
+        self._canaries.section = version.settings.readiness.canary
         self._judge = self._judge_of(version)
         self._translate = self._translate.after(version.translated.values(), self._judge)
         # A channel that is gone stays with its last backend, for who began with it: it is refused.
@@ -250,6 +263,8 @@ class Gateway:
             asyncio.create_task(self._admitting.run()),
             asyncio.create_task(self._observing.run()),
             asyncio.create_task(self._practice.conductor.run()),
+            asyncio.create_task(self.successes.run()),
+            asyncio.create_task(self._schedule.run()),
         ]
         self._discover(self._now)
         self._admitting.trust(self._now)
@@ -267,7 +282,9 @@ class Gateway:
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
+            await self._canaries.stop()
             await self._observing.stop()
+            self.successes.exchange()
             await self._pool.close()
             await self._translate.stop()
             await self._local.stop()
@@ -280,7 +297,12 @@ class Gateway:
         policy = self._store.current
         now = self._now
         local = [
-            local_state(name, self._local.loaded(name), on_demand=name in now.on_demand)
+            local_state(
+                name,
+                self._local.loaded(name),
+                on_demand=name in now.on_demand,
+                last_success=self.successes.known.get(f"{LOCAL}/{name}"),
+            )
             for name in now.sockets
         ]
         problem = self._problem

@@ -51,11 +51,12 @@ class Journal:
         self.under_way = 0
         """Requests that have begun and are not over."""
 
-    def request(self, record: Record) -> UnderWay:
+    def request(self, record: Record, *, worded: bool = True) -> UnderWay:
         """Around a request: its record is written once, whatever became of it, and what is logged
-        meanwhile tells its id. Where its words are wanted, they are to be put into what this gives.
+        meanwhile tells its id. Where its words are wanted, they are to be put into what this gives;
+        one that is not ``worded`` has none to keep.
         """
-        return UnderWay(self, record, self._log.begin())
+        return UnderWay(self, record, self._log.begin() if worded else None)
 
     def over(self, record: Record, transcript: Transcript | None) -> None:
         """Of a request that was under way."""

@@ -57,6 +57,8 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
     for model in shared["local_models"]:
         missing = "loaded on demand" if model["on_demand"] else "not ready"
         click.echo(f"local/{model['name']}: {'ready' if model['ready'] else missing}")
+        if model["last_success"]:
+            click.echo(f"  answered last: {model['last_success']}")
         if model["loaded"]:
             _show(model["loaded"])
     for server in shared["sovereign"]:

@@ -27,6 +27,7 @@ from gateway.config.origins import Layer, environment_layer, flag_layer, merge, 
 from gateway.config.places import PATHS, defaults, make_absolute, mapping
 from gateway.config.prices import PricesSection
 from gateway.config.proxying import DIRECT
+from gateway.config.readiness import ReadinessSection
 from gateway.config.schema import Finding, Flag, findings, nearest, place
 from gateway.config.sections import (
     LOCAL,
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     prices: PricesSection = Field(default_factory=PricesSection)
     telemetry: TelemetrySection = Field(default_factory=TelemetrySection)
     admin: AdminSection = Field(default_factory=AdminSection)
+    readiness: ReadinessSection = Field(default_factory=ReadinessSection)
     translate: TranslateSection
     state: StateSection
     policy: PolicySection

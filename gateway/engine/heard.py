@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import aclosing
 
 import msgspec
@@ -104,22 +105,34 @@ class Listening:
 
 
 async def hear(
-    engine: Engine, journal: Journal, call: Call, record: Record, route: Route | None = None
+    engine: Engine,
+    journal: Journal,
+    call: Call,
+    record: Record,
+    route: Route | None = None,
+    noted: Callable[[Heard], None] = lambda _: None,
 ) -> Heard:
     """Ask, and listen to the end. ``call`` is ``typed``, and ``record`` says in ``origin`` why the
-    gateway asks; it is written as that of any request. An answer that fails is heard, not raised.
+    gateway asks; it is written as that of any request, once ``noted`` has been told what is heard
+    and has put into it what is to be known of that. An answer that fails is heard, not raised.
     """
-    listening = Listening()
     record.model, record.stream = call.model, call.stream
-    with journal.request(record):
-        try:
-            async with aclosing(engine.run(call, record, route=route)) as batches:
-                async for batch in batches:
-                    for told in batch:
-                        if isinstance(told, Failed):
-                            return listening.heard(told.message, told.kind)
-                        listening.take(told)
-        except GatewayError as error:
-            record.failed(error)
-            return listening.heard(error.message, record.outcome)
+    with journal.request(record, worded=False):
+        heard = await _listen(engine, call, record, route)
+        noted(heard)
+        return heard
+
+
+async def _listen(engine: Engine, call: Call, record: Record, route: Route | None) -> Heard:
+    listening = Listening()
+    try:
+        async with aclosing(engine.run(call, record, route=route)) as batches:
+            async for batch in batches:
+                for told in batch:
+                    if isinstance(told, Failed):
+                        return listening.heard(told.message, told.kind)
+                    listening.take(told)
+    except GatewayError as error:
+        record.failed(error)
+        return listening.heard(error.message, record.outcome)
     return listening.heard()

@@ -53,7 +53,7 @@ from gateway.http.passing import Passed
 from gateway.http.quotas import Quotas
 from gateway.http.responses import InputTokens, Responses
 from gateway.http.state import State
-from gateway.http.surface import Surface
+from gateway.http.surface import Runs, Surface
 from gateway.http.texts import Completions, Embeddings
 from gateway.wire.openai_passing import NEEDS
 
@@ -63,6 +63,11 @@ class Services(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+
+    @property
+    def asked(self) -> Runs:
+        """Who has the apps' calls served."""
+        ...
 
     @property
     def access(self) -> Access: ...
@@ -273,7 +278,7 @@ def _data_plane(services: Services, door: Door) -> Mapping[str, Generate]:
     }
     return {
         path: Generate(
-            services.engine,
+            services.asked,
             door,
             services.quotas,
             services.journal,

@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 from gateway.audit.journal import Journal
 from gateway.audit.record import Record
 from gateway.audit.transcript import Transcript
-from gateway.engine.loop import Engine
 from gateway.engine.routes import not_configured
 from gateway.errors import (
     BodyLate,
@@ -35,7 +34,7 @@ from gateway.http.head import Header
 from gateway.http.ids import Ids
 from gateway.http.quotas import Quotas
 from gateway.http.reply import Reply
-from gateway.http.surface import Surface
+from gateway.http.surface import Runs, Surface
 
 LONGEST_NAME = 256
 """Characters of a model's name, which is written down of every request: none is longer."""
@@ -46,7 +45,7 @@ class Generate:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Runs,
         door: Door,
         quotas: Quotas,
         journal: Journal,

@@ -71,12 +71,14 @@ class LoadedState(BaseModel):
 
 class LocalState(BaseModel):
     """One local model: ``ready`` once it is loaded and has generated a token. One that is loaded
-    ``on_demand`` is no reason to be called starting.
+    ``on_demand`` is no reason to be called starting. ``last_success`` is when it answered last,
+    whoever asked.
     """
 
     name: str
     ready: bool
     on_demand: bool
+    last_success: datetime | None
     loaded: LoadedState | None
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol
 
+from gateway.audit.record import Record
 from gateway.domain.call import Api, Call
+from gateway.engine.attempt import Told
 from gateway.http.arrival import Arrival
 from gateway.http.exchange import Manners
 from gateway.wire.writer import Writer
+
+
+class Runs(Protocol):
+    """Who has calls served: the engine, or whoever stands before it."""
+
+    def run(
+        self, call: Call, record: Record, reader: asyncio.Task[Any] | None = None
+    ) -> AsyncGenerator[Sequence[Told], None]:
+        """As ``Engine.run``."""
+        ...
 
 
 class Surface(Manners, Protocol):

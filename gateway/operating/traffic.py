@@ -52,7 +52,7 @@ class Seen(NamedTuple):
 
 
 class Recent:
-    """The newest requests of the log in ``folder``, oldest first. Blocks."""
+    """The newest requests of apps in the log in ``folder``, oldest first. Blocks."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -75,7 +75,8 @@ class Recent:
             if line.seq <= self._seq or len(new) >= MOST:
                 break
             newest = max(newest, line.seq)
-            new.append(Seen.of(line.record))
+            if line.record.origin is None:
+                new.append(Seen.of(line.record))
         self._kept.extend(reversed(new))
         self._seq = newest
 

@@ -97,7 +97,7 @@ def simulate(
     """
     result = Simulation()
     for record in records:
-        if not record.targets:
+        if not record.targets or record.origin is not None:
             continue
         candidates = _candidates(record, policy, at or record.at, without_credentials)
         new, locality = _server(candidates, last_resort(record.model))

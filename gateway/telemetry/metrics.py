@@ -136,6 +136,12 @@ GAUGES = (
         _all(lambda one: one.local),
     ),
     Gauge(
+        "gateway_last_local_success_timestamp_seconds",
+        "When a local target answered last, whoever asked: an app or the gateway itself.",
+        ("target",),
+        _most(lambda one: _each(one.successes)),
+    ),
+    Gauge(
         "gateway_target_ready",
         "1 where a request could be sent to a target now, if policy lets it.",
         ("target",),

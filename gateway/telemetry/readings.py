@@ -30,8 +30,8 @@ class Reading(msgspec.Struct, frozen=True):
     ``attempts`` how many are under way on each. ``drill`` is the vendor whose ban is practised,
     empty where none is. ``degraded`` says that the newest policy on disk is
     not in force, ``outdated`` the same of the configuration, ``audit_fails`` that the audit log
-    cannot be written, for which ``audit_waiting`` records wait. Times are in seconds since the
-    epoch.
+    cannot be written, for which ``audit_waiting`` records wait; ``successes`` is when each local
+    target answered last. Times are in seconds since the epoch.
     """
 
     pid: int
@@ -56,6 +56,7 @@ class Reading(msgspec.Struct, frozen=True):
     outdated: bool
     audit_waiting: int
     audit_fails: bool
+    successes: Mapping[str, float]
 
 
 class ModelReading(msgspec.Struct, frozen=True):

@@ -65,6 +65,7 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     request_id: str
     client_request_id: str | None = None
     key: str | None = None
+    origin: str | None = None
     api: str | None = None
     model: str | None = None
     target: str | None = None
@@ -94,6 +95,7 @@ def _line(record: Record, now: str) -> Line:
         record.id,
         record.client_request_id or None,
         record.key,
+        record.origin,
         record.api,
         _safe(record.model[:200]) or None,
         record.served_by,

@@ -12,8 +12,9 @@ from gateway.audit.record import Record
 from gateway.domain.call import Api
 from gateway.domain.decision import Verdict
 from gateway.domain.events import FailureKind
+from gateway.telemetry.canaries import CANARY, CanaryTally
 from gateway.telemetry.counts import Counter, Counts, Histogram
-from gateway.telemetry.timing import first_content, rate
+from gateway.telemetry.timing import SECONDS, first_content, rate
 
 UNKNOWN = "(unknown)"
 """The label of models that are not configured."""
@@ -22,11 +23,6 @@ VENDOR_FAULT = "vendor_fault"
 MODEL_NOT_FOUND = "model_not_found"
 COUNTING = frozenset({Api.COUNT_TOKENS, Api.INPUT_TOKENS})
 """APIs whose requests ask for nothing but the number of tokens."""
-
-_SECONDS = (
-    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
-    *(1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0),
-)
 
 REQUESTS = Counter(
     "gateway_requests",
@@ -38,13 +34,13 @@ DURATION = Histogram(
     "gateway_request_duration_seconds",
     "From a request's arrival to its end, whatever that was.",
     ("model", "target"),
-    _SECONDS,
+    SECONDS,
 )
 FIRST = Histogram(
     "gateway_time_to_first_token_seconds",
     "From the arrival of a request for a stream to the first content of its answer.",
     ("model", "target"),
-    _SECONDS,
+    SECONDS,
 )
 RATE = Histogram(
     "gateway_output_tokens_per_second",
@@ -61,7 +57,7 @@ ATTEMPT_DURATION = Histogram(
     "gateway_attempt_duration_seconds",
     "From the beginning of an attempt to its end, whatever that was.",
     ("target",),
-    _SECONDS,
+    SECONDS,
 )
 BROKEN_OFF = Counter(
     "gateway_broken_off",
@@ -93,7 +89,7 @@ SHADOWED = Counter(
 
 class Tally:
     """``name`` is the configured name, or pattern, of a model that an app asked for; ``None`` where
-    there is none.
+    there is none. What the gateway asked by itself is none of the apps' requests.
     """
 
     def __init__(self, counts: Counts, name: Callable[[str], str | None]) -> None:
@@ -109,8 +105,13 @@ class Tally:
         self._kinds = counts.counter(TOKENS)
         self._denied = counts.counter(DENIED)
         self._shadowed = counts.counter(SHADOWED)
+        self.canaries = CanaryTally(counts)
 
     def take(self, record: Record) -> None:
+        if record.origin is not None:
+            if record.origin == CANARY:
+                self.canaries.take(record, self.model(record))
+            return
         model, target = self.model(record), record.served_by or ""
         labels = (model, target, record.locality or "", outcome(record), record.failover or "")
         self._requests[labels].add(1.0)

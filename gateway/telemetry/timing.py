@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from gateway.audit.record import Record
 
+SECONDS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0),
+)
+"""The bounds of histograms of times."""
 _SHORTEST = 0.001
 """Seconds within which tokens come that were there already."""
 

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.audit.happening import Happening
 from gateway.audit.journal import Journal
@@ -44,16 +45,18 @@ ANSWER: tuple[Event, ...] = (
 
 
 class Kept:
-    """A log in memory. Implements ``AuditSink``."""
+    """A log in memory that wants every request's words. Implements ``AuditSink``."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
 
     def begin(self) -> Transcript | None:
-        return None
+        return Transcript(heard=True)
 
     def write(self, told: Record | Happening, transcript: Transcript | None = None) -> None:
         assert isinstance(told, Record)
+        # There was no body that anybody sent, and nothing is kept of none.
+        assert transcript is None
         self.records.append(told)
 
     def check(self) -> None:
@@ -101,3 +104,36 @@ async def test_an_answer_that_breaks_off_is_heard_as_far_as_it_came() -> None:
     one = await heard(house, kept)
     assert (one.text, one.failure, one.code) == ("Hel", "it ended", "truncated")
     assert kept.records[0].outcome == "broken"
+
+
+@pytest.mark.parametrize("answer", [ANSWER, (Failed(FailureKind.SERVER_ERROR, "no"),)])
+async def test_what_is_noted_of_it_is_in_the_record_that_is_written(
+    answer: tuple[Event, ...],
+) -> None:
+    """Not a moment later: what has been written is not written again."""
+    house, kept, now = House(Scripted(openai=answer), FIRST), Kept(), time.monotonic()
+    call = Call("r1", Api.CHAT, "gpt", True, b"{}", Chat(()), now, now + 60, typed=True)
+    record = Record(id="r1", at=datetime.now(UTC), api=call.api, origin="canary")
+
+    def noted(one: Heard) -> None:
+        assert kept.records == []
+        record.differs = ("failed",) if one.failure else ("finish",)
+
+    one = await hear(house.engine, Journal(kept), call, record, noted=noted)
+    assert kept.records[0].differs == (("failed",) if one.failure else ("finish",))
+
+
+async def test_what_is_spare_says_nothing_of_its_target() -> None:
+    """However often it fails, whoever comes next is not kept from trying."""
+    lost = (Failed(FailureKind.SERVER_ERROR, "no"),)
+    house, kept = House(Scripted(openai=lost), FIRST), Kept()
+    for spare in (True, False):
+        for _ in range(6):
+            now = time.monotonic()
+            task = Chat(())
+            call = Call("r1", Api.CHAT, "gpt", True, b"{}", task, now, now + 60, typed=True)
+            record = Record(id="r1", at=datetime.now(UTC), api=call.api, origin="canary")
+            await hear(house.engine, Journal(kept), replace(call, spare=spare), record)
+        failures = house.engine.health(FIRST.id).in_row
+        assert (failures == 0) is spare
+        assert house.engine.busy(FIRST.id) == 0

@@ -170,3 +170,11 @@ def test_all_can_be_replayed_as_of_one_instant() -> None:
     dated = policy(ban, openai="allow")
     assert where(replay(dated, record())) == {("openai/m", "openai/m"): 1}
     assert where(replay(dated, record(), at=later)) == {("openai/m", "local/smollm2"): 1}
+
+
+def test_what_the_gateway_asked_by_itself_is_not_replayed() -> None:
+    """It is nobody's traffic, whatever it was for."""
+    asked = [record(LOCAL, served=LOCAL, origin=why) for why in ("canary", "drill", "eval")]
+    result = simulate([*asked, record()], BAN, last_resort=lambda _: False)
+    assert result.total.requests == 1
+    assert result.rows.keys() == {Row("shop", "gpt", "openai/m", "local/smollm2")}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.observing import LOST, UNMET
-from gateway.telemetry import tally
+from gateway.telemetry import canaries, tally
 from gateway.telemetry.counts import Counter, Histogram
 from gateway.telemetry.metrics import GAUGES, MODELS, STATE, STATE_HELP
 from gateway.telemetry.readiness import READINESS
@@ -20,7 +20,8 @@ Row = tuple[str, tuple[str, ...], str, str]
 
 def rows() -> Iterator[Row]:
     """All metrics of the gateway's own, in the order of the page."""
-    counted = [one for one in vars(tally).values() if isinstance(one, Counter | Histogram)]
+    told = (*vars(tally).values(), *vars(canaries).values())
+    counted = [one for one in told if isinstance(one, Counter | Histogram)]
     for one in (*counted, UNMET, LOST):
         if isinstance(one, Counter):
             yield f"{one.name}_total", one.labels, "counter", one.help

@@ -37,6 +37,7 @@ READING = Reading(
     outdated=False,
     audit_waiting=5,
     audit_fails=True,
+    successes={"local/smollm2": 990.5},
 )
 MODEL = ModelReading("smollm2", "ready", None, 2, 4, 3, 1, 100, 40, 50, 1 << 20)
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -82,6 +83,7 @@ def test_everything_that_is_read_is_told(shared: Shared, accept: str) -> None:
         ("gateway_attempts_in_flight", "lab/qwen3"): 0,
         ("gateway_local_model_ready", "smollm2"): 1,
         ("gateway_local_model_ready", "other"): 0,
+        ("gateway_last_local_success_timestamp_seconds", "local/smollm2"): 990.5,
         ("gateway_target_ready", "openai/gpt-4o"): 1,
         ("gateway_target_ready", "lab/qwen3"): 0,
         ("gateway_target_obstacle", "breaker_open", "lab/qwen3"): 1,

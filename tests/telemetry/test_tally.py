@@ -26,7 +26,8 @@ class Counted:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.counts = Counts(folder)
-        self.take = Tally(self.counts, CONFIGURED.get).take
+        tally = Tally(self.counts, CONFIGURED.get)
+        self.take, self.canaries = tally.take, tally.canaries
 
     def all(self) -> dict[tuple[str, ...], float]:
         self.counts.write()
