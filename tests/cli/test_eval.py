@@ -179,11 +179,13 @@ def test_a_vendor_that_policy_denies_is_not_dialled(house: House) -> None:
     policy = house.gateway.policies / "10-vendors.yaml"
     policy.write_text("version: 1\nvendors: {openai: allow, mistral: deny}\n")
     house.openai.behave("answer", words=("Paris",))
-    code, table, _ = house.eval("--target", "mistral/large", "--target", "openai/gpt-4o")
+    code, table, _ = house.eval(
+        "--target", "mistral/mistral-large-latest", "--target", "openai/gpt-4o"
+    )
     assert code == 1
     denied, asked = table["rows"]
     assert denied["refused"].startswith(
-        "Policy does not allow mistral/large: vendor mistral is denied by rule "
+        "Policy does not allow mistral/mistral-large-latest: vendor mistral is denied by rule "
     )
     assert (denied["answers"], asked["passed"], asked["refused"]) == (0, 1, None)
     assert house.mistral.connections == []
@@ -217,7 +219,14 @@ def test_a_judge_passes_what_it_says_that_it_passes(
     """What talks nonsense has not judged, and what is not judged has not passed."""
     house.mistral.behave("answer", words=(words,))
     found, table, _ = house.eval(
-        *("--target", "openai/gpt-4o", "--judge", "mistral/large", "--at-least", "1"),
+        *(
+            "--target",
+            "openai/gpt-4o",
+            "--judge",
+            "mistral/mistral-large-latest",
+            "--at-least",
+            "1",
+        ),
         cases=(JUDGED,),
     )
     assert found == code
@@ -232,7 +241,7 @@ def test_a_judge_passes_what_it_says_that_it_passes(
 def test_a_judge_that_fails_has_not_judged(house: House) -> None:
     house.mistral.behave(400)
     code, table, _ = house.eval(
-        *("--target", "openai/gpt-4o", "--judge", "mistral/large"), cases=(JUDGED,)
+        *("--target", "openai/gpt-4o", "--judge", "mistral/mistral-large-latest"), cases=(JUDGED,)
     )
     assert (code, table["rows"][0]["not_judged"]) == (0, 1)
     why = house.answers("openai/gpt-4o")[0]["checks"][0]["why"]
@@ -244,10 +253,10 @@ def test_nobody_is_asked_where_policy_denies_the_judge(house: House) -> None:
     policy = house.gateway.policies / "10-vendors.yaml"
     policy.write_text("version: 1\nvendors: {openai: allow, mistral: deny}\n")
     code, table, _ = house.eval(
-        *("--target", "openai/gpt-4o", "--judge", "mistral/large"), cases=(JUDGED,)
+        *("--target", "openai/gpt-4o", "--judge", "mistral/mistral-large-latest"), cases=(JUDGED,)
     )
     assert code == 1
-    assert table["judge_failed"].startswith("Policy does not allow mistral/large")
+    assert table["judge_failed"].startswith("Policy does not allow mistral/mistral-large-latest")
     assert (house.openai.requests, house.mistral.connections) == ([], [])
 
 
@@ -256,7 +265,7 @@ def test_a_target_that_fails_is_told_by_how(house: House) -> None:
     house.openai.behave(500)
     house.mistral.behave("in_turn", ways=[(400, {}), ("answer", {"words": ("Paris",)})])
     code, table, _ = house.eval(
-        *("--target", "openai/gpt-4o", "--target", "mistral/large"), cases=several(2)
+        *("--target", "openai/gpt-4o", "--target", "mistral/mistral-large-latest"), cases=several(2)
     )
     failing, mending = table["rows"]
     assert failing["errors"] == {"server_error": 2}
@@ -395,7 +404,14 @@ def test_the_example_runs_on_the_model_that_is_shipped(house: House) -> None:
     """All of its prompts are answered; of what is asked, the smallest of models does some."""
     house.mistral.behave("answer", words=('{"why": "It is.", "pass": true}',))
     example = ROOT / "configs/evals/example.jsonl"
-    words = ("--target", "local/smollm2", "--judge", "mistral/large", "--format", "json")
+    words = (
+        "--target",
+        "local/smollm2",
+        "--judge",
+        "mistral/mistral-large-latest",
+        "--format",
+        "json",
+    )
     done = house.gateway.run("eval", str(example), *words)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["rows"]

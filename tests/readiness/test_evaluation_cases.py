@@ -35,7 +35,8 @@ def problems(*lines: Mapping[str, Any] | str) -> list[str]:
 def test_a_line_is_a_chat_completion_and_what_its_answer_must_be() -> None:
     """A prompt is one message of the user's; blank lines and a mark of the byte order are none."""
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
-    more = {"id": "b", "messages": messages, "checks": [{"judged": "It is friendly."}]}
+    more: dict[str, Any] = {"id": "b", "messages": messages}
+    more |= {"checks": [{"judged": "It is friendly."}]}
     more |= {"temperature": 0, "max_tokens": 5, "tags": ["x", "x"], "weight": 2, "tools": [TOOL]}
     first, second = parsed("\ufeff" + json.dumps(GOOD), "", more)
     assert first.asked == {"messages": [{"role": "user", "content": "Hi"}]}
@@ -113,7 +114,7 @@ def test_what_is_wrong_with_a_line_is_told(changes: dict[str, Any], found: list[
         ({"judged": "a", "ignore_case": True}, "checks[0].ignore_case: unknown key 'ignore_case'"),
         ({"regex": "("}, "checks[0].regex: not a regular expression: unclosed group"),
         ({"regex": "(?<=a)b"}, "checks[0].regex: not a regular expression: look-around"),
-        ({"json_schema": 3}, "checks[0].json_schema: expected a JSON Schema"),
+        ({"json_schema": 3}, "checks[0].json_schema: it is not of types"),
         (
             {"json_schema": {"properties": {"a": {"tpye": "string"}}}},
             "checks[0].json_schema.properties.a.tpye: 'tpye' is no keyword that is understood here "
@@ -130,7 +131,7 @@ def test_what_is_wrong_with_a_line_is_told(changes: dict[str, Any], found: list[
         ),
         (
             {"tool_called": "get_weather", "arguments_schema": {"minLength": "x"}},
-            "checks[0].arguments_schema.minLength: expected a whole number of at least 0",
+            "checks[0].arguments_schema.minLength: it is not of type",
         ),
     ],
 )
