@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from gateway.config.shipped import load_prices
 from tests.end_to_end.running import KEY, ROOT, RunningGateway, configuration
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 POLICY = "version: 1\nvendors: {openai: allow, mistral: allow}\n"
 WITHIN = 60.0
@@ -118,13 +118,6 @@ def weights() -> Path:
     assert spec is not None
     folder = next(iter(spec.submodule_search_locations or ()))
     return Path(folder) / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-def until(there: Callable[[], bool]) -> None:
-    ends = time.monotonic() + WITHIN
-    while not there():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
 
 
 def test_a_local_model_is_compared_with_a_vendor_s(house: House) -> None:
