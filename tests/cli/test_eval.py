@@ -256,7 +256,7 @@ def test_nobody_is_asked_where_policy_denies_the_judge(house: House) -> None:
 def test_a_target_that_fails_is_told_by_how(house: House) -> None:
     """And one that never answers could not be asked."""
     house.openai.behave(500)
-    house.mistral.behave("in_turn", ways=[(400, {}), ("answer", {"words": ("Paris",)})])
+    house.mistral.behave("in_turn", ways=[("400", {}), ("answer", {"words": ("Paris",)})])
     code, table, _ = house.eval(
         *("--target", "openai/gpt-4o", "--target", "mistral/mistral-large-latest"), cases=several(2)
     )
@@ -269,7 +269,7 @@ def test_a_target_that_fails_is_told_by_how(house: House) -> None:
 
 
 def test_a_target_that_has_had_enough_is_waited_for(house: House) -> None:
-    enough = (429, {"retry_after_ms": 20})
+    enough = ("429", {"retry_after_ms": 20})
     good = ("answer", {"words": ("Paris",)})
     house.openai.behave("in_turn", ways=[enough, good, enough, enough, good])
     code, table, _ = house.eval("--target", "openai/gpt-4o", cases=several(2))
