@@ -133,7 +133,7 @@ def untested(found: Examined) -> Iterator[Told]:
         yield info(
             _named(denying),
             "no test of the policy's own says whom it must deny: an edit could undo it unseen",
-            "write tests: into the policy; gateway policy test --coverage shows what they reach",
+            "write tests: into the policy; gateway policy test shows what they reach",
         )
 
 
