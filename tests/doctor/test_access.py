@@ -7,6 +7,9 @@ import os
 import socket
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from gateway import __version__
 from gateway.access.keys import Key, make
@@ -25,7 +28,7 @@ def keep(checkout: Checkout, *keys: tuple[str, Key]) -> None:
     SqliteKeys(checkout.state / "keys.sqlite3").add(*(key for _, key in keys))
 
 
-def app(name: str, days: float | None, **fields: object) -> tuple[str, Key]:
+def app(name: str, days: float | None, **fields: Any) -> tuple[str, Key]:
     expires = None if days is None else NOW + timedelta(days=days)
     return make(name, NOW - timedelta(days=30), expires=expires, **fields)
 
@@ -123,17 +126,15 @@ def announce(checkout: Checkout, **fields: str) -> None:
     """As if this process were a gateway that serves."""
     settings = load_settings(checkout.config, {}, {})
     presence = Presence(
-        **{
-            "pid": os.getpid(),
-            "url": "http://127.0.0.1:1",
-            "admin_url": "http://127.0.0.1:1",
-            "policy_dir": str(settings.policy.dir),
-            "revision": Inventory(settings).load_policy().revision,
-            "configuration": revision(checkout.config.read_bytes()),
-            "version": __version__,
-            **fields,
-        }
+        pid=os.getpid(),
+        url="http://127.0.0.1:1",
+        admin_url="http://127.0.0.1:1",
+        policy_dir=str(settings.policy.dir),
+        revision=Inventory(settings).load_policy().revision,
+        configuration=revision(checkout.config.read_bytes()),
+        version=__version__,
     )
+    presence = msgspec.structs.replace(presence, **fields)
     Announcement(checkout.state / "run").publish(presence)
 
 
