@@ -111,7 +111,9 @@ def vendor() -> Iterator[VendorSimulator]:
 
 @pytest.fixture
 async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
-    """Make a bench; ``host`` is the name that stands for 127.0.0.1 in the channel's URL."""
+    """Make a bench; ``host`` is the name that stands for 127.0.0.1 in the channel's URL, and
+    ``connect`` and ``wait`` are its time-outs, for tests that are about them.
+    """
     made: list[RelayBackend] = []
 
     def make(
@@ -123,6 +125,8 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
         offline: bool = False,
+        connect: float = 10,
+        wait: float = 10,
     ) -> Bench:
         denied: set[str] = set()
         looked_up: list[str] = []
@@ -136,8 +140,8 @@ async def make_bench(vendor: VendorSimulator) -> AsyncIterator[MakeBench]:
             api_key="sk-planted-key",
             organization="org-1",
             allow_private=allow_private,
-            connect=0.5,
-            wait=0.3,
+            connect=connect,
+            wait=wait,
         )
         backend = RelayBackend(
             {"vendor": channel},

@@ -96,7 +96,7 @@ async def test_a_connection_that_cannot_be_made_in_time(make_bench: MakeBench) -
         await asyncio.sleep(60)
         return []
 
-    bench = make_bench(host="vendor.test", allow_private=True, resolve=hang)
+    bench = make_bench(host="vendor.test", allow_private=True, resolve=hang, connect=0.5)
     assert await bench.kind() is FailureKind.CONNECT_TIMEOUT
 
 

@@ -79,7 +79,7 @@ async def behind(
         f"{scheme}://{host}:4321/v1",
         api_key="sk-planted",
         locality="sovereign",
-        wait=0.5,
+        wait=5,
         trust=client_side() if scheme == "https" else None,
         proxy=Proxy("proxy.test", proxy.port, trust, credentials),
     )

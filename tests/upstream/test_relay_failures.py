@@ -42,7 +42,7 @@ CASES = [
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("name", "options", "plain", "streamed"), CASES)
 async def test_each_failure_is_told_apart(
-    bench: Bench,
+    make_bench: MakeBench,
     name: str,
     options: dict[str, Any],
     plain: FailureKind,
@@ -50,6 +50,7 @@ async def test_each_failure_is_told_apart(
     stream: bool,
 ) -> None:
     """A behaviour of the vendor is one kind of failure, and the relay makes one connection."""
+    bench = make_bench(wait=0.3 if name.startswith("stall") else 10)
     bench.vendor.behave(name, **options)
     assert await bench.kind(stream=stream) is (streamed if stream else plain)
     assert len(bench.vendor.connections) == 1

@@ -159,7 +159,7 @@ async def relay(
         return ["127.0.0.1"]
 
     channel = channels.channel(
-        f"https://{host}:{port}/v1", locality="sovereign", trust=trust, wait=0.5
+        f"https://{host}:{port}/v1", locality="sovereign", trust=trust, wait=10
     )
     backend = RelayBackend({"vendor": channel}, EgressGuard(here), NoDeepSeek())
     try:
