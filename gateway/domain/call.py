@@ -240,6 +240,9 @@ class Call(msgspec.Struct, frozen=True):
     which the gateway makes by itself: nobody wants the bytes of its answer. A ``spare`` one is to
     cost nobody anything: a local model has it only while a slot is free and nobody waits, and
     whatever becomes of it, its target is as healthy as before.
+
+    ``alone`` says that it is known of ``body`` that its top level has one model, and nothing that
+    is spelled like it.
     """
 
     id: str
@@ -261,6 +264,7 @@ class Call(msgspec.Struct, frozen=True):
     client_id: str | None = None
     begun: Begun | None = None
     typed: bool = False
+    alone: bool = False
     spare: bool = False
 
 

@@ -52,6 +52,7 @@ class ChatCompletions(OpenAIManners, Surface):
             functions=request.functions,
             needs=request.needs,
             session=request.session,
+            alone=request.alone,
         )
 
     def writer(self, call: Call) -> ChatWriter:

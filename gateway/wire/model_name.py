@@ -23,24 +23,27 @@ _KEY = re.compile(rb'"model"[ \t\r\n]*:', re.IGNORECASE)
 _ESCAPED_ASCII = re.compile(rb"\\u00[0-7]")
 LONG = 8 * 1024
 """Bytes of a body from which on decoding one level is faster than searching."""
+NEAR = 4 * 1024
+"""Bytes from an end of a body within which its model is looked for."""
+_BEFORE_A_KEY = b"{, \t\r\n"
 _STYLES = ((b",", b":"), (b", ", b": "))
 """How members, and names and values, are set apart by nearly all who write JSON."""
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
+def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = False) -> bytes:
     """``body`` with its top-level model, which is ``present``, made ``wanted``; ``body`` itself
-    where nothing changes. Raises ``ValueError`` for what is no JSON object.
+    where nothing changes. Raises ``ValueError`` for what is no JSON object. With ``alone``, which
+    is as in ``Call``, a long one is not gone through where its model is near an end.
     """
+    if alone and present is not None and (place := _near_an_end(body, present)) is not None:
+        return _spliced(body, place, present, wanted)
     if len(body) >= LONG and (placed := _placed(body, wanted)) is not None:
         return placed
     if present is not None and (start := _only_key(body)) is not None:
         match = _MODEL.match(body, start)
         if match is not None and match[1] == present.encode():
-            if present == wanted:
-                return body
-            start, end = match.span(1)
-            return b"".join((body[:start], msgspec.json.encode(wanted)[1:-1], body[end:]))
+            return _spliced(body, match.span(1), present, wanted)
     members = {
         name: value
         for name, value in _objects.decode(body).items()
@@ -48,6 +51,38 @@ def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     }
     members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
     return msgspec.json.encode(members)
+
+
+def _spliced(body: bytes, place: tuple[int, int], present: str, wanted: str) -> bytes:
+    """With what ``wanted`` is within its quotes at a place where ``present`` is."""
+    if present == wanted:
+        return body
+    whole, (start, end) = memoryview(body), place
+    return b"".join((whole[:start], msgspec.json.encode(wanted)[1:-1], whole[end:]))
+
+
+def _near_an_end(body: bytes, present: str) -> tuple[int, int] | None:
+    """Where the model of a body stands, in which it is alone; ``None`` where that is not seen.
+
+    What goes from the body's beginning to the end of a member, and is an object once a brace is
+    put behind it, has that member at its top. And so it is with what goes from the beginning of a
+    member to the body's end, and a brace before it: within a text the quote of the key would end
+    that, and no word may stand behind. What is before the key must not change what the quote is.
+    """
+    for start in (body.find(_QUOTED, 0, NEAR), body.rfind(_QUOTED, max(1, len(body) - NEAR))):
+        match = _MODEL.match(body, start) if start > 0 else None
+        if match is None or match[1] != present.encode() or b"\\" in match[1]:
+            continue
+        if body[start - 1] not in _BEFORE_A_KEY:
+            continue
+        first = match.end() <= NEAR
+        part = body[: match.end()] + b"}" if first else b"{" + body[start:]
+        try:
+            _objects.decode(part)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        return match.span(1)
+    return None
 
 
 def _only_key(body: bytes) -> int | None:

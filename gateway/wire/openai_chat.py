@@ -14,6 +14,8 @@ import msgspec
 from gateway.domain.call import Chat
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
+from gateway.wire.alone import Reading
+from gateway.wire.model_name import LONG
 from gateway.wire.openai_messages import WrittenMessage, messages_needs, typed_message
 from gateway.wire.openai_parameters import (
     ENDLESS,
@@ -63,7 +65,7 @@ class _Body(Parameters, kw_only=True):
 class ChatRequest(msgspec.Struct, frozen=True):
     """A parsed body: what the engine needs beside the bytes themselves. ``functions`` says that it
     uses the older parameters of that name, and so must its answer; ``session`` is by what the app
-    says which requests begin alike.
+    says which requests begin alike; ``alone`` is as in ``Call``.
     """
 
     model: str
@@ -73,9 +75,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     chat: Chat
     needs: frozenset[Capability]
     session: str | None
+    alone: bool
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_long = Reading(_Body)
 _RANGES = Ranges(
     (("max_tokens", 1, ENDLESS), ("max_completion_tokens", 1, ENDLESS), ("top_logprobs", 0, 20))
 )
@@ -91,7 +95,7 @@ BOUNDS = _RANGES.all
 
 def parse(body: bytes) -> ChatRequest:
     """Read the body of a chat completion. Raises ``InvalidRequest`` that names the parameter."""
-    parsed = read(_decoder, body)
+    parsed, alone = _read(body)
     _check(parsed)
     return ChatRequest(
         model=parsed.model,
@@ -101,7 +105,19 @@ def parse(body: bytes) -> ChatRequest:
         chat=_chat(parsed),
         needs=_needs(parsed),
         session=session(parsed),
+        alone=alone,
     )
+
+
+def _read(body: bytes) -> tuple[_Body, bool]:
+    """Whether the model is alone is told of long bodies only: short ones are soon searched."""
+    if len(body) >= LONG:
+        try:
+            return _long.read(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            # Told below, in the words that it always is.
+            pass
+    return read(_decoder, body), False
 
 
 def _check(body: _Body) -> None:

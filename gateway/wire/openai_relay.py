@@ -120,7 +120,7 @@ class OpenAISpeech:
     def request(self, call: Call, target: Target) -> bytes:
         if call.api is not _CHAT:
             return written(call, target)
-        body = with_model(call.body, call.model, target.model)
+        body = with_model(call.body, call.model, target.model, alone=call.alone)
         if call.begun is None or not isinstance(call.task, Chat):
             return body
         return _going_on(body, call.task, call.begun, target)

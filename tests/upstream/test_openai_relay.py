@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.events import FinishReason, Usage
+from gateway.errors import InvalidRequest
+from gateway.wire import model_name, openai_chat
 from gateway.wire.model_name import LONG
 from gateway.wire.model_name import with_model as rewrite
 from gateway.wire.openai_relay import ChatReader, OpenAISpeech
@@ -136,6 +138,57 @@ def test_a_long_body_keeps_every_other_byte(apart: tuple[str, str], first: bool)
     renamed = rewrite(body.encode(), "m", 'a"b').decode()
     assert renamed == body.replace(f'"model"{colon}"m"', f'"model"{colon}"a\\"b"')
     assert rewrite(body.encode(), "m", "m") == body.encode()
+
+
+_MESSAGES = ('"messages"', json.dumps([{"role": "user", "content": 'say "model": "m" ' * LONG}]))
+_HIDDEN = [
+    ('"x\\"model"', '"m"'),
+    ('"x"', '{"model":"m"}'),
+    ('"x"', '[{"model":"m"}]'),
+    ('"x"', json.dumps('","model":"m"')),
+    ('"mod\\u0065l"', '"m"'),
+    ('"MoDeL"', '"m"'),
+    ('"model"', '"m"'),
+]
+
+
+@given(
+    st.lists(st.sampled_from(_HIDDEN) | st.tuples(_KEYS, _VALUES), max_size=4),
+    st.lists(st.sampled_from(_HIDDEN) | st.tuples(_KEYS, _VALUES), max_size=4),
+    st.sampled_from(["m", "n", 'q"\\é']),
+    st.sampled_from([",:", ", : ", " ,\n :\t"]),
+)
+def test_where_the_model_is_alone_a_long_body_is_as_if_it_had_been_gone_through(
+    before: list[tuple[str, str]], behind: list[tuple[str, str]], wanted: str, apart: str
+) -> None:
+    """Whatever stands before its messages and behind them: it is told that the model is alone only
+    where it is, and then the one model is what changes.
+    """
+    comma, colon = apart[: apart.index(":")], apart[apart.index(":") :]
+    pairs = [*before, _MESSAGES, *behind]
+    body = ("{" + comma.join(f"{key}{colon}{value}" for key, value in pairs) + "}").encode()
+    try:
+        parsed = openai_chat.parse(body)
+    except InvalidRequest:
+        return
+    names = [json.loads(key).lower() for key, _ in pairs]
+    spelled = [json.loads(key) for key, _ in pairs]
+    assert parsed.alone == (names.count("model") == 1 and "model" in spelled)
+    renamed = rewrite(body, parsed.model, wanted, alone=parsed.alone)
+    assert json.loads(renamed) == json.loads(rewrite(body, parsed.model, wanted))
+    sent = json.loads(renamed, object_pairs_hook=_Pairs)
+    assert [value for key, value in sent if key.lower() == "model"] == [wanted]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_long_body_is_not_gone_through_where_its_model_is_alone_and_near_an_end(
+    behind: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = ['"model": "m"', f"{_MESSAGES[0]}: {_MESSAGES[1]}", '"stream": false']
+    body = ("{" + ", ".join(members[::-1] if behind else members) + "}").encode()
+    monkeypatch.setattr(model_name, "_placed", None)
+    renamed = rewrite(body, "m", "n", alone=openai_chat.parse(body).alone)
+    assert renamed == body.replace(b'"model": "m"', b'"model": "n"')
 
 
 class _Pairs(list[tuple[str, object]]):

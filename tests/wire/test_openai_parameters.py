@@ -68,8 +68,9 @@ def test_each_parameter_of_sampling_is_seen(name: str) -> None:
     )
 )
 def test_ranges_are_those_that_are_looked_at_one_by_one(said: dict[str, int | None]) -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "logprobs": True, **said}
-    parsed = openai_chat.BODY(**{"model": "m", "messages": [], "logprobs": True, **said})
+    body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    body |= {"logprobs": True, **said}
+    parsed = openai_chat.BODY(**body)
     told = _refusal(lambda: check_ranges(parsed, openai_chat.BOUNDS))
     assert _refusal(lambda: openai_chat.parse(json.dumps(body).encode())) == told
 
