@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from gateway.domain.decision import Labels
-from gateway.domain.events import Event
+from gateway.domain.events import Event, Relayed
 from gateway.domain.target import Capability, Target
 
 
@@ -243,6 +243,10 @@ class Call(msgspec.Struct, frozen=True):
 
     ``alone`` says that it is known of ``body`` that its top level has one model, and nothing that
     is spelled like it.
+
+    Once a stream flows, a backend may give ``onward`` what it would yield next, alone and while it
+    is waited for, and need not yield it where that says that it was taken: so a chunk costs no turn
+    of a task. Everything but more of the same text is yielded.
     """
 
     id: str
@@ -266,6 +270,7 @@ class Call(msgspec.Struct, frozen=True):
     typed: bool = False
     alone: bool = False
     spare: bool = False
+    onward: Callable[[Relayed], bool] | None = None
 
 
 class Backend(Protocol):

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.audit.journal import microseconds
 from gateway.audit.record import AttemptRecord, Record
-from gateway.domain.call import Backend
+from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Decision, Handling, Labels, Verdict
 from gateway.domain.events import (
     Called,
@@ -104,6 +105,11 @@ class Attempt:
     def labels(self) -> Labels:
         return self.call.labels
 
+    def asked(self) -> Call:
+        """The call as its backend gets it: what it has go onward comes by here."""
+        call = self.call
+        return call if call.onward is None else replace(call, onward=self.onward)
+
     def cut(self, decision: Decision) -> None:
         """Policy denies the target now: stop reading at once, as if the vendor had failed."""
         self.denied = decision
@@ -159,6 +165,17 @@ class Attempt:
         opening = self._opening()
         self._sent.note(held)
         return [opening, *held]
+
+    def onward(self, event: Relayed) -> bool:
+        """More of a stream that flows, on its short way to the app: whether that took it. What is
+        not taken is still to be handed over.
+        """
+        onward = self.call.onward
+        if onward is None or not self._passing or not onward(event):
+            return False
+        self._seen += event.pieces
+        self._sent.relayed(event)
+        return True
 
     def ended(self, *, early: bool) -> None:
         """Remember how it went, and write it down. One that ends ``early`` does so because the app

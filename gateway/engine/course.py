@@ -84,7 +84,7 @@ class Course:
             if attempt is None:
                 continue
             early = True
-            events = self._house.dispatch(step.target).attempt(step.target, attempt.call)
+            events = self._house.dispatch(step.target).attempt(step.target, attempt.asked())
             try:
                 # One loop reads every answer: each layer more would cost as much as all it does.
                 attempt.reading = task

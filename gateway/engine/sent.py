@@ -64,9 +64,7 @@ class Sent:
         """The app is sent these."""
         for event in events:
             if type(event) is Relayed:
-                self._say(event.text, event.pieces)
-                self._bound = self._bound or event.binding
-                self._block = event.block
+                self.relayed(event)
             elif type(event) is Delta:
                 self._say(event.text, 1)
             elif type(event) is Reasoned:
@@ -78,6 +76,12 @@ class Sent:
                 self._bound = True
             elif type(event) is Embedded:
                 self._bound = True
+
+    def relayed(self, event: Relayed) -> None:
+        """The app is sent this."""
+        self._say(event.text, event.pieces)
+        self._bound = self._bound or event.binding
+        self._block = event.block
 
     def goes_on(self) -> Continued:
         """What the app is told where another target takes over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -57,7 +57,9 @@ async def send_error(
 
 
 class AsgiExchange:
-    """Implements ``Exchange``, for the task that makes it. What is sent waits for ``drain``."""
+    """Implements ``Exchange``, for the task that makes it."""
+
+    waits: ClassVar[bool] = True
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.head = Head.of(scope)

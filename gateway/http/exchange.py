@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from gateway.errors import (
     BodyLate,
@@ -37,11 +37,12 @@ class Exchange(Protocol):
     """An answer is begun, gone on with and ended, or sent as a whole. All of that is done at once,
     as far as the app takes it: when ``full``, nothing is to be sent before ``drain`` comes back.
     ``headers`` are those of ``lines``. What is sent to an app that is gone is lost without a word.
-    ``task`` is the one that answers.
+    ``task`` is the one that answers. Where it ``waits``, nothing goes out before ``drain``.
     """
 
     head: Head
     task: asyncio.Task[Any]
+    waits: ClassVar[bool]
 
     async def body(self) -> bytes:
         """The whole body, plain. Raises ``BodyTooLarge``, keeping no more than the limit,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import structlog
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from gateway.audit.journal import Journal
@@ -128,6 +129,8 @@ class Generate:
             reply.rates = admission.headers
             exchange.watch(ending.gone)
             with admission.settling(record):
+                if call.stream and not exchange.waits:
+                    call = replace(call, onward=reply.onward)
                 told = self._engine.run(call, record, exchange.task)
                 try:
                     await reply.answer(call, told)

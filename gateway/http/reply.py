@@ -92,6 +92,17 @@ class Reply:
             if exchange.full:
                 await exchange.drain()
 
+    def onward(self, event: Relayed) -> bool:
+        """More of a stream that flows, by the short way: whether it has been sent."""
+        exchange, writer = self._exchange, self._writer
+        if not self._streaming or writer is None or exchange.full:
+            return False
+        data = writer.relay(event.data)
+        if self._heard is not None:
+            self._heard.append(data)
+        exchange.go_on(data)
+        return True
+
     async def _finish(self, call: Call, writer: Writer, event: Finished, relays: bool) -> None:
         if call.stream:
             last = writer.relayed_end(event) if relays else writer.end(event)

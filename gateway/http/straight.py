@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -79,6 +79,7 @@ class StraightExchange:
     """
 
     task: asyncio.Task[Any]
+    waits: ClassVar[bool] = False
 
     __slots__ = (
         "_answered",

@@ -93,6 +93,11 @@ class AnswerReader:
         pieces, self.pieces, self.buffered = self.pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def taken(self) -> None:
+        """All that was gathered is with its reader."""
+        self.pieces.clear()
+        self.buffered = 0
+
     # What the parser calls.
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.domain.call import Call
-from gateway.domain.events import Event, Failed, FailureKind
+from gateway.domain.events import Event, Failed, FailureKind, Relayed
 from gateway.upstream.channel import Channel
 from gateway.upstream.connection import Connection
 from gateway.upstream.fault import AttemptFault
@@ -29,6 +29,7 @@ class Flow(Protocol):
     def finished(self) -> bool: ...
 
     def feed(self, data: bytes) -> list[Event]: ...
+    def plain(self, pieces: Sequence[bytes]) -> Relayed | None: ...
     def end(self) -> list[Event]: ...
     def broken(self, failure: Failed) -> list[Event]: ...
 

@@ -20,14 +20,17 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, cast
 
 from gateway.domain.events import FailureKind
 from gateway.upstream.answer import BODY, DONE, HEAD, IDLE, AnswerReader
 from gateway.upstream.fault import AttemptFault, StaleConnection
 from gateway.upstream.tls import told
 
+Through: TypeAlias = Callable[[Sequence[bytes]], float | None]
+"""Takes pieces of a body, as they were sent, from the socket's own call, and says until when (loop
+time) more is waited for; ``None`` where they are to be read as usual."""
 HIGH_WATER = 256 * 1024
 SLICE = 512 * 1024
 """Bytes of a request's body that the transport is given at a time: a prompt of 75,000 tokens goes
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._outgoing: memoryview | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._through: Through | None = None
         self._until = self._rings = math.inf
         self._alarm: asyncio.TimerHandle | None = None
         self._drained: Callable[[Connection], None] | None = None
@@ -175,15 +179,15 @@ class Connection(asyncio.Protocol):
             raise self._fault
         return None
 
-    def more(self, until: float) -> asyncio.Future[None]:
+    def more(self, until: float, through: Through | None = None) -> asyncio.Future[None]:
         """Done once something has changed; it raises ``TimeoutError`` at ``until`` (loop time).
+        What ``through`` takes of the body meanwhile has changed nothing.
 
         There is one alarm for all that is waited for on a connection. Each wait ends later than the
         one before as a rule: the alarm is set anew where it rings too early, and not each time.
         """
-        self._until = until
-        if until < self._rings:
-            self._set_alarm(until)
+        self._wait_until(until)
+        self._through = through
         waiter = self._waiter = self._loop.create_future()
         return waiter
 
@@ -226,6 +230,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         answer.feed(data)
+        if self._through is not None and self._went_through(self._through, answer):
+            return
         if answer.fault is not None:
             self._fail(answer.fault)
         elif self._outgoing is not None and phase is HEAD and answer.phase is not phase:
@@ -283,6 +289,17 @@ class Connection(asyncio.Protocol):
             # The peer has made up its mind, and would only throw the rest away.
             self._outgoing = None
 
+    def _went_through(self, through: Through, answer: AnswerReader) -> bool:
+        """Whether what has come of a body that goes on was taken at once by who waits for it."""
+        waiter = self._waiter
+        if waiter is None or waiter.done() or answer.phase is not BODY or answer.fault is not None:
+            return False
+        if not answer.pieces or (until := through(answer.pieces)) is None:
+            return False
+        answer.taken()
+        self._wait_until(until)
+        return True
+
     def _after_data(self) -> None:
         drained = self._drained
         if drained is not None and self.complete:
@@ -320,9 +337,9 @@ class Connection(asyncio.Protocol):
         transport although an answer may wait to be read: the one that says why.
         """
         transport, answer = self._transport, self._answer
-        if transport is None or transport.get_extra_info("ssl_object") is not None:
-            return
         if answer.phase in (IDLE, DONE) or self._fault is not None:
+            return
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
             return
         try:
             # The transport's own socket has no ``recv``.
@@ -359,15 +376,17 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:
-            self._waiter = None
+            self._waiter = self._through = None
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _set_alarm(self, at: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._rings = at
-        self._alarm = self._loop.call_at(at, self._ring)
+    def _wait_until(self, until: float) -> None:
+        self._until = until
+        if until < self._rings:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._rings = until
+            self._alarm = self._loop.call_at(until, self._ring)
 
     def _ring(self) -> None:
         self._alarm, self._rings = None, math.inf
@@ -375,6 +394,6 @@ class Connection(asyncio.Protocol):
         if waiter is None or waiter.done():
             return
         if self._until - self._loop.time() > TICK:
-            self._set_alarm(self._until)
+            self._wait_until(self._until)
         else:
             waiter.set_exception(TimeoutError())

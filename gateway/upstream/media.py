@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started
 
 JSON = "application/json"
@@ -65,6 +67,9 @@ class ByteRelay:
             self.started = self.flowing = True
             events.append(Started(provider=self._provider, media=self._media))
         return [*events, Relayed(data, binding=True)]
+
+    def plain(self, pieces: Sequence[bytes]) -> Relayed | None:
+        return Relayed(b"".join(pieces), binding=True) if self.started else None
 
     def end(self) -> list[Event]:
         """The body is over, and has come whole."""

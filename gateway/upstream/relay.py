@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from gateway.domain.events import (
 from gateway.domain.target import Target
 from gateway.upstream.channel import Channel
 from gateway.upstream.clock import Clock, Flow
-from gateway.upstream.connection import Connection
+from gateway.upstream.connection import Connection, Through
 from gateway.upstream.fault import AttemptFault, EgressRefused
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.media import JSON, TEXT, ByteRelay, is_json, sound
@@ -144,8 +144,9 @@ class RelayBackend:
                 yield answer
             else:
                 stream = self._stream_of(connection, asked, target, call)
+                through = _through(stream, clock, call.onward)
                 while not stream.ended:
-                    if events := await _more(connection, clock, stream):
+                    if events := await _more(connection, clock, stream, through):
                         finished = stream.finished
                         yield events
         except AttemptFault as fault:
@@ -244,12 +245,31 @@ class RelayBackend:
         )
 
 
-async def _more(connection: Connection, clock: Clock, stream: Flow) -> list[Event]:
+def _through(
+    stream: Flow, clock: Clock, onward: Callable[[Relayed], bool] | None
+) -> Through | None:
+    """The way onward of what needs no look, where there is one."""
+    if onward is None:
+        return None
+
+    def through(pieces: Sequence[bytes]) -> float | None:
+        event = stream.plain(pieces)
+        if event is None or not onward(event):
+            return None
+        clock.heard(content=True)
+        return clock.until()
+
+    return through
+
+
+async def _more(
+    connection: Connection, clock: Clock, stream: Flow, through: Through | None
+) -> list[Event]:
     """The next events of a stream."""
     try:
         # Not ``clock.read``: each frame between this and the socket is gone through by each chunk.
         while (data := connection.come()) is None:
-            await connection.more(clock.until())
+            await connection.more(clock.until(), through)
     except TimeoutError:
         return stream.broken(clock.late().failed())
     except AttemptFault as fault:

@@ -5,12 +5,12 @@ nothing yet, is held back until the answer's first content: until then another t
 over unnoticed. So is what closes the answer, until its terminator or more content comes: a stream
 that breaks off has not told the app that it is over, and another target can go on. Where nothing is
 held back, an event that came alone and differs from one before it in its text only is passed on
-with no further look.
+with no further look; such are ``plain``, and need wake nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.domain.events import (
     Event,
@@ -73,14 +73,34 @@ class StreamRelay:
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes of the body make."""
         self._came = True
-        like = self._like
-        if like is not None and self._splitter.alone(data):
-            plain = like.whole(data)
-            if plain is not None:
-                return [Relayed(plain[0], plain[1], 1)]
+        plain = self.plain((data,))
+        if plain is not None:
+            return [plain]
         events = self._read(data)
         self._like = self._known()
         return events
+
+    def plain(self, pieces: Sequence[bytes]) -> Relayed | None:
+        """All that ``feed`` would say of these bytes, where each piece is one event that is like
+        one before it; else ``None``, and they are still to be fed.
+        """
+        like = self._like
+        if like is None:
+            return None
+        alone, whole = self._splitter.alone, like.whole
+        if len(pieces) == 1:
+            (data,) = pieces
+            found = whole(data) if alone(data) else None
+            return None if found is None else Relayed(found[0], found[1], 1)
+        sent: list[bytes] = []
+        said: list[str] = []
+        for data in pieces:
+            found = whole(data) if alone(data) else None
+            if found is None:
+                return None
+            sent.append(found[0])
+            said.append(found[1])
+        return Relayed(b"".join(sent), "".join(said), len(sent))
 
     def _read(self, data: bytes) -> list[Event]:
         events = self._events(self._splitter.feed(data))

@@ -143,3 +143,22 @@ def test_an_event_that_is_like_another_is_not_parsed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stream, "_read", None)
     sent = chunk({"content": "b"}).replace(b'"v"', b'"m"')
     assert stream.feed(chunk({"content": "b"})) == [Relayed(sent, "b", 1)]
+
+
+@given(st.lists(st.one_of(st.just(_B), st.builds(chunk, _DELTAS), _EVENTS), min_size=1, max_size=6))
+@example([_B, _B, _B])
+@example([_B, _B[:-1], b"\n"])
+@example([_B, DONE])
+def test_pieces_that_are_like_one_before_say_what_they_say_together(pieces: list[bytes]) -> None:
+    """Each of them alone is an event; and where one is not, none has been taken."""
+    short, long = relay(), relay()
+    assert short.feed(_A) == long.feed(_A)
+    plain, together = short.plain(pieces), b"".join(pieces)
+    told = long.feed(together)
+    if plain is not None:
+        assert [plain] == told
+    else:
+        assert short.feed(together) == told
+    assert all(piece == _B for piece in pieces) <= (plain is not None)
+    if not long.ended:
+        assert short.feed(_B + DONE) == long.feed(_B + DONE)
