@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.domain.call import Api, Call, Chat, Message
 from gateway.domain.events import (
@@ -110,3 +111,27 @@ def test_what_is_too_long_is_not_kept() -> None:
 def test_what_cannot_be_read_is_not_known(stream: bool) -> None:
     data = b"data: nonsense\n\n" if stream else b"nonsense"
     assert overheard(Api.CHAT, stream, [[Relayed(data)], ENDED]) is None
+
+
+def test_what_goes_onward_by_itself_is_overheard_where_it_was_taken() -> None:
+    """What the app did not take then comes with the next events, and is heard once."""
+    takes = iter((True, False, True))
+    asked = structs.replace(call(Api.CHAT, True), onward=lambda _: next(takes))
+    found = Overheard(asked)
+    onward = found.asked(asked).onward
+    assert onward is not None
+    pieces = [Relayed(piece) for piece in written(Api.CHAT, True, words=WORDS)]
+    first, second, third, *rest = pieces
+    assert onward(first)
+    assert not onward(second)
+    found.take((second,))
+    assert onward(third)
+    found.take((*rest, *ENDED))
+    heard = found.heard()
+    assert heard is not None
+    assert heard.text == "".join(WORDS)
+
+
+def test_who_takes_nothing_onward_is_left_alone() -> None:
+    asked = call(Api.CHAT, True)
+    assert Overheard(asked).asked(asked) is asked

@@ -72,14 +72,15 @@ class Canaries:
         self, call: Call, record: Record, reader: asyncio.Task[Any] | None = None
     ) -> AsyncGenerator[Sequence[Told], None]:
         """As ``Engine.run``."""
-        events = self._engine.run(call, record, reader)
         share = self.section.share
         if not share or not drawn(call.id, share) or call.api not in SPEECHES:
-            return events
+            return self._engine.run(call, record, reader)
         route = self._engine.routes.find(call.model)
         if not _local(route):
-            return events
-        return self._overheard(call, record, events, route)
+            return self._engine.run(call, record, reader)
+        overheard = Overheard(call)
+        events = self._engine.run(overheard.asked(call), record, reader)
+        return self._overheard(call, record, events, overheard, route)
 
     def there(self, target: Target) -> Hello | None:
         """What the worker of a local target says, where it can be asked something of our own."""
@@ -97,9 +98,9 @@ class Canaries:
         call: Call,
         record: Record,
         events: AsyncGenerator[Sequence[Told], None],
+        overheard: Overheard,
         route: Route,
     ) -> AsyncGenerator[Sequence[Told], None]:
-        overheard = Overheard(call)
         try:
             async for batch in events:
                 overheard.take(batch)

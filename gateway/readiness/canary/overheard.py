@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from gateway.domain.call import Api, Call
 from gateway.domain.events import (
     Called,
@@ -50,6 +52,20 @@ class Overheard:
         self._size += sum(map(_size, batch))
         if self._size > MOST:
             self._told.clear()
+
+    def asked(self, call: Call) -> Call:
+        """The call, so that what goes onward by itself is overheard, too."""
+        onward = call.onward
+        if onward is None:
+            return call
+
+        def overheard(event: Relayed) -> bool:
+            if not onward(event):
+                return False
+            self.take((event,))
+            return True
+
+        return replace(call, onward=overheard)
 
     def heard(self) -> Heard | None:
         """The whole of it; ``None`` where it was too long, or cannot be read. Takes a while for a
