@@ -153,7 +153,7 @@ def _line(row: Row, table: Table) -> list[str]:
 
 def _cost(row: Row) -> str:
     """What is known of it; with a plus where there is more."""
-    if row.unpriced == row.answers:
+    if row.unpriced and not row.cost:
         return "not known"
     return f"{row.cost / MILLION:.4f}{'+' if row.unpriced else ''}"
 
