@@ -123,7 +123,7 @@ def test_the_log_is_read_to_where_the_drill_began(tmp_path: Path) -> None:
     """Those of the drill and no others, also where its first was written before its beginning."""
     practised = drill(id="d1", started=NOW, until=NOW + timedelta(hours=1))
     before, after = NOW - timedelta(seconds=30), NOW + timedelta(seconds=1)
-    told = [
+    told: list[Record | Happening] = [
         request("old", before - timedelta(hours=1), None),
         request("first", NOW, "d1"),
         request("none", NOW, None),
@@ -140,7 +140,7 @@ def test_a_drill_without_requests_does_not_read_all_there_ever_was(tmp_path: Pat
     """Once its beginning was met, it stops at the first line from before."""
     practised = drill(id="d1", started=NOW, until=NOW + timedelta(hours=1))
     old = NOW - timedelta(hours=2)
-    told = [
+    told: list[Record | Happening] = [
         request("hidden", old, "d1"),
         request("before", NOW - timedelta(seconds=30), None),
         Happening("drill.started", NOW, subject="openai", detail={"drill": "d1"}),
