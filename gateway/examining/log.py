@@ -47,11 +47,6 @@ def logged(settings: Settings, environ: Mapping[str, str]) -> Logged:
         signer=signer,
         unusable=unusable,
         unwritable=unwritable,
-        served=frozenset(
-            str(line.fields["served_by"])
-            for line in lines
-            if line.fields.get("served_by") and not line.fields.get("origin")
-        ),
     )
 
 

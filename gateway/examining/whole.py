@@ -23,6 +23,7 @@ from gateway.examining.models import hashed, missing, refused, verified
 from gateway.examining.ruled import ruled
 from gateway.examining.volumes import unusable, volumes
 from gateway.inventory import Inventory
+from gateway.readiness.canary import successes
 from gateway.readiness.doctor.examined import (
     Admitted,
     Examined,
@@ -76,6 +77,7 @@ def examined(settings: Settings, groups: Collection[str], *, connect: bool = Fal
             revision(settings.file.read_bytes()),
             {} if processes else dict(taken(settings)),
         ),
+        successes=successes.read(settings.state.dir),
     )
 
 

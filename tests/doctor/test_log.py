@@ -11,6 +11,7 @@ import pytest
 
 from gateway.audit.log import Log
 from gateway.audit.record import Record
+from gateway.readiness.canary.successes import Successes
 from gateway.readiness.doctor.clocks import behind, synchronised
 from gateway.readiness.doctor.disk import growth, space
 from gateway.readiness.doctor.examined import Examined, Segment, Volume
@@ -89,15 +90,19 @@ def test_a_key_that_the_log_lost_is_told_of(checkout: Checkout, log: Path) -> No
     assert "audit.prompt_hmac" in checkout.only("log-keys", 1)[0][2]
 
 
-def test_local_models_that_served_no_app_are_named(checkout: Checkout) -> None:
-    """What the gateway asked by itself does not count."""
+def test_local_models_that_never_answered_are_named(checkout: Checkout) -> None:
+    """Once a gateway ran here; by when each answered last, whoever asked."""
     assert checkout.only("unproven") == []
     written = Log(checkout.state / "audit")
-    written.append([served(1), served(2, served_by="local/tiny", origin="canary")])
-    assert [row[:2] for row in checkout.only("unproven")] == [("info", "local/tiny")]
-    written.append([served(3, served_by="local/tiny")])
-    assert checkout.only("unproven") == []
+    written.append([served(1)])
     written.close()
+    assert [row[:2] for row in checkout.only("unproven")] == [("info", "local/tiny")]
+    for days, levels in ((40, ["info"]), (1, [])):
+        successes = Successes(checkout.state)
+        at = datetime.now(UTC) - timedelta(days=days)
+        successes.take(request(1, at=at, served_by="local/tiny", locality="local"))
+        successes.exchange()
+        assert [row[0] for row in checkout.only("unproven")] == levels
 
 
 def test_a_clock_behind_the_log_is_wrong(checkout: Checkout, log: Path) -> None:

@@ -60,7 +60,7 @@ class Logged:
     the first of its last ``walked`` lines that is not as it was written. ``signed_by`` is the key
     of the last checkpoint, ``signer`` that of the next one, both by their ids, where there is one;
     ``unusable`` says why a key that the log needs is none, ``unwritable`` which files cannot be
-    written. ``served`` are the local targets that have served apps, by its last ``walked`` lines.
+    written.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -72,7 +72,6 @@ class Logged:
     signer: str = ""
     unusable: str = ""
     unwritable: tuple[Path, ...] = ()
-    served: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
@@ -163,7 +162,8 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found at ``now``. ``keyless`` are the channels that need a key and have none;
+    """What was found at ``now``. ``successes`` is when each local target answered last, by its id;
+    ``keyless`` are the channels that need a key and have none;
     ``files`` the headers of each local model's files, or why it may not be served; ``hashed`` when
     each file's hash was last computed; ``refused`` what a chat template does not take, and why;
     ``missing`` the packages of the local engine that are not installed; ``translator`` says that
@@ -193,6 +193,7 @@ class Examined:
     dialled: tuple[Dialled, ...]
     ignored: tuple[str, ...]
     running: Running
+    successes: Mapping[str, datetime]
 
     @property
     def channels(self) -> Mapping[str, ChannelSection]:

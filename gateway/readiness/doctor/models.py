@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from gateway.domain.identity import Locality
@@ -12,6 +13,9 @@ from gateway.local.residency import check_budget
 from gateway.readiness.doctor.examined import GB, Examined
 from gateway.readiness.doctor.finding import Level, Told, check, error, info, warning
 from gateway.routing.gaps import gap
+
+LATELY = timedelta(days=30)
+"""A model that answered longer ago may not do so now."""
 
 
 @check("models")
@@ -185,17 +189,17 @@ def _too_large(found: Examined, names: list[str], size: int) -> Told:
 
 @check("models")
 def unproven(found: Examined) -> Iterator[Told]:
-    """Local models that no app was served by, as far as the end of the audit log tells."""
-    if not found.logged.walked:
-        return
-    for name in found.local:
-        if f"local/{name}" not in found.logged.served:
-            yield info(
-                f"local/{name}",
-                f"it has served no app in the last {found.logged.walked} lines of the audit log: "
-                "whether it holds is not known",
-                "let some requests come to it before they must",
-            )
+    """Local models that never answered a request here, though a gateway ran, or not for 30 days."""
+    for name in found.local if found.logged.segments else ():
+        last = found.successes.get(f"local/{name}")
+        if last is not None and found.now - last <= LATELY:
+            continue
+        since = "never" if last is None else f"not since {last:%Y-%m-%d}"
+        yield info(
+            f"local/{name}",
+            f"it has answered {since}: whether it holds is not known",
+            "let canaries ask it (docs/readiness.md), or practise with gateway drill",
+        )
 
 
 CHECKS = (chains, offline, gaps, engine, files, hashes, templates, memory, unproven)
