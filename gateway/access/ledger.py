@@ -113,11 +113,11 @@ class Ledger:
             now = self._now()
             account = self._account(base, limits, now)
             answer = account.admit(limits, ask)
-            if type(answer) is Refusal and answer.why in _HELD_BACK and self._inherit(base):
+            if isinstance(answer, Refusal) and answer.why in _HELD_BACK and self._inherit(base):
                 # It was refused for what a process held that is no more.
                 account = self._account(base, limits, now)
                 answer = account.admit(limits, ask)
-            if type(answer) is Refusal:
+            if isinstance(answer, Refusal):
                 # With the clock that there is now: a bucket of a later one would never be filled.
                 self._store_buckets(base, limits, account, now)
                 return answer, account.rooms(limits)

@@ -126,7 +126,7 @@ class Quotas:
             answer, rooms = self.ledger.admit(key.accounted, key.limits, asked)
         except StateError as error:
             return Admission(self, call, asked, None, _NO_ROOMS, _uncounted(error))
-        if type(answer) is Refusal:
+        if isinstance(answer, Refusal):
             refusal = _refused(answer, key, self.prices().currency)
             return Admission(self, call, asked, None, rooms, refusal)
         return Admission(self, call, asked, answer, rooms)

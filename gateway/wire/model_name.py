@@ -40,8 +40,8 @@ def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = F
         return _spliced(body, place, present, wanted)
     if len(body) >= LONG and (placed := _placed(body, wanted)) is not None:
         return placed
-    if present is not None and (start := _only_key(body)) is not None:
-        match = _MODEL.match(body, start)
+    if present is not None and len(_KEY.findall(body)) == 1 and not _ESCAPED_ASCII.search(body):
+        match = _MODEL.search(body)
         if match is not None and match[1] == present.encode():
             return _spliced(body, match.span(1), present, wanted)
     members = {
@@ -57,7 +57,9 @@ def _spliced(body: bytes, place: tuple[int, int], present: str, wanted: str) -> 
     """With what ``wanted`` is within its quotes at a place where ``present`` is."""
     if present == wanted:
         return body
-    whole, (start, end) = memoryview(body), place
+    start, end = place
+    # What is short is sooner copied than looked at.
+    whole = body if len(body) < LONG else memoryview(body)
     return b"".join((whole[:start], msgspec.json.encode(wanted)[1:-1], whole[end:]))
 
 
@@ -83,19 +85,6 @@ def _near_an_end(body: bytes, present: str) -> tuple[int, int] | None:
             continue
         return match.span(1)
     return None
-
-
-def _only_key(body: bytes) -> int | None:
-    """Where the one key stands that is the model's, however it is spelled; ``None`` where there may
-    be more than one.
-    """
-    if _ESCAPED_ASCII.search(body):
-        return None
-    lowered = body.lower()
-    if lowered.count(_QUOTED) == 1:
-        return lowered.find(_QUOTED)
-    matches = [match.start() for match in _KEY.finditer(body)]
-    return matches[0] if len(matches) == 1 else None
 
 
 def _placed(body: bytes, wanted: str) -> bytes | None:
