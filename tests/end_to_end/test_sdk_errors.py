@@ -249,7 +249,7 @@ def test_a_revoked_key(sdks: Sdks, vendor: VendorSimulator) -> None:
 
 def test_a_vendor_that_comes_back(sdks: Sdks, vendor: VendorSimulator) -> None:
     """What an SDK asks again for is then answered."""
-    vendor.behave("in_turn", ways=[(500, {})] * 3 + [("answer", {})])
+    vendor.behave("in_turn", ways=[("500", {})] * 3 + [("answer", {})])
     assert sdks.chat("only-cloud").choices[0].message.content == "vendor answer in pieces"
     assert sdks.sent == 2
 
