@@ -96,17 +96,18 @@ def _along(
 def _workers_table(rows: Sequence[Row]) -> str:
     one = rows[0]
     lines = [
-        "Everything on. One worker shares one core with the load generator and the vendor, two "
-        "workers share two with the same: each has the same neighbours and the same part of a "
-        "core. Ratios are those of the rounds, and of requests a second without what others had "
-        "of the cores.\n",
+        "Everything on. One worker shares one core with a load generator and the vendor, two "
+        "workers share two with twice the load: each has the same neighbours, as many clients and "
+        "the same part of a core. Two gateways of one worker each share nothing but the machine: "
+        "what two workers lack to those, they take from each other. Ratios are those of the "
+        "rounds, and of requests a second without what others had of the cores.\n",
         "| workers | requests/s to one | cost to one | requests/s | µs of the gateway a request "
         "| of the cores: workers | idle | others | MB resident | ready after |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         cells = [
-            f"{row['workers']}, on {row['cores']}",
+            f"{row['workers']}, on {row['cores']}{_apart(row)}",
             f"{ratio(one, row, 'undisturbed'):.2f}",
             f"{ratio(one, row, 'cost_us'):.2f}",
             f"{middle(row, 'rates'):,.0f}",
@@ -119,6 +120,10 @@ def _workers_table(rows: Sequence[Row]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _apart(row: Row) -> str:
+    return f", of {row['gateways']} gateways" if row["gateways"] > 1 else ""
 
 
 def _axis_table(axis: str, rows: Sequence[Row]) -> str:

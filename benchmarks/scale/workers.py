@@ -1,11 +1,16 @@
 """One and two workers, on a machine that has no cores to spare for the load.
 
 Theory of operation. One worker shares one core with the load generator and the vendor; two workers
-share two cores with the same. So each worker has the same neighbours and the same part of a core,
-and twice the requests a second is what is to be expected where workers do not wait for each other
-and a request takes no more of the processors with two than with one. Both are measured besides: in
-a closed loop there is always something to do, so a core that idles is one on which everybody waits
-for somebody.
+share two cores with two load generators and the vendor. So each worker has the same neighbours, as
+many clients and the same part of a core, and twice the requests a second is what is to be expected
+where workers do not wait for each other and a request takes no more of the processors with two than
+with one. Both are measured besides: in a closed loop there is always something to do, so a core
+that idles is one on which everybody waits for somebody.
+
+Two processes on two cores may be slower than one on one for what is none of their doing: cores that
+share caches, clocks or an execution unit, and sockets between cores. What it comes to is told by
+two gateways of one worker each, which share the machine and nothing else: what two workers lack to
+those is what they take from each other.
 """
 
 from __future__ import annotations
@@ -13,11 +18,12 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.asking import ask
+from benchmarks.asking import Asked, ask, nothing
 from benchmarks.gateway import Arrangement, Gateway, start
 from benchmarks.ground import Ground
 from benchmarks.processes import Process, busy_seconds
@@ -26,6 +32,7 @@ from benchmarks.vendor import start as start_vendor
 
 WANTED = 1.8
 CLIENTS = 32
+"""Of each worker."""
 COME = 0.1
 """Seconds of processor time from which on a load is there: its generator is slow to start."""
 SHARE = 0.6
@@ -40,22 +47,36 @@ the share of the cores that nobody has.
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """A gateway of so many workers on so many cores; on ``core``, where that is one."""
+    """So many workers on so many cores, on ``core`` where that is one: of one gateway, or each of
+    one of its own.
+    """
 
     workers: int
     cores: frozenset[int]
     core: int | None
-    gateway: Gateway
+    gateways: tuple[Gateway, ...]
+
+    @property
+    def asked(self) -> tuple[Gateway, ...]:
+        """Whom each of the loads asks."""
+        return self.gateways * (self.workers // len(self.gateways))
 
 
 def measure(ground: Ground, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """A row for one worker and one for two, with the ``FIGURES`` of each round."""
-    crews = [_started(ground, 1, ground.server_core), _started(ground, 2, None)]
+    """A row for one worker, one for two, and one for two that are gateways of their own, with the
+    ``FIGURES`` of each round.
+    """
+    crews = [
+        _started(ground, 1, 1, ground.server_core),
+        _started(ground, 1, 2, None),
+        _started(ground, 2, 1, None),
+    ]
     rows: list[dict[str, Any]] = [
         {
             "workers": crew.workers,
+            "gateways": len(crew.gateways),
             "cores": len(crew.cores),
-            "ready_after": crew.gateway.process.ready_after,
+            "ready_after": max(one.process.ready_after for one in crew.gateways),
             **{name: [] for name in FIGURES},
         }
         for crew in crews
@@ -63,58 +84,81 @@ def measure(ground: Ground, *, seconds: float, rounds: int) -> list[dict[str, An
     for crew in crews:
         _ask(ground, crew, min(seconds, 0.5))
     for number in range(rounds):
-        for at in (0, 1) if number % 2 == 0 else (1, 0):
+        for at in range(len(crews)) if number % 2 == 0 else reversed(range(len(crews))):
             for name, figure in _ask(ground, crews[at], seconds).items():
                 rows[at][name].append(figure)
     for row, crew in zip(rows, crews, strict=True):
-        row["resident"] = crew.gateway.process.resident()
-        ground.end(crew.gateway.process)
+        row["resident"] = sum(one.process.resident() for one in crew.gateways)
+        for one in crew.gateways:
+            ground.end(one.process)
     return rows
 
 
-def _started(ground: Ground, workers: int, core: int | None) -> Crew:
+def _started(ground: Ground, gateways: int, workers: int, core: int | None) -> Crew:
+    """So many gateways, each of so many workers, in front of one vendor."""
     cores = ground.cores if core is None else frozenset({core})
-    name = f"workers-{workers}"
     vendor = f"{start_vendor(ground, core)}/v1"
-    gateway = start(
-        ground, Arrangement(workers=workers), vendor, name=name, everywhere=core is None
-    )
-    return Crew(workers, cores, core, gateway)
+    started = [
+        start(
+            ground,
+            Arrangement(workers=workers),
+            vendor,
+            name=f"workers-{gateways}-{workers}-{number}",
+            everywhere=core is None,
+        )
+        for number in range(gateways)
+    ]
+    return Crew(gateways * workers, cores, core, tuple(started))
 
 
 def _ask(ground: Ground, crew: Crew, seconds: float) -> dict[str, float]:
-    watch = Watch(ground, crew.gateway.process, crew.cores, SHARE * seconds)
-    asked = ask(
-        ground,
-        crew.gateway,
-        seconds=seconds,
-        clients=CLIENTS,
-        meanwhile=watch,
-        popen=ground.popen(crew.core),
-    )
-    per_core = asked.rate / max(1.0 - watch.others, SHARE_LEFT)
-    figures = (asked.rate, per_core, asked.cost, watch.workers, watch.idle, watch.others)
+    """A load for each worker, all at once; the first is watched."""
+    processes = [one.process for one in crew.gateways]
+    watch = Watch(ground, processes, crew.cores, SHARE * seconds)
+
+    def put(number: int) -> Asked:
+        return ask(
+            ground,
+            crew.asked[number],
+            seconds=seconds,
+            clients=CLIENTS,
+            meanwhile=watch if number == 0 else nothing,
+            popen=ground.popen(crew.core),
+        )
+
+    before = sum(process.cpu_seconds() for process in processes)
+    with ThreadPoolExecutor(crew.workers) as pool:
+        loads = list(pool.map(put, range(crew.workers)))
+    used = sum(process.cpu_seconds() for process in processes) - before
+    rate = sum(load.rate for load in loads)
+    cost = used / sum(load.answered for load in loads) * 1e6
+    per_core = rate / max(1.0 - watch.others, SHARE_LEFT)
+    figures = (rate, per_core, cost, watch.workers, watch.idle, watch.others)
     return dict(zip(FIGURES, figures, strict=True))
 
 
 class Watch:
-    """Who has these cores while a load is on: of them, ``workers`` is the share of that process,
+    """Who has these cores while a load is on: of them, ``workers`` is the share of the processes,
     ``idle`` that of nobody, and ``others`` that of what this benchmark has not started. It looks
     for ``seconds``, from when the load has come.
     """
 
     def __init__(
-        self, ground: Ground, process: Process, cores: Collection[int], seconds: float
+        self,
+        ground: Ground,
+        processes: Sequence[Process],
+        cores: Collection[int],
+        seconds: float,
     ) -> None:
         self._ground = ground
-        self._process = process
+        self._processes = processes
         self._cores = cores
         self._seconds = seconds
         self.workers = self.idle = self.others = 0.0
 
     def __call__(self, load: subprocess.Popen[bytes]) -> None:
-        used = self._process.cpu_seconds()
-        while load.poll() is None and self._process.cpu_seconds() - used < COME:
+        used = self._used()
+        while load.poll() is None and self._used() - used < COME:
             time.sleep(COME / 5)
         before = self._now()
         time.sleep(self._seconds)
@@ -126,13 +170,16 @@ class Watch:
         self.idle = max(1.0 - busy / there, 0.0)
         self.others = min(max((busy - ours) / there, 0.0), 1.0)
 
+    def _used(self) -> float:
+        """Processor seconds of the workers."""
+        return sum(process.cpu_seconds() for process in self._processes)
+
     def _now(self) -> tuple[float, float, float, float]:
         """The time, and processor seconds of the workers, of anybody on the cores, and of all that
         is ours.
         """
-        ours = sum(process.cpu_seconds() for process in self._ground.started)
-        workers = self._process.cpu_seconds()
-        return time.perf_counter(), workers, busy_seconds(self._cores), ours
+        ours = sum(process.cpu_seconds() for process in tuple(self._ground.started))
+        return time.perf_counter(), self._used(), busy_seconds(self._cores), ours
 
 
 def middle(row: dict[str, Any], what: str) -> float:
@@ -145,18 +192,11 @@ def ratio(one: dict[str, Any], two: dict[str, Any], what: str) -> float:
     return float(statistics.median(b / a for a, b in zip(one[what], two[what], strict=True)))
 
 
-def goal(one: dict[str, Any], two: dict[str, Any]) -> Goal:
-    """Not measured where there is but one core."""
+def goal(one: dict[str, Any], two: dict[str, Any], apart: dict[str, Any]) -> Goal:
+    """Not measured where there is but one core. ``apart`` is of two that share nothing."""
     found = ratio(one, two, "undisturbed")
     alone = two["cores"] < 2
-    holds_back = (
-        "the machine has one core"
-        if alone
-        else f"a request takes {ratio(one, two, 'cost_us'):.2f} × the processor time of one "
-        f"worker's; of the two cores {middle(two, 'workers_share'):.0%} are the workers', "
-        f"{middle(two, 'idle'):.0%} idle, {middle(two, 'others'):.0%} are others' (left out of the "
-        "ratio), the rest is load and vendor"
-    )
+    holds_back = "the machine has one core" if alone else _holds_back(one, two, apart)
     return Goal(
         "two workers, with their load and vendor on two cores",
         f"≥ {WANTED} × one, with its load and vendor on one core",
@@ -164,4 +204,15 @@ def goal(one: dict[str, Any], two: dict[str, Any]) -> Goal:
         None if alone else found / WANTED,
         None if alone else found >= WANTED,
         holds_back,
+    )
+
+
+def _holds_back(one: dict[str, Any], two: dict[str, Any], apart: dict[str, Any]) -> str:
+    return (
+        f"two gateways that share nothing come to {ratio(one, apart, 'undisturbed'):.2f} × on "
+        f"these cores; a request takes {ratio(one, two, 'cost_us'):.2f} × the processor time of "
+        f"one worker's, and {ratio(one, apart, 'cost_us'):.2f} × there; of the two cores "
+        f"{middle(two, 'workers_share'):.0%} are the workers', {middle(two, 'idle'):.0%} idle, "
+        f"{middle(two, 'others'):.0%} are others' (left out of the ratio), the rest is load and "
+        "vendor"
     )

@@ -55,7 +55,7 @@ def test_the_same_rules_are_loaded_in_process() -> None:
 
 def test_a_load_tells_what_a_request_takes(gateway: Gateway, ground: Ground, vendor: str) -> None:
     before = seen(vendor).get("completions", 0)
-    watch = Watch(ground, gateway.process, {ground.server_core}, 0.1)
+    watch = Watch(ground, [gateway.process], {ground.server_core}, 0.1)
     asked = ask(ground, gateway, seconds=0.4, clients=4, meanwhile=watch)
     assert asked.answered >= 10
     assert seen(vendor)["completions"] - before >= asked.answered
@@ -80,11 +80,15 @@ def test_two_workers_are_held_against_one_round_by_round() -> None:
     one = {"workers": 1, "cores": 1, "undisturbed": [100.0, 50.0, 100.0], "cost_us": [200.0] * 3}
     two = {"workers": 2, "cores": 2, "undisturbed": [190.0, 95.0, 180.0], "cost_us": [210.0] * 3}
     two |= {name: [0.1] * 3 for name in ("workers_share", "idle", "others")}
-    found = goal(one, two)
+    apart = two | {"undisturbed": [200.0, 100.0, 190.0], "cost_us": [206.0] * 3}
+    found = goal(one, two, apart)
     assert found.met
     assert found.got == "1.90 ×"
-    assert found.holds_back.startswith("a request takes 1.05 × the processor time")
-    unknown = goal(one, two | {"cores": 1})
+    assert found.holds_back.startswith("two gateways that share nothing come to 2.00 ×")
+    assert "a request takes 1.05 × the processor time of one worker's, and 1.03 × there" in (
+        found.holds_back
+    )
+    unknown = goal(one, two | {"cores": 1}, apart)
     assert (unknown.met, unknown.holds_back) == (None, "the machine has one core")
 
 
