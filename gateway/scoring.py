@@ -53,6 +53,8 @@ class Scoring:
         self._inventory = inventory
         self._policy = policy
         self._stop = threading.Event()
+        self._known: Inventory | None = None
+        self._routes = Routes({})
         self._began = 0.0
         self._problem = ""
         self._log = structlog.get_logger("gateway.readiness")
@@ -66,25 +68,25 @@ class Scoring:
         self._thread.join()
 
     def _run(self) -> None:
-        inventory = self._inventory()
-        routes = _routes(inventory)
-        log = LogOfDay(audit_folder(inventory.settings), routes.name)
+        log = LogOfDay(audit_folder(self._inventory().settings), lambda _: None)
         try:
             while True:
-                if inventory is not self._inventory():
-                    inventory = self._inventory()
-                    routes = _routes(inventory)
-                    log.name = routes.name
-                self._once(log, inventory, routes)
+                self._once(log)
                 if self._stop.wait(self._every):
                     return
         except _Stopped:
             return
 
-    def _once(self, log: LogOfDay, inventory: Inventory, routes: Routes) -> None:
+    def _once(self, log: LogOfDay) -> None:
         self._began = time.perf_counter()
+        inventory = self._inventory()
         try:
-            report = _report(log, inventory, routes, self._policy(), self._breathe)
+            if inventory is not self._known:
+                # The files of keys are read for it, and may be gone for a moment.
+                self._routes = _routes(inventory)
+                self._known = inventory
+            log.name = self._routes.name
+            report = _report(log, inventory, self._routes, self._policy(), self._breathe)
             self._shared.tell_readiness(msgspec.json.encode(report))
             self._problem = ""
         except (GatewayError, OSError) as error:

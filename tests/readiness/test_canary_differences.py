@@ -22,6 +22,9 @@ OBJECT = Chat(PLAIN.messages, shape=Shape(ShapeKind.JSON_OBJECT))
 SCHEMA = Chat(PLAIN.messages, shape=Shape(ShapeKind.JSON_SCHEMA, CITY))
 ODD = Chat(PLAIN.messages, shape=Shape(ShapeKind.JSON_SCHEMA, '{"nullable": true}'))
 LOOPS = Chat(PLAIN.messages, shape=Shape(ShapeKind.JSON_SCHEMA, '{"$ref": "#"}'))
+LONG = Chat(
+    PLAIN.messages, shape=Shape(ShapeKind.JSON_SCHEMA, CITY.replace("{", "{" + " " * 16_000, 1))
+)
 CHOICE = Chat(PLAIN.messages, shape=Shape(ShapeKind.CHOICE, '["yes", "no"]'))
 REGEX = Chat(PLAIN.messages, shape=Shape(ShapeKind.REGEX, "(a+)+b"))
 STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH
@@ -116,7 +119,10 @@ CASES = (
     Case("what the schema wants", said('{"city": "Paris"}'), (), SCHEMA),
     Case("against the schema", said('{"city": 7}'), ("format",), SCHEMA),
     Case("a schema that is not understood is not judged by", said("{}"), (), ODD),
-    Case("one that leads nowhere is said to be too much", said("{}"), ("format",), LOOPS),
+    Case("numbers that are none are no JSON", said('{"a": NaN}'), ("format",), OBJECT),
+    Case("nor are those too large for one", said('{"a": 1e999}'), ("format",), OBJECT),
+    Case("a schema that takes long is not judged by", said('{"city": 7}'), (), LONG),
+    Case("one that leads into itself comes to an end", said("{}"), (), LOOPS),
     Case("one of the choices", said("yes"), (), CHOICE),
     Case("none of the choices", said("maybe"), ("format",), CHOICE),
     Case("an expression is not tried", said("a" * 64), (), REGEX),

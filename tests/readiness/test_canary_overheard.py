@@ -22,7 +22,7 @@ from gateway.domain.events import (
 )
 from gateway.engine.attempt import Told
 from gateway.engine.heard import Heard, HeardCall
-from gateway.readiness.canary.overheard import MOST, Overheard
+from gateway.readiness.canary.overheard import EACH, MOST, Overheard
 from tests.simulators.anthropic_speech import AnthropicSpeech
 from tests.simulators.openai_responses_speech import ResponsesSpeech
 from tests.simulators.openai_speech import OpenAISpeech
@@ -104,6 +104,13 @@ def test_what_is_too_long_is_not_kept() -> None:
         found.take([Relayed(b"x" * (MOST // 2))])
     found.take(ENDED)
     assert found.heard() is None
+    assert found._told == []
+
+
+def test_letters_that_come_one_by_one_take_more_than_their_text() -> None:
+    found = Overheard(call(Api.CHAT, True))
+    for _ in range(MOST // EACH):
+        found.take([Delta("x")])
     assert found._told == []
 
 

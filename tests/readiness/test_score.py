@@ -308,6 +308,16 @@ def test_what_local_held_already_it_need_not_compute_and_what_it_did_is_done() -
     assert one.score == pytest.approx((40 + 52) / 144, abs=1e-4)
 
 
+def test_what_takes_no_time_finds_it_in_a_minute_that_is_full() -> None:
+    """Requests that were cancelled before anybody had counted their tokens, while local did more
+    than a minute's work.
+    """
+    did = [record(LOCAL, served=LOCAL, prompt_tokens=1000, completion_tokens=0) for _ in range(61)]
+    gone = [record(prompt_tokens=None, completion_tokens=None) for _ in range(3)]
+    one = of(score(*did, *gone), "openai")
+    assert (one.requests, one.capacity, one.score, one.crowded) == (3, 1.0, 1.0, 0)
+
+
 def test_what_policy_keeps_from_local_takes_none_of_its_time() -> None:
     """Minutes do not tell apps apart; of each kind as many land there as policy lets."""
     rule = Rule(

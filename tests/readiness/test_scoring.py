@@ -20,6 +20,7 @@ from gateway.telemetry.readings import Shared
 from tests.audit.logs import Written, joined
 from tests.end_to_end.running import POLICY, configuration
 from tests.readiness.days import record
+from tests.waiting import until
 
 LONG = 30_000
 """Lines that take seconds to read, with the rests between."""
@@ -29,6 +30,7 @@ class Kept:
     """What the main process has: a configuration, a policy, a log and a shared folder."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._file = folder / "gateway.yaml"
         (folder / "policies").mkdir()
         (folder / "policies" / "10.yaml").write_text(POLICY)
@@ -95,6 +97,23 @@ def test_what_cannot_be_read_is_said_once_and_tried_again(kept: Kept) -> None:
         scoring.stop()
     (one,) = [line for line in said if line["event"] == "readiness.not_reckoned"]
     assert "measure again" in one["problem"]
+    assert found.requests == 1
+
+
+def test_a_key_that_cannot_be_read_is_tried_again(kept: Kept) -> None:
+    """Whoever replaces its file may be at it just then."""
+    kept.log(1)
+    key = kept.folder / "vendor.key"
+    key.write_text("half of\n what it is to be")
+    kept.inventory = kept.read(configuration().replace("${VENDOR_KEY}", f"file:{key}"))
+    scoring = kept.scoring()
+    with capture_logs() as said:
+        scoring.start()
+        until(lambda: said)
+        key.write_text("planted")
+        found = kept.told()
+        scoring.stop()
+    assert [line["event"] for line in said] == ["readiness.not_reckoned"]
     assert found.requests == 1
 
 

@@ -34,6 +34,8 @@ SPEECHES: Mapping[Api, Speech] = {
 """The APIs whose answers can be told from each other."""
 MOST = 1_000_000
 """Bytes of an answer that are kept: of a longer one nothing is."""
+EACH = 100
+"""That what is told takes beside its text: some vendors tell each letter for itself."""
 
 
 class Overheard:
@@ -108,6 +110,6 @@ def _size(told: Told) -> int:
         case Relayed(data=data):
             return len(data)
         case Delta(text=text) | Reasoned(text=text) | Called(arguments=text):
-            return len(text)
+            return EACH + len(text)
         case _:
             return 0

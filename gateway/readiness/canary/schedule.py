@@ -68,4 +68,4 @@ class Schedule:
             self._asked[target.id] = now
             most = self._canaries.section.max_tokens
             for one in asked.own(target.id, hello.abilities.capabilities, most):
-                await self._canaries.ask(one.call, (target,), one.expected)
+                await self._canaries.ask(one.call, (target,), one.expected, limit=most)

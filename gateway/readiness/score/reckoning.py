@@ -186,10 +186,11 @@ def _minute(
             busy = (before + added) / _SECONDS
             if one.worst is None or busy > one.worst.busy:
                 one.worst = Minute(datetime.fromtimestamp(minute * 60, UTC), target, busy)
-            one.parts.append(
-                requests_ if busy <= 1 else max(0.0, (_SECONDS - before) / added) * requests_
-            )
-            full = full or busy > 1
+            # What takes no time, a request that was cancelled before it had tokens, finds it always.
+            crowds = busy > 1 and added > 0
+            left = max(0.0, (_SECONDS - before) / added) if crowds else 1.0
+            one.parts.append(left * requests_)
+            full = full or crowds
         one.crowded += full
 
 
