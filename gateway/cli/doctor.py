@@ -20,6 +20,8 @@ from gateway.readiness.doctor.checks import CONFIGURATION, WORDS, chosen, examin
 from gateway.readiness.doctor.finding import Check, Finding, Level
 from gateway.readiness.doctor.models import files
 
+_STOPS = "nothing starts before this is corrected"
+_AS_WHOM = "look as the gateway's own user (sudo -u)"
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
 
@@ -91,10 +93,14 @@ def _findings(
         return examine(examined(settings, groups, connect=connect), checks)
     except GatewayError as error:
         return [_unreadable(CONFIGURATION, str(config), error.message)]
+    except OSError as error:
+        # Any of all that it names may be behind a folder that lets only the gateway's user through.
+        why = f"{error.filename} cannot be looked at: {error.strerror}"
+        return [_unreadable(CONFIGURATION, str(config), why, _AS_WHOM)]
 
 
-def _unreadable(check: str, subject: str, why: str) -> Finding:
-    return Finding(check, Level.ERROR, subject, why, "nothing starts before this is corrected")
+def _unreadable(check: str, subject: str, why: str, advice: str = _STOPS) -> Finding:
+    return Finding(check, Level.ERROR, subject, why, advice)
 
 
 def _print(finding: Finding) -> None:

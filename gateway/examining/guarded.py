@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -31,7 +33,19 @@ def guarded(
             continue
         seen.add(path)
         stat = path.stat()
-        yield Guarded(path, what, secret, stat.st_mode, stat.st_uid)
+        alone = _alone(stat.st_uid, stat.st_gid)
+        yield Guarded(path, what, secret, stat.st_mode, stat.st_uid, alone)
+
+
+def _alone(user: int, group: int) -> bool:
+    """Whether a group has nobody in it but that user: one of the user's own, as most systems make
+    it, has the user's name.
+    """
+    try:
+        name, found = pwd.getpwuid(user).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return found.gr_name == name and set(found.gr_mem) <= {name}
 
 
 def _all(

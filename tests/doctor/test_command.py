@@ -102,6 +102,15 @@ def test_every_missing_file_is_named(checkout: Checkout) -> None:
     assert "there is no manifest" in rows["files", "local/other"]["message"]
 
 
+def test_what_this_user_may_not_look_at_is_said(checkout: Checkout) -> None:
+    """Of what the system says no to, here for its name, whoever asks."""
+    checkout.configured(("state: {dir: state}", f"state: {{dir: {'s' * 300}}}"))
+    result = checkout.run()
+    assert result.exit_code == 1
+    assert "sss/audit cannot be looked at: File name too long [configuration]" in result.output
+    assert "look as the gateway's own user" in result.output
+
+
 @pytest.mark.parametrize(
     ("template", "shapes"),
     [

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +29,21 @@ def key(checkout: Checkout) -> Path:
     path = checkout.folder / "policy.key"
     gateway("policy", "keygen", "--out", str(path))
     return path
+
+
+@contextmanager
+def grouped(name: str, members: list[str]) -> Iterator[None]:
+    """While it lasts, each group is of that name and has these members."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((name, "x", gid, members)))
+        yield
+
+
+@pytest.fixture
+def shared() -> Iterator[None]:
+    """Others are in the group that files have."""
+    with grouped("staff", ["ann"]):
+        yield
 
 
 def gateway(*words: str) -> None:
@@ -66,7 +85,9 @@ def test_a_signature_that_nobody_asks_for_is_a_warning(checkout: Checkout, key: 
     assert [row[0] for row in checkout.only("signature")] == ["warning"]
 
 
-def test_a_policy_that_others_can_write_should_be_signed(checkout: Checkout, key: Path) -> None:
+def test_a_policy_that_others_can_write_should_be_signed(
+    checkout: Checkout, key: Path, shared: None
+) -> None:
     """Once it is, who can write it decides nothing."""
     assert checkout.only("unsigned") == []
     (checkout.folder / "policies" / "10.yaml").chmod(0o664)
@@ -90,7 +111,9 @@ def test_a_policy_that_others_can_write_should_be_signed(checkout: Checkout, key
         ("state", "the state's folder"),
     ],
 )
-def test_what_others_can_write_is_wrong(checkout: Checkout, name: str, what: str) -> None:
+def test_what_others_can_write_is_wrong(
+    checkout: Checkout, shared: None, name: str, what: str
+) -> None:
     """A warning where it is the group's."""
     checkout.state.mkdir(mode=0o700)
     assert checkout.only("writable") == []
@@ -105,7 +128,18 @@ def test_what_others_can_write_is_wrong(checkout: Checkout, name: str, what: str
     assert (level, message.startswith("everybody can write")) == ("error", True)
 
 
-def test_secrets_that_others_can_read_are_told_of(checkout: Checkout) -> None:
+def test_a_group_in_which_there_is_nobody_else_is_nobody(checkout: Checkout) -> None:
+    """As a checkout is made where each user has a group, and who made it may write as that."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    for members, found in (([], 0), ([user], 0), ([user, "ann"], 1)):
+        with grouped(user, members):
+            checkout.config.chmod(0o664)
+            (checkout.folder / "policies").chmod(0o775)
+            assert len(checkout.only("unsigned")) == found
+            assert len(checkout.only("writable")) == 2 * found
+
+
+def test_secrets_that_others_can_read_are_told_of(checkout: Checkout, shared: None) -> None:
     """Files of keys, of apps' keys and of TLS; not behind a folder that lets nobody through."""
     secret = checkout.folder / "openai.key"
     secret.write_text("planted")

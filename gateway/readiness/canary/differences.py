@@ -16,7 +16,6 @@ from gateway.engine.heard import Heard, HeardCall
 from gateway.readiness.evaluation.documents import read_json
 from gateway.readiness.evaluation.schema import mistakes, violation
 
-
 LONGEST_SCHEMA = 16_000
 """Characters of a schema that is judged by: apps choose it, and whoever serves waits meanwhile. So
 many may take 20 ms, and ten times as many half a second.

@@ -18,7 +18,8 @@ def credentials(found: Examined) -> Iterator[Told]:
         yield info(
             f"channel {name}",
             "it has no key, and is left out of every plan",
-            f"where it is to be used, set what {_secrets(name, found)} names",
+            f"where it is to be used, set what {_secrets(name, found)} names: for the gateway, and "
+            "where this is asked",
         )
 
 

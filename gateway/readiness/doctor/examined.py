@@ -111,8 +111,8 @@ class Volume:
 @dataclass(frozen=True, slots=True)
 class Guarded:
     """A file or folder of the gateway's: who may do what. ``what`` is what it is for people;
-    ``secret`` says that nobody else is to read it. ``owner`` is a user's
-    id.
+    ``secret`` says that nobody else is to read it. ``owner`` is a user's id, ``alone`` that its
+    group has nobody else in it.
     """
 
     path: Path
@@ -120,6 +120,7 @@ class Guarded:
     secret: bool
     mode: int
     owner: int
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def writable(found: Examined) -> Iterator[Told]:
 def readable(found: Examined) -> Iterator[Told]:
     """Secrets that others or the group can read: keys, credentials, the audit log."""
     for one in found.guarded:
-        bits = one.mode & (stat.S_IRGRP | stat.S_IROTH)
+        bits = one.mode & (stat.S_IROTH if one.alone else stat.S_IRGRP | stat.S_IROTH)
         if one.secret and bits and not _shut(one, found):
             who = "everybody" if bits & stat.S_IROTH else "its group"
             yield warning(
@@ -77,7 +77,7 @@ def writers(one: Guarded) -> str:
     """Who beside its owner can write it; nobody where that is empty."""
     if one.mode & stat.S_IWOTH:
         return "everybody"
-    return "its group" if one.mode & stat.S_IWGRP else ""
+    return "its group" if one.mode & stat.S_IWGRP and not one.alone else ""
 
 
 CHECKS = (state, writable, readable, owners)

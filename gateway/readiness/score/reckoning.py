@@ -186,7 +186,7 @@ def _minute(
             busy = (before + added) / _SECONDS
             if one.worst is None or busy > one.worst.busy:
                 one.worst = Minute(datetime.fromtimestamp(minute * 60, UTC), target, busy)
-            # What takes no time, a request that was cancelled before it had tokens, finds it always.
+            # What takes no time finds it: requests that were cancelled before they had tokens.
             crowds = busy > 1 and added > 0
             left = max(0.0, (_SECONDS - before) / added) if crowds else 1.0
             one.parts.append(left * requests_)
