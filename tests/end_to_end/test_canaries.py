@@ -300,21 +300,24 @@ def test_metrics_tell_canaries_from_what_apps_asked(bench: Bench) -> None:
     id = chat(bench, stream=True)
     canary_of(bench, id)
     settle(bench)
-    time.sleep(0.3)  # what has just ended is counted a moment later
-    now = scrape(bench.gateway)[0]
-
-    def grown(*key: str) -> float:
-        return now.get(key, 0) - before.get(key, 0)
-
     first = "gateway_canary_time_to_first_token_seconds_count"
-    assert grown("gateway_canaries_total", "gpt-4o", "served", "local/smollm2") == 1
-    assert grown(first, "gpt-4o", "local/smollm2") == 1
-    assert grown(first, "gpt-4o", "openai/gpt-4o") == 1
-    requests = "gateway_requests_total", "", "cloud", "gpt-4o", "served", "openai/gpt-4o"
-    assert grown(*requests) == 1
+    once = [
+        ("gateway_canaries_total", "gpt-4o", "served", "local/smollm2"),
+        (first, "gpt-4o", "local/smollm2"),
+        (first, "gpt-4o", "openai/gpt-4o"),
+        ("gateway_requests_total", "", "cloud", "gpt-4o", "served", "openai/gpt-4o"),
+    ]
+
+    def counted() -> dict[tuple[str, ...], float]:
+        now = scrape(bench.gateway)[0]
+        grown = {key: value - before.get(key, 0) for key, value in now.items()}
+        assert [grown.get(key) for key in once] == [1, 1, 1, 1]
+        return grown
+
+    grown = until(counted)  # what has just ended is counted a moment later
     for name in ("gateway_requests_total", "gateway_attempts_total", "gateway_tokens_total"):
-        local = [key for key in now if key[0] == name and "local/smollm2" in key]
-        assert sum(grown(*key) for key in local) == 0
+        local = [key for key in grown if key[0] == name and "local/smollm2" in key]
+        assert sum(grown[key] for key in local) == 0
 
 
 def test_it_is_known_when_local_answered_last(bench: Bench) -> None:
