@@ -141,6 +141,8 @@ def test_local_serves_and_the_vendor_what_local_cannot(gateway: RunningGateway) 
     id = begun(gateway)
     with Apps(gateway, "web", "web", "vision") as apps:
         until(lambda: {app for app, *_ in apps.got} == {"web", "vision"} and apps.count >= 30)
+        # Slots are looked at once a second: answers this short are not always seen.
+        until(lambda: any(one["most_busy"] for one in told(gateway, id)["local"]))
     assert set(apps.got) == {
         ("web", 200, LOCAL, "drill"),
         # Rescued by its first choice: that is no failover.
