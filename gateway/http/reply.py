@@ -22,7 +22,7 @@ from gateway.domain.events import (
 )
 from gateway.engine.attempt import Serving, Told
 from gateway.errors import GatewayError, Unavailable
-from gateway.http.exchange import EVENT_STREAM, JSON, Exchange, lines, told_of
+from gateway.http.exchange import EVENT_STREAM, JSON, Exchange, lines, sound_lines, told_of
 from gateway.http.head import Header
 from gateway.http.ids import told
 from gateway.http.surface import Surface
@@ -131,7 +131,8 @@ class Reply:
     def _told(self, serving: Serving) -> bytes:
         target = serving.target
         served = _served(target.id, target.locality, serving.revision)
-        found = lines(self._ids()) + self.rates() + served
+        # What an app calls its request is well formed, or not taken.
+        found = sound_lines(self._ids()) + self.rates() + served
         if serving.failover is not None:
             found += lines(((b"x-gateway-failover", serving.failover.encode()),))
         if serving.warning is not None:

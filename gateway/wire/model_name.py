@@ -26,6 +26,7 @@ LONG = 8 * 1024
 NEAR = 4 * 1024
 """Bytes from an end of a body within which its model is looked for."""
 _BEFORE_A_KEY = b"{, \t\r\n"
+_BEFORE_A_NAME = (b'"model":"', b'"model": "')
 _STYLES = ((b",", b":"), (b", ", b": "))
 """How members, and names and values, are set apart by nearly all who write JSON."""
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -38,8 +39,11 @@ def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = F
     """
     if alone and present is not None and (place := _near_an_end(body, present)) is not None:
         return _spliced(body, place, present, wanted)
-    if len(body) >= LONG and (placed := _placed(body, wanted)) is not None:
-        return placed
+    if len(body) >= LONG:
+        if (placed := _placed(body, wanted)) is not None:
+            return placed
+    elif present is not None and (plain := _plainly(body, present)) is not None:
+        return _spliced(body, plain, present, wanted)
     if present is not None and len(_KEY.findall(body)) == 1 and not _ESCAPED_ASCII.search(body):
         match = _MODEL.search(body)
         if match is not None and match[1] == present.encode():
@@ -61,6 +65,21 @@ def _spliced(body: bytes, place: tuple[int, int], present: str, wanted: str) -> 
     # What is short is sooner copied than looked at.
     whole = body if len(body) < LONG else memoryview(body)
     return b"".join((whole[:start], msgspec.json.encode(wanted)[1:-1], whole[end:]))
+
+
+def _plainly(body: bytes, present: str) -> tuple[int, int] | None:
+    """Where the model of a body stands, as most write it; ``None`` where that is not seen. What has
+    no backslash spells the key in one way: it says what the expressions say, sooner.
+    """
+    if b"\\" in body or body.lower().count(_QUOTED) != 1:
+        return None
+    written = present.encode()
+    for before in _BEFORE_A_NAME:
+        start = body.find(before + written + b'"')
+        if start >= 0:
+            start += len(before)
+            return start, start + len(written)
+    return None
 
 
 def _near_an_end(body: bytes, present: str) -> tuple[int, int] | None:

@@ -126,6 +126,33 @@ def test_whatever_is_around_it_one_model_is_left(
     assert json.loads(rewrite(body.encode(), "m", wanted)) == {**expected, "model": wanted}
 
 
+@given(
+    st.lists(st.tuples(_KEYS, _VALUES), max_size=3),
+    st.lists(st.tuples(_KEYS, _VALUES), max_size=3),
+    st.sampled_from(["m", "n", 'q"\\é']),
+    st.sampled_from([",:", ", : ", " , :"]),
+)
+def test_a_model_that_is_plainly_written_is_where_it_would_be_searched(
+    before: list[tuple[str, str]], behind: list[tuple[str, str]], wanted: str, apart: str
+) -> None:
+    comma, colon = apart[: apart.index(":")], apart[apart.index(":") :]
+    pairs = [*before, ('"model"', '"m"'), *behind]
+    body = ("{" + comma.join(f"{key}{colon}{value}" for key, value in pairs) + "}").encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_name, "_plainly", lambda body, present: None)
+        searched = rewrite(body, "m", wanted)
+    assert rewrite(body, "m", wanted) == searched
+
+
+@pytest.mark.parametrize("colon", [":", ": "])
+def test_a_model_that_is_plainly_written_is_not_searched(
+    colon: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f'{{"messages":[],"model"{colon}"m","n":1}}'.encode()
+    monkeypatch.setattr(model_name, "_KEY", None)
+    assert rewrite(body, "m", "n") == body.replace(b'"m"', b'"n"')
+
+
 @pytest.mark.parametrize("apart", [(",", ":"), (", ", ": "), (" ,\n", " :")])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_long_body_keeps_every_other_byte(apart: tuple[str, str], first: bool) -> None:
