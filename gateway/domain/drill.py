@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from typing import Annotated
+
+from msgspec import Meta
 
 from gateway.domain.decision import Labels
 from gateway.domain.identity import Identity, Locality, Role
@@ -20,6 +23,8 @@ PATIENCE = 10.0
 """Seconds for which it waits for the last of them: whatever takes longer was not answered."""
 USUAL = (Role.CHANNEL, Role.DEVELOPER)
 """The roles of a rule that names none."""
+Moment = Annotated[datetime, Meta(tz=True)]
+"""With its offset: what stands in a file without one is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,14 @@ class Drill:
 
     id: str
     vendor: str
-    started: datetime
-    until: datetime
+    started: Moment
+    until: Moment
     actor: str
     reason: str
     roles: tuple[Role, ...] = USUAL
-    share: float = 1.0
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
     apps: tuple[str, ...] = ()
-    rate: float | None = None
+    rate: Annotated[float, Meta(gt=0)] | None = None
     strict: bool = False
 
     @property
@@ -56,9 +61,13 @@ class Drill:
         """
         return not self.strict and not self.synthetic
 
+    def holds(self, now: datetime) -> bool:
+        """Whether it goes on, by the clock."""
+        return self.started <= now < self.until
+
     def covers(self, request: str, labels: Labels, origin: str | None, now: datetime) -> bool:
         """Whether a request with that id is part of it. The same request always is, or never."""
-        if not self.started <= now < self.until:
+        if not self.holds(now):
             return False
         if self.synthetic or origin is not None:
             return self.synthetic and origin == ORIGIN

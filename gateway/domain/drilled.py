@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from gateway.domain.drill import Drill
+from gateway.domain.drill import Drill, Moment
 
 
 class Held(StrEnum):
@@ -33,7 +32,7 @@ class Moved:
 class End:
     """How a drill ended: by an ``actor``, or by itself when its time was over."""
 
-    at: datetime
+    at: Moment
     actor: str | None = None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from gateway.audit.record import Record
 from gateway.domain.call import Api, Backend, Call
 from gateway.domain.decision import DENY, Labels
-from gateway.domain.drill import Drill
+from gateway.domain.drill import ORIGIN, Drill
 from gateway.domain.events import Failed
 from gateway.domain.plan import Plan
 from gateway.domain.target import Capability, Target
@@ -28,6 +28,7 @@ from gateway.engine.course import Course
 from gateway.engine.outlook import Outlook, Planned, Prospect
 from gateway.engine.routes import Route, Routes
 from gateway.engine.sent import Sent
+from gateway.errors import Refused
 from gateway.policy.compile import Policy
 from gateway.policy.decided import decide
 from gateway.policy.evaluate import share_sent
@@ -219,6 +220,9 @@ class Engine:
         drill = self.drill
         if drill and not drill.covers(call.id, call.labels, record.origin, record.at):
             drill = None
+        if drill is None and record.origin == ORIGIN:
+            # Without its drill the vendor would be asked.
+            raise Refused("the drill that asks is over", code="no_drill")
         planned = self._planned(
             outlook, call.api, call.needs, call.id, call.session, record.at, drill
         )

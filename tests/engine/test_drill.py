@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway.domain.call import Api
+from gateway.audit.record import Record
+from gateway.domain.call import Api, Call, Chat
 from gateway.domain.decision import Labels
 from gateway.domain.drill import Drill
 from gateway.domain.events import Called, Continued, Delta, Failed, FailureKind, Started
 from gateway.domain.identity import Identity, Locality, Party, Role
 from gateway.domain.target import Capability, Target
 from gateway.engine.attempt import Serving, Told
-from gateway.errors import CapabilityMissing, PolicyDenied, Unavailable
+from gateway.errors import CapabilityMissing, PolicyDenied, Refused, Unavailable
 from tests.engine.test_engine import FIRST, SECOND, House, Scripted, failed, policy, target
 
 BEGAN = datetime.now(UTC)
@@ -156,6 +158,21 @@ async def test_it_ends_by_the_clock_and_by_being_taken_away() -> None:
     there.engine.drill = None
     assert serving(await there.ask()).target == FIRST
     assert [one.drill for one in there.records] == ["d1", None, "d2", None]
+
+
+@pytest.mark.parametrize("left", [None, {"until": BEGAN}, {"rate": None}])
+async def test_what_it_asks_itself_is_asked_of_nobody_without_it(
+    left: dict[str, Any] | None,
+) -> None:
+    """It may have ended since that was asked: the vendor is not to answer it."""
+    there = house()
+    there.engine.drill = None if left is None else drill(**{"rate": 1.0, **left})
+    now = time.monotonic()
+    call = Call("r1", Api.CHAT, "gpt", False, b"", Chat(()), now, now + 60)
+    record = Record(id="r1", at=datetime.now(UTC), api=Api.CHAT, origin="drill")
+    with pytest.raises(Refused, match="the drill that asks is over"):
+        there.engine.run(call, record)
+    assert there.backend.asked == []
 
 
 async def test_what_it_does_not_take_is_none_of_it() -> None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
 
+from gateway.audit.journal import Journal
 from gateway.domain.call import Api, Chat, ShapeKind
 from gateway.domain.decision import Labels
+from gateway.domain.drill import Drill
 from gateway.domain.drilled import Moved
-from gateway.domain.target import Capability
-from gateway.readiness.drill.asking import asked, bodies, called, kinds
+from gateway.domain.identity import Locality
+from gateway.domain.target import Capability, Target
+from gateway.engine.routes import Route, Routes
+from gateway.readiness.drill.asking import Asker, asked, bodies, called, kinds
+from gateway.routing.groups import in_order
+from tests.engine.test_engine import FIRST, SECOND, House, Scripted
+from tests.engine.test_heard import Kept
 
 TOOLS, SCHEMA = frozenset({Capability.TOOLS}), frozenset({Capability.JSON_SCHEMA})
 CHAT, VECTORS = Capability.CHAT, Capability.EMBEDDINGS
@@ -73,3 +83,33 @@ def test_models_and_kinds_take_turns() -> None:
 def test_nothing_is_asked_that_a_vendor_would_answer(locality: str | None, wanted: bool) -> None:
     """Nor where nothing would."""
     assert asked(Moved("m", locality and "a/b", locality)) is wanted
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        lambda one: None,
+        lambda one: replace(one, id="another"),
+        lambda one: replace(one, started=one.until - timedelta(minutes=1)),
+    ],
+    ids=["ended", "another runs", "the clock was set back"],
+)
+async def test_it_asks_no_more_once_the_drill_is_gone(
+    gone: Callable[[Drill], Drill | None],
+) -> None:
+    """What would be asked without it would be asked of the vendor."""
+    kept, house = Kept(), House(Scripted(), FIRST, SECOND)
+    ours = Target("mistral", "m", replace(SECOND.identity, locality=Locality.LOCAL))
+    house.engine.change(Routes({"gpt": Route(in_order(FIRST, ours), name="gpt")}, ()))
+    now = datetime.now(UTC)
+    drill = Drill("d1", "openai", now, now + timedelta(hours=1), "me", "a test", rate=50.0)
+    house.engine.drill = drill
+    models = {"gpt": [*kinds(frozenset({CHAT}))]}
+    asking = asyncio.create_task(Asker(house.engine, Journal(kept), drill, models, 10.0).run())
+    async with asyncio.timeout(20):
+        while len(kept.records) < 3:  # noqa: ASYNC110 - it asks by the clock
+            await asyncio.sleep(0.01)
+        house.engine.drill = gone(drill)
+        await asking
+    assert set(house.backend.asked) == {"mistral"}
+    assert {one.drill for one in kept.records if one.outcome == "served"} == {"d1"}

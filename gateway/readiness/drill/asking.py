@@ -124,8 +124,11 @@ class Asker:
 
     @property
     def _left(self) -> float:
-        """Seconds."""
-        return (self._drill.until - datetime.now(UTC)).total_seconds()
+        """Seconds; none once the engine goes by this drill no more, or the clock was set back."""
+        now, drill = datetime.now(UTC), self._engine.drill
+        if drill is None or drill.id != self._drill.id or not drill.holds(now):
+            return 0.0
+        return (drill.until - now).total_seconds()
 
     def _ask(self, body: Fields, app: str | None) -> None:
         if len(self._under_way) >= MOST_AT_ONCE:
