@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -83,6 +84,54 @@ def test_a_file_that_is_none_is_told_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "drill.json").write_text('{"drill": {"id": 1}}')
     with pytest.raises(StateError, match=r"drill\.json is no drill"):
         Drills(tmp_path).running()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"until": "2026-11-26T08:00:00"},
+        {"started": "2026-11-26T08:00:00"},
+        {"share": 0},
+        {"share": 2},
+        {"rate": 0},
+    ],
+)
+def test_a_file_that_was_changed_by_hand_stops_nothing(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """A time without an offset cannot be compared, nor can anything be divided by nothing."""
+    drills = Drills(tmp_path)
+    drills.begin(running())
+    file = tmp_path / "drill.json"
+    kept = json.loads(file.read_text())
+    kept["drill"] |= wrong
+    file.write_text(json.dumps(kept))
+    with pytest.raises(StateError, match=r"drill\.json is no drill .*: remove it"):
+        drills.running()
+
+
+def test_a_report_that_is_final_stays(tmp_path: Path) -> None:
+    """Who began to make one before it, and ends after it, does not take its place."""
+    drills = Drills(tmp_path)
+    drills.begin(running())
+    drills.keep_queues("d1", queues(reading(busy=2)))
+    ended = drills.close("d1", End(NOW))
+    assert ended is not None
+    Reports(drills, tmp_path, capacity=dict, can=dict, deadline=-3600.0).of(ended)
+    final = drills.find("d1")
+    assert final.report is not None
+    # It knows nothing of the final one.
+    Reports(drills, tmp_path, capacity=dict, can=dict, deadline=600.0).of(ended)
+    assert drills.find("d1") == final
+
+
+def test_who_leads_makes_the_folder_or_says_why_not(tmp_path: Path) -> None:
+    """It may have been tidied away while a drill runs."""
+    Drills(tmp_path).leader().close()
+    assert (tmp_path / "drills").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match="cannot be written"):
+        Drills(tmp_path / "file").leader()
 
 
 def test_readings_are_kept_until_the_report_is_final(tmp_path: Path) -> None:

@@ -133,24 +133,22 @@ class Conductor:
 
     async def _lead(self, kept: Kept) -> None:
         """What one process does for all, for as long as the drill goes on."""
-        lock = await asyncio.to_thread(self._drills.leader.open, "ab")
         try:
-            while not _taken(lock):
-                await asyncio.sleep(LOOK_EVERY)
-                if not self._goes_on(kept.drill):
-                    return
-            asking = asyncio.create_task(self._asker(kept).run())
-            try:
-                await self._sample(kept.drill)
-                if datetime.now(UTC) >= kept.drill.until:
-                    await asking
-            finally:
-                asking.cancel()
+            with await asyncio.to_thread(self._drills.leader) as lock:
+                while not _taken(lock):
+                    await asyncio.sleep(LOOK_EVERY)
+                    if not self._goes_on(kept.drill):
+                        return
+                asking = asyncio.create_task(self._asker(kept).run())
+                try:
+                    await self._sample(kept.drill)
+                    if datetime.now(UTC) >= kept.drill.until:
+                        await asking
+                finally:
+                    asking.cancel()
         except StateError as error:
             self._log.error("drill.samples", problem=error.message)
             await asyncio.sleep(TOLD_EVERY)
-        finally:
-            lock.close()
 
     async def _sample(self, drill: Drill) -> None:
         queues = await asyncio.to_thread(self._drills.queues, drill.id)

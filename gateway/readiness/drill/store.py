@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,10 +48,14 @@ class Drills:
         self._running = state / RUNNING
         self._folder = state / FOLDER
 
-    @property
-    def leader(self) -> Path:
+    def leader(self) -> BufferedWriter:
         """The file whose lock is held by the process that does what only one is to do."""
-        return self._folder / LEADER
+        path = self._folder / LEADER
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return path.open("ab")
+        except OSError as error:
+            raise _unwritable(path, error) from None
 
     def version(self) -> Hashable:
         """Another one whenever another drill runs; ``None`` where none does."""
@@ -117,10 +122,17 @@ class Drills:
         return [one for one in found if one][:most]
 
     def keep(self, kept: Kept) -> None:
-        """One that has ended, with its report. What that was made of goes once it is final."""
-        _write(self._of(kept.drill.id), msgspec.json.encode(kept))
-        if kept.report is not None and kept.report.final:
-            self._queues(kept.drill.id).unlink(missing_ok=True)
+        """One that has ended, with its report. What that was made of goes once it is final, and no
+        report that somebody else began before comes in the place of that.
+        """
+        path, report = self._of(kept.drill.id), kept.report
+        with self._locked():
+            there = _read(path, _KEPT.decode)
+            if there is not None and there.report is not None and there.report.final:
+                return
+            _write(path, msgspec.json.encode(kept))
+            if report is not None and report.final:
+                self._queues(kept.drill.id).unlink(missing_ok=True)
 
     def queues(self, id: str) -> dict[str, Queue]:
         """What was seen of the local models."""
