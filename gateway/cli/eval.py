@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -28,7 +29,8 @@ from gateway.domain.decision import Labels
 from gateway.errors import GatewayError, ModelNotFound, StateError
 from gateway.inventory import Inventory
 from gateway.processes.logs import Level, Logs, configure_logs
-from gateway.readiness.evaluation.cases import parse_cases
+from gateway.readiness.evaluation.cases import Case, parse_cases
+from gateway.readiness.evaluation.results import Result
 from gateway.readiness.evaluation.running import Evaluation
 from gateway.readiness.evaluation.table import Table, compare, row
 
@@ -114,12 +116,7 @@ def eval(
     cases = parse_cases(read_bytes(file), str(file))
     inventory = Inventory(settings)
     names = _names(settings, inventory, targets, models, baseline)
-    if judge is not None:
-        _check(settings, judge)
-    elif any(case.judged for case in cases):
-        raise click.UsageError(
-            f"{file} has checks that are judged: say by whom with --judge TARGET"
-        )
+    _check_judge(settings, judge, cases, file)
     if out is not None:
         _make(out)
     evaluation = Evaluation(
@@ -135,9 +132,10 @@ def eval(
     code = _run(evaluation, read, read_bytes(config), _labels(labels), settings)
     currency = settings.prices.currency
     table = _table(evaluation, baseline, currency, interrupted=code != 0)
-    click.echo(WRITERS[format_](table))
     if out is not None:
-        write_answers(out, names, evaluation.results)
+        # First: who reads the table may go away.
+        code = max(code, _kept(out, names, evaluation.results))
+    click.echo(WRITERS[format_](table))
     sys.exit(code or _code(table, baseline, at_least))
 
 
@@ -178,6 +176,15 @@ def _check(settings: Settings, target: str) -> None:
         raise click.UsageError(f"no channel {channel!r} is configured; {hint}")
 
 
+def _check_judge(settings: Settings, judge: str | None, cases: Sequence[Case], file: Path) -> None:
+    if judge is not None:
+        _check(settings, judge)
+    elif any(case.judged for case in cases):
+        raise click.UsageError(
+            f"{file} has checks that are judged: say by whom with --judge TARGET"
+        )
+
+
 def _labels(given: Sequence[tuple[str, str]]) -> Labels:
     said: dict[str, Any] = dict(given)
     if "tags" in said:
@@ -186,10 +193,23 @@ def _labels(given: Sequence[tuple[str, str]]) -> Labels:
 
 
 def _make(folder: Path) -> None:
+    """Before anything is paid for that could not be kept. Raises StateError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise StateError(f"{folder} cannot be made: {error.strerror}") from error
+        raise StateError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _kept(folder: Path, names: Sequence[str], results: Sequence[Result]) -> int:
+    """The exit code. What cannot be kept is told, and the table all the same."""
+    try:
+        write_answers(folder, names, results)
+    except StateError as error:
+        say_error(error)
+        return 1
+    return 0
 
 
 def _run(

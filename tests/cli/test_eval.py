@@ -385,6 +385,38 @@ def test_what_cannot_be_meant_is_told(
     assert house.openai.connections == []
 
 
+def test_answers_are_kept_though_nobody_reads_the_table(house: House) -> None:
+    """They are paid for: ``| head`` may have gone away."""
+    asking = house.begin("--target", "openai/gpt-4o", cases=several(2))
+    assert asking.stdout is not None
+    assert asking.stderr is not None
+    asking.stdout.close()
+    with asking.stderr:
+        asking.wait(timeout=WITHIN)
+    assert [one["id"] for one in house.answers("openai/gpt-4o")] == ["capital-1", "capital-2"]
+
+
+def test_the_table_is_printed_though_no_answer_can_be_kept(house: House) -> None:
+    house.openai.behave("in_turn", ways=[("answer", {}), HANGING])
+    house.out.mkdir()
+    asking = house.begin("--target", "openai/gpt-4o", cases=several(2))
+    until(lambda: len(house.openai.requests) == 2)
+    house.out.rmdir()
+    asking.send_signal(signal.SIGINT)
+    table, error = asking.communicate(timeout=WITHIN)
+    assert asking.returncode == 130
+    assert "openai/gpt-4o.jsonl cannot be written" in error.replace("%2F", "/")
+    assert "openai/gpt-4o" in table
+
+
+def test_nothing_is_asked_whose_answer_cannot_be_kept(house: House) -> None:
+    house.out.touch()
+    code, _, error = house.eval("--target", "openai/gpt-4o", "--out", f"{house.out}/below")
+    assert code == 1
+    assert "below cannot be written" in error
+    assert house.openai.connections == []
+
+
 def test_a_file_with_mistakes_is_not_begun_with(house: House) -> None:
     wrong = {**CAPITAL, "id": "b", "checks": [{"contain": "a"}]}
     code, _, error = house.eval("--target", "openai/gpt-4o", cases=(CAPITAL, wrong))

@@ -39,6 +39,7 @@ def answer(text: str = "", *calls: tuple[str, str], failure: str | None = None) 
         ({"equals": "YES", "ignore_case": True}, "yes", "yes.", "is not 'YES'"),
         ({"regex": r"^\d{4}$"}, "2027", "in 2027", r"does not match '^\\d{4}$'"),
         ({"regex": "paris", "ignore_case": True}, "PARIS", "Rome", "does not match 'paris'"),
+        ({"regex": "a|(?x)b # )", "ignore_case": True}, "B", "c", "does not match"),
         ({"json_schema": OBJECT}, ' {"a": 1}', '{"b": 1}', "is against required"),
         (
             {"json_schema": OBJECT},
