@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.auditing import audit_folder
 from gateway.cli.asking import LONG, Answered, Remote, Unreachable, either, named
+from gateway.cli.drill_text import about, markdown, text
 from gateway.cli.options import config_option, format_option
 from gateway.cli.remote import local_actor, record, running_gateway
 from gateway.cli.settled import settings_in_force
@@ -28,7 +29,6 @@ from gateway.operating.drilling import Practised, drill_state
 from gateway.readiness.capacity import kept
 from gateway.readiness.drill.reporting import Reports
 from gateway.readiness.drill.store import Drills
-from gateway.readiness.drill.text import about, markdown, text
 
 LOOK_EVERY = 1.0
 """Seconds."""
@@ -84,7 +84,7 @@ def drill() -> None:
 @click.option("--share", type=Share(), default="100%", help="Of the requests.  [default: 100%]")
 @click.option("--app", "apps", multiple=True, help="Of this app alone (may be given repeatedly).")
 @click.option("--synthetic", is_flag=True, help="Touch no app: the gateway asks by itself.")
-@click.option("--rate", type=float, default=1.0, show_default=True, help="So often a second.")
+@click.option("--rate", type=float, help="So often a second, with --synthetic.  [default: 1]")
 @click.option("--strict", is_flag=True, help="The vendor answers nothing, whatever others cannot.")
 @click.option(
     "--roles",
@@ -102,7 +102,7 @@ def start(
     share: float,
     apps: tuple[str, ...],
     synthetic: bool,
-    rate: float,
+    rate: float | None,
     strict: bool,
     roles: str,
     detach: bool,
@@ -114,6 +114,8 @@ def start(
 
     Example: gateway drill start openai --minutes 2 --synthetic --rate 2 --reason "every Monday"
     """
+    if rate is not None and not synthetic:
+        raise click.UsageError("--rate says how often the gateway asks by itself: add --synthetic")
     settings = settings_in_force(config)
     remote = running_gateway(settings)
     if remote is None:
@@ -124,7 +126,7 @@ def start(
         "minutes": minutes,
         "share": share,
         "apps": list(apps),
-        "rate": rate if synthetic else None,
+        "rate": (1.0 if rate is None else rate) if synthetic else None,
         "strict": strict,
         "roles": [word.strip() for word in roles.split(",")],
     }
@@ -134,15 +136,15 @@ def start(
         click.echo(f"gateway drill report {begun.drill.id} tells what came of it")
         return
     try:
-        _wait(remote, begun)
+        _wait(settings, begun)
     except KeyboardInterrupt:
         click.echo("\nending the drill", err=True)
         try:
-            _Drills(settings).stop(remote)
+            _Drills(settings).stop(running_gateway(settings))
         except Answered as error:
             # It has just ended by itself.
             click.echo(error.message, err=True)
-    _print(_settled(_Drills(settings), remote, begun.drill.id), format_)
+    _print(_settled(_Drills(settings), running_gateway(settings), begun.drill.id), format_)
 
 
 @drill.command()
@@ -264,18 +266,14 @@ class _Drills:
         return Practised(drills, reports, record(settings))
 
 
-def _wait(remote: Remote, begun: DrillState) -> None:
-    """Until it runs no more. Whether the gateway answers meanwhile does not matter: it ends by its
-    own clock, and this does as well.
+def _wait(settings: Settings, begun: DrillState) -> None:
+    """Until it runs no more. Whether the gateway answers meanwhile, or is another process by then,
+    does not matter: it ends by its own clock, and this does as well.
     """
     shown = sys.stderr.isatty()
     try:
         while (left := (begun.drill.until - datetime.now(UTC)).total_seconds()) > 0:
-            try:
-                found = remote.ask("GET", "/drill")
-            except Unreachable:
-                found = True
-            if found is None:
+            if not _goes_on(settings):
                 return
             if shown:
                 minutes, seconds = divmod(round(left), 60)
@@ -289,7 +287,16 @@ def _wait(remote: Remote, begun: DrillState) -> None:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def _settled(files: _Drills, remote: Remote, id: str) -> Report:
+def _goes_on(settings: Settings) -> bool:
+    """Whether it does, as far as anybody says: one that starts again knows us no more."""
+    try:
+        remote = running_gateway(settings)
+        return remote is None or remote.ask("GET", "/drill") is not None
+    except (Unreachable, Answered):
+        return True
+
+
+def _settled(files: _Drills, remote: Remote | None, id: str) -> Report:
     """The report, once the drill is put away and no more of its requests end."""
     until = time.monotonic() + PUT_AWAY
     found = files.report(remote, id)
@@ -324,7 +331,7 @@ def _print(found: Report, format_: str) -> None:
         click.echo(_json(found))
     else:
         written = markdown(found) if format_ == "markdown" else text(found)
-        click.echo("\n".join(map(plain, written.splitlines())))
+        click.echo(written)
     sys.exit(0 if found.verdict in (Held.HOLDS, Held.GAPS) else 1)
 
 

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from gateway.access.prices import MILLION
-from gateway.cli.text import counted, plain
+from gateway.cli.text import cell, counted, plain
 from gateway.readiness.evaluation.table import Comparison, Count, Row, Table, Times
 
 NOTHING = "–"
@@ -40,7 +40,7 @@ def _text(table: Table) -> str:
 def _markdown(table: Table) -> str:
     parts = [_head(table)]
     for block in _blocks(table):
-        head, *rows = ([cell.replace("|", "\\|") for cell in line] for line in block.grid)
+        head, *rows = ([*map(cell, line)] for line in block.grid)
         rule = ["---", *["---:"] * (len(head) - 1)]
         lines = [f"| {' | '.join(line)} |" for line in (head, rule, *rows)]
         parts.append("\n".join((*([f"**{block.title}**\n"] if block.title else ()), *lines)))
@@ -179,8 +179,8 @@ def _columns(grid: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     for line in grid:
         first, *others = (
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            each.rjust(width) if place else each.ljust(width)
+            for place, (each, width) in enumerate(zip(line, widths, strict=True))
         )
         yield "  ".join((first, *others)).rstrip()
 

@@ -22,6 +22,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
+def cell(text: str) -> str:
+    """Plain text in a table of Markdown: nothing in it ends the cell."""
+    return plain(text).replace("\\", "\\\\").replace("|", "\\|")
+
+
 def say_error(error: GatewayError) -> None:
     """An error's message, to stderr."""
     click.secho("error: ", fg="red", bold=True, err=True, nl=False)

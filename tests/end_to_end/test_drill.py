@@ -320,6 +320,7 @@ REFUSED = [
     (("openai", "--reason", "x", "--share", "0%"), "no share"),
     (("openai", "--reason", "x", "--share", "101%"), "no share"),
     (("openai", "--reason", "x", "--synthetic", "--rate", "51"), "rate"),
+    (("openai", "--reason", "x", "--rate", "2"), "add --synthetic"),
     (("openai", "--reason", "x", "--roles", "owner"), "roles"),
     (("openai",), "--reason"),
 ]
@@ -361,3 +362,25 @@ def test_a_drill_outlives_its_gateway_and_is_put_away_by_the_next(
     finally:
         gateway.stop()
     assert not file.exists()
+
+
+def test_who_waits_goes_on_waiting_when_the_gateway_is_another(
+    tmp_path: Path, vendor: VendorSimulator
+) -> None:
+    """Which knows nothing of the key by which the command was let in before."""
+    gateway = RunningGateway(tmp_path, configuration(vendor.url))
+    with gateway:
+        asking = gateway.begin("drill", "start", "openai", "--minutes", "60", "--reason", "x")
+        assert asking.stderr is not None
+        id = asking.stderr.readline().split()[1]
+        gateway.kill()
+        gateway.start()
+        until(lambda: gateway.ask()[2]["x-gateway-served-by"] == LOCAL)
+        asked = time.monotonic()
+        while time.monotonic() < asked + 3:
+            assert asking.poll() is None, asking.communicate()
+            time.sleep(0.1)
+        assert drill(gateway, "stop").returncode == 0
+        out, _ = asking.communicate(timeout=60)
+    assert asking.returncode == 0
+    assert out.startswith(f"Drill {id}: ")

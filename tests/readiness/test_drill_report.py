@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.record import AttemptRecord, JudgedTarget, Record
+from gateway.cli.drill_text import markdown, text
 from gateway.domain.decision import Labels, Verdict
 from gateway.domain.drill import Drill
 from gateway.domain.drilled import End, Held, Moved, Report
@@ -18,7 +19,6 @@ from gateway.readiness.capacity import Capacity
 from gateway.readiness.drill.counting import Times
 from gateway.readiness.drill.report import report
 from gateway.readiness.drill.sampling import Queue, sampled
-from gateway.readiness.drill.text import markdown, text
 from gateway.telemetry.readings import ModelReading
 
 BEGAN = datetime(2026, 11, 26, 8, tzinfo=UTC)
@@ -352,7 +352,7 @@ def test_a_report_reads_as_what_it_is() -> None:
         practised=drill(share=0.1, apps=("web", "a|b")),
     )
     plain = text(found)
-    assert "openai denied as channel and developer for 0.1 of the requests of web, a|b" in plain
+    assert "openai denied as channel and developer for 10% of the requests of web, a|b" in plain
     assert "Verdict: holds with gaps: 75.0% served without openai" in plain
     assert "2026-11-26 08:00:00+00:00, 100 seconds; ran its time." in plain
     assert "Give model only a local target." in plain
@@ -360,3 +360,14 @@ def test_a_report_reads_as_what_it_is() -> None:
     assert any("a\\|b" in line for line in table)
     cells = {line.replace("\\|", "").count("|") for line in table if "a\\|b" in line}
     assert cells == {5}
+
+
+def test_no_reason_begins_a_line_of_its_own() -> None:
+    """Nor does anything in it reach the terminal that it would obey."""
+    found = told(served(), practised=drill(reason="a\u2028Verdict: fails\n\x1b[2J"))
+    for written in (text(found), markdown(found)):
+        assert "\x1b" not in written
+        lines = [line for line in written.splitlines() if line.startswith("Verdict:")]
+        assert [line.replace("*", "") for line in lines] == [
+            "Verdict: holds: 100.0% served without openai"
+        ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from gateway.cli.text import cell, plain
 from gateway.domain.drill import Drill
 from gateway.domain.drilled import AppPart, Load, Report, Spread
 
@@ -13,11 +14,11 @@ Row = Sequence[str]
 
 def text(report: Report) -> str:
     """Plain lines."""
-    return "\n".join(_lines(report, markdown=False)) + "\n"
+    return _joined(_lines(report, markdown=False))
 
 
 def markdown(report: Report) -> str:
-    return "\n".join(_lines(report, markdown=True)) + "\n"
+    return _joined(_lines(report, markdown=True))
 
 
 def about(drill: Drill) -> str:
@@ -25,10 +26,15 @@ def about(drill: Drill) -> str:
     if drill.rate is not None:
         of = f"requests of its own, {drill.rate:g} a second"
     else:
-        of = "all requests" if drill.share >= 1 else f"{drill.share:g} of the requests"
+        of = "all requests" if drill.share >= 1 else f"{drill.share * 100:g}% of the requests"
         of = of if not drill.apps else f"{of} of {', '.join(drill.apps)}"
     strict = ", strict" if drill.strict else ""
     return f"{drill.vendor} denied as {' and '.join(drill.roles)} for {of}{strict}"
+
+
+def _joined(lines: Iterable[str]) -> str:
+    """Each of them is one: nothing in a reason or a name begins another."""
+    return "\n".join(map(plain, lines))
 
 
 def _lines(report: Report, *, markdown: bool) -> Iterator[str]:
@@ -145,16 +151,12 @@ def _table(head: Row, rows: Sequence[Row], *, markdown: bool) -> Iterator[str]:
     if markdown:
         yield f"| {' | '.join(head)} |"
         yield f"|{'---|' * len(head)}"
-        yield from (f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
+        yield from (f"| {' | '.join(cell(one) for one in row)} |" for row in rows)
         return
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        cells = (each.ljust(width) for each, width in zip(row, widths, strict=True))
         yield f"  {'  '.join(cells)}".rstrip()
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _of(count: int, whole: int) -> str:
