@@ -77,7 +77,7 @@ def _of_request(record: Record) -> str:
         tokens = f"{record.prompt_tokens or 0}+{record.completion_tokens or 0} tokens"
     words = (
         _time(record.at),
-        " ".join(filter(None, (record.key or "no key", labels))),
+        " ".join(filter(None, (record.key or record.origin or "no key", labels))),
         f"{record.model or record.api} → {record.served_by or 'nobody'}",
         verdict,
         f"failover: {record.failover}" if record.failover else "",

@@ -220,6 +220,12 @@ def test_the_tail_says_of_a_request_what_a_person_asks(log: Path) -> None:
     assert json.loads(line)["served_by"] == "openai/gpt-4o"
 
 
+def test_the_tail_says_what_the_gateway_asked_by_itself(tmp_path: Path) -> None:
+    asked = request(1, origin="canary", key=None)
+    Written().add(asked).save(tmp_path, 1)
+    assert "  canary shop/checkout  gpt-4o → " in run("tail", tmp_path).output
+
+
 def test_what_an_app_chose_does_not_steer_the_terminal(tmp_path: Path) -> None:
     """Escape sequences are shown as what they are not."""
     Written().add(request(1, model="a\x1b[2Jb\r\n\x9bc")).save(tmp_path)

@@ -54,6 +54,16 @@ def test_each_round_asks_all_that_the_model_can(gateway: RunningGateway) -> None
         assert one["model"] == "local/smollm2"
 
 
+def test_what_our_own_bound_cuts_off_is_not_held_against_it(gateway: RunningGateway) -> None:
+    """As one that thinks before it answers may be: neither the call nor the JSON is there."""
+    gateway.configured(configuration(extra=EXTRA.replace("max_tokens: 64", "max_tokens: 2")))
+    rounds(gateway, 2)
+    records = [one for one in canaries(gateway) if (one["completion_tokens"] or 99) <= 2]
+    assert len(records) >= 3
+    assert {one["differs"] for one in records} == {()}
+    gateway.configured(configuration(extra=EXTRA))
+
+
 def test_one_process_asks(gateway: RunningGateway) -> None:
     """Two would have rounds between each other's."""
     times = [datetime.fromisoformat(one["at"]) for one in rounds(gateway, 3)]
