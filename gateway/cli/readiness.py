@@ -87,6 +87,7 @@ def _print(report: dict[str, Any], *, whole: bool) -> None:
         _row(one, width)
     for one in rows:
         _details(one, whole=whole and one["vendor"] == rows[0]["vendor"])
+    _canaries(report["canaries"])
 
 
 def _row(one: dict[str, Any], width: int) -> None:
@@ -124,6 +125,19 @@ def _details(one: dict[str, Any], *, whole: bool) -> None:
     if one["more"]:
         rest = "" if whole else f": gateway readiness --vendor '{one['vendor']}'"
         click.echo(f"  and {counted(one['more'], 'row')} more{rest}")
+
+
+def _canaries(rows: list[dict[str, Any]]) -> None:
+    """How local answers compared; of no canary nothing is said."""
+    if not rows:
+        return
+    named = [(f"{one['model'] or '(own)'} by {one['target']}", one) for one in rows]
+    width = max(len(name) for name, _ in named)
+    click.secho(f"\n{'canaries':{width}}  compared  agreed   differences", bold=True)
+    for name, one in named:
+        differs = ", ".join(f"{row['what']} {row['canaries']:,}" for row in one["differs"])
+        line = f"{name:{width}}  {one['canaries']:8,}  {_share(one['share']):>6}   {differs}"
+        click.echo(plain(line.rstrip()))
 
 
 def _share(share: float | None) -> str:

@@ -68,11 +68,34 @@ class VendorReadiness(BaseModel):
     more: int
 
 
+class DifferenceState(BaseModel):
+    """So many canaries whose answer did ``what`` otherwise: failed, tools, functions, arguments,
+    format, finish or empty.
+    """
+
+    what: str
+    canaries: int
+
+
+class AgreementState(BaseModel):
+    """Of the ``canaries`` that repeat what apps asked for ``model`` (None: what the gateway asks of
+    its own), those that ``agreed``: the answer of the local ``target`` did nothing otherwise than
+    that which the app was given. ``differs`` has the most frequent first.
+    """
+
+    model: str | None
+    target: str
+    canaries: int
+    agreed: int
+    share: float
+    differs: list[DifferenceState]
+
+
 class ReadinessState(BaseModel):
     """Reckoned ``at``, of the requests that apps made ``since`` then, by the ``policy`` of a
     revision and the configuration in force. ``detail`` is what requests are told apart by: where
     there are too many kinds, apps are not, and then only models. ``all`` is for when every cloud
-    vendor goes at once.
+    vendor goes at once. ``canaries`` tell how answers compare, and are no part of a score.
     """
 
     at: datetime
@@ -82,3 +105,4 @@ class ReadinessState(BaseModel):
     detail: Literal["full", "without apps", "by model"]
     vendors: list[VendorReadiness]
     all: VendorReadiness
+    canaries: list[AgreementState]

@@ -43,6 +43,7 @@ def run(
         "--max-examples": str(examples),
         "--seed": str(seed),
         "--request-timeout": "60",
+        "--max-response-time": "60",
         "--generation-database": "none",
         "--suppress-health-check": "all",
     }

@@ -23,6 +23,7 @@ from gateway.domain.events import FailureKind
 from gateway.domain.identity import SELF, Locality
 from gateway.domain.plan import LeftOut
 from gateway.policy.rules import DEFAULT_ROLES
+from gateway.readiness.score.agreement import Canaries
 from gateway.readiness.work import Sum
 
 HOURS = 24
@@ -69,7 +70,7 @@ class Kind(msgspec.Struct, frozen=True, cache_hash=True):
 
 class Day:
     """``hours`` and ``minutes`` are since 1970, each with its cells; those of minutes are nobody's
-    in particular.
+    in particular. ``canaries`` are kept apart.
     """
 
     def __init__(self, most: int = MOST_CELLS) -> None:
@@ -77,15 +78,19 @@ class Day:
         self.minutes: dict[int, dict[Kind, Sum]] = {}
         self.detail = Detail.FULL
         self.cells = 0
+        self.canaries = Canaries()
         self._most = most
         self._known: dict[Kind, tuple[Kind, Kind]] = {}
         self._united: dict[Kind, Kind] = {}
 
     def add(self, record: Record, model: str | None) -> None:
-        """A request that an app made for the configured ``model``: none that the gateway asked by
-        itself, that never came so far as to be decided, or that was at fault itself.
+        """A request that an app made for the configured ``model``: none that never came so far as
+        to be decided, or that was at fault itself; and canaries.
         """
-        if record.origin is not None or not record.targets or record.api in COUNTING:
+        if record.origin is not None:
+            self.canaries.add(record, model)
+            return
+        if not record.targets or record.api in COUNTING:
             return
         if record.attempts and record.attempts[-1].outcome == FailureKind.REQUEST_FAULT:
             return
@@ -106,6 +111,7 @@ class Day:
             self.cells -= len(self.hours.pop(hour))
         for minute in [one for one in self.minutes if not first <= one // 60 <= last]:
             self.cells -= len(self.minutes.pop(minute))
+        self.canaries.keep(first, last)
         if len(self._known) > self.cells:
             self._known.clear()
 

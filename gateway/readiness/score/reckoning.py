@@ -19,6 +19,7 @@ from gateway.policy.decided import decide
 from gateway.policy.rules import DEFAULT_ROLES
 from gateway.policy.standing import NOBODY
 from gateway.readiness.capacity import Capacity
+from gateway.readiness.score.agreement import Pair
 from gateway.readiness.score.day import Day, Kind, anybody
 from gateway.readiness.score.landing import Ground, Landing, Why
 from gateway.readiness.score.report import ALL, Minute, Missing, Readiness, Report, Shares
@@ -121,7 +122,18 @@ def reckon(
         detail=day.detail,
         vendors=tuple(sorted(told.values(), key=lambda one: (-one.requests, one.vendor))),
         all=everything,
+        canaries=tuple(day.canaries.told(_asked(routes))),
     )
+
+
+def _asked(routes: Routes) -> set[Pair]:
+    """Who may be asked canaries: targets for a model, and each for what is asked of our own."""
+    return {
+        (name, target.id)
+        for route in routes.all()
+        for target in route.targets
+        for name in (route.name, None)
+    }
 
 
 def _vendors(targets: Iterable[Target]) -> dict[str, list[Target]]:

@@ -72,10 +72,31 @@ class Readiness(msgspec.Struct, frozen=True):
     more: int
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """``what`` is one of the words of ``differs`` in a canary's record."""
+
+    what: str
+    canaries: int
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """Of canaries that repeat what apps asked for ``model`` (``None``: what the gateway asks of its
+    own), those that ``agreed``: the answer of the local ``target`` did nothing otherwise.
+    ``differs`` is sorted, the most frequent first; one canary may have several.
+    """
+
+    model: str | None
+    target: str
+    canaries: int
+    agreed: int
+    share: float
+    differs: tuple[Difference, ...]
+
+
 class Report(msgspec.Struct, frozen=True):
     """Reckoned ``at``, of the requests that apps made ``since`` then, by the policy of a revision
     and the configuration in force. ``detail`` is what requests are told apart by. ``all`` is for
-    when every cloud vendor goes at once.
+    when every cloud vendor goes at once. ``canaries`` tell of answers, and are no part of a score.
     """
 
     at: datetime
@@ -85,6 +106,7 @@ class Report(msgspec.Struct, frozen=True):
     detail: str
     vendors: tuple[Readiness, ...]
     all: Readiness
+    canaries: tuple[Agreement, ...]
 
     def brief(self) -> Report:
         """With the first few of all that is missing."""
