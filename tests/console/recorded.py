@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.access.operators import Actor
+from gateway.domain.drill import Drill
 from gateway.domain.identity import Role
 from gateway.errors import NotThere, Refused
-from gateway.http.drills import DrillState
+from gateway.http.drills import DrillAsked, DrillState
 from gateway.http.readiness import ReadinessState
 from gateway.http.seen import (
     Attempted,
@@ -220,6 +221,7 @@ def local_model(**fields: Any) -> LocalModel:
         "active": 3,
         "waiting": 0,
         "tokens_per_second": 88.4,
+        "last_success": AT,
     }
     return LocalModel(**{**plain, **fields})
 
@@ -348,6 +350,17 @@ def if_banned(vendor: str, requests: int, **fields: Any) -> dict[str, Any]:
     return {**plain, **fields}
 
 
+def agreement(model: str | None, canaries: int, agreed: int, **differs: int) -> dict[str, Any]:
+    return {
+        "model": model,
+        "target": "local/smollm2",
+        "canaries": canaries,
+        "agreed": agreed,
+        "share": agreed / canaries,
+        "differs": [{"what": what, "canaries": count} for what, count in differs.items()],
+    }
+
+
 def lack(why: str, detail: str = "", requests: int = 40, **fields: Any) -> dict[str, Any]:
     plain = {"app": "shop", "model": "gpt-4o", "why": why, "detail": detail}
     return {**plain, "requests": requests, "tokens": requests * 900, **fields}
@@ -378,6 +391,11 @@ def readiness(*rows: dict[str, Any], **fields: Any) -> ReadinessState:
         "detail": "full",
         "vendors": rows or [openai, if_banned("anthropic", 400), if_banned("mistral", 0)],
         "all": {**openai, "vendor": "(all)", "requests": 9400, "missing": [], "more": 0},
+        "canaries": [
+            agreement("gpt-4o", 120, 113, format=5, finish=3),
+            agreement("gpt-4o-mini", 40, 40),
+            agreement(None, 288, 287, arguments=1),
+        ],
     }
     return ReadinessState.model_validate({**plain, **fields})
 
@@ -443,6 +461,16 @@ class RecordedDrills:
 
     async def newest(self, most: int) -> list[DrillState]:
         return self._recorded.drills_[:most]
+
+    async def start(self, asked: DrillAsked, actor: Actor) -> DrillState:
+        if self._recorded.drills_ and self._recorded.drills_[0].end is None:
+            raise Refused("a drill runs already", code="drill_runs")
+        self._recorded.done.append(("start drill", asked, actor.name))
+        now = datetime.now(UTC)
+        until = now + timedelta(minutes=asked.minutes)
+        begun = Drill("d1", asked.vendor, now, until, actor.name, asked.reason)
+        self._recorded.drills_ = [DrillState(begun, None, (), None, None)]
+        return self._recorded.drills_[0]
 
     async def stop(self, actor: Actor) -> DrillState:
         self._recorded.done.append(("stop drill", actor.name))

@@ -265,19 +265,80 @@ def test_a_drill_that_runs_is_seen_by_all_and_ended_by_who_may(
     assert browser.post("/console/drill/stop").status_code == 403
     assert house.recorded.done == []
     answer = browser.post("/console/drill/stop", data={"csrf": token})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console?drill=d1")
     assert [one[0] for one in house.recorded.done] == ["stop drill"]
     ended = End(datetime(2026, 11, 26, 3, 15, tzinfo=UTC))
     house.recorded.drills_ = [drill(end=ended, verdict=Held.GAPS, share=0.984)]
     page = browser.get("/console").text
-    assert "holds with gaps</strong>, 98.4% served without it" in page
+    assert "holds with gaps</strong>, 98 % served without it" in page
     assert "End the drill" not in page
+    assert "The drill of openai is over" in browser.get("/console?drill=d1").text
+    assert 'class="done"' not in browser.get("/console?drill=d0").text
     browser.post("/console/logout", data={"csrf": token})
     signed_in(browser, house, OperatorRole.VIEWER)
     house.recorded.drills_ = [drill()]
     page = browser.get("/console").text
     assert "a ban of openai is practised until" in page
     assert "End the drill" not in page
+
+
+def practised(token: str, **fields: Any) -> dict[str, Any]:
+    plain = {"csrf": token, "vendor": "openai", "reason": "before it is meant"}
+    return {**plain, "minutes": "2,5", "of": "apps", "share": "10", **fields}
+
+
+def test_a_drill_is_started_by_who_may_ban(browser: TestClient, house: House) -> None:
+    """Of a share of what apps ask, or of the gateway's own requests; by no other page than ours."""
+    assert browser.get("/console/drill").headers["location"] == "/console/login"
+    viewer = signed_in(browser, house, OperatorRole.VIEWER)
+    assert "Practise…" not in browser.get("/console").text
+    assert browser.get("/console/drill?vendor=openai").status_code == 403
+    assert browser.post("/console/drill", data=practised(viewer)).status_code == 403
+    browser.post("/console/logout", data={"csrf": viewer})
+    token = signed_in(browser, house)
+    assert 'href="/console/drill?vendor=openai"' in browser.get("/console").text
+    form = browser.get("/console/drill?vendor=openai")
+    assert "Practise a ban of OpenAI" in form.text
+    assert browser.post("/console/drill", data=practised("")).status_code == 403
+    assert house.recorded.done == []
+    answer = browser.post("/console/drill", data=practised(token))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console?drill=d1")
+    page = browser.get("/console?drill=d1").text
+    assert "The drill of openai runs" in page
+    assert "Practise…" not in page
+    again = browser.post("/console/drill", data=practised(token, of="own", strict="yes"))
+    assert again.status_code == 409
+    assert "a drill runs already" in again.text
+    house.recorded.drills_ = []
+    browser.post("/console/drill", data=practised(token, of="own", strict="yes", share="x"))
+    asked = [one[1] for one in house.recorded.done]
+    assert [(one.minutes, one.share, one.rate, one.strict) for one in asked] == [
+        (2.5, 0.1, None, False),
+        (2.5, 1, 1.0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"reason": " "}, "A drill needs a reason"),
+        ({"reason": "a\x1b[31m"}, "no signs of control"),
+        ({"minutes": "soon"}, "Minutes: expected up to 1440"),
+        ({"minutes": "nan"}, "Minutes: expected up to 1440"),
+        ({"minutes": "1441"}, "Minutes: expected up to 1440"),
+        ({"share": "0"}, "Share: expected up to 100 %"),
+        ({"share": "inf"}, "Share: expected up to 100 %"),
+    ],
+)
+def test_a_drill_that_cannot_be_is_shown_again(
+    browser: TestClient, house: House, wrong: dict[str, str], said: str
+) -> None:
+    token = signed_in(browser, house)
+    answer = browser.post("/console/drill", data=practised(token, strict="yes", **wrong))
+    assert answer.status_code == 409
+    assert said in answer.text
+    assert 'name="strict" value="yes" checked' in answer.text
+    assert house.recorded.done == []
 
 
 def test_an_address_makes_the_page_say_nothing_that_is_not_so(
@@ -421,6 +482,11 @@ def test_it_says_what_local_would_lack_if_a_vendor_were_banned(
         "<b>78 %</b>",
         "nothing hung on it",
         "All cloud vendors",
+        "by <code>local/smollm2</code>, 120 canaries",
+        "<b>94 %</b>",
+        "format 5, finish 3",
+        "by the gateway itself",
+        "<b>&gt; 99 %</b>",
     ):
         assert said in panel, said
     row = recorded.if_banned(
@@ -431,6 +497,8 @@ def test_it_says_what_local_would_lack_if_a_vendor_were_banned(
     assert "how much <code>local/smollm2</code> can do was never measured" in text
     assert "not measured" in text
     assert "5 requests, denied already" in text
+    house.recorded.readiness_ = recorded.readiness(canaries=[])
+    assert "Canaries" not in browser.get("/console").text
     house.recorded.readiness_ = None
     assert "The audit log of the last day is still being read." in browser.get("/console").text
 

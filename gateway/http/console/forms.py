@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
+from pydantic import ValidationError
+
 from gateway.domain.identity import Role
 from gateway.errors import InvalidRequest
 from gateway.http.console.words import web_address
+from gateway.http.drills import LONGEST, DrillAsked
 
 _FIELDS = 40
 
@@ -96,3 +99,58 @@ class BanAsked:
         if self.reference and web_address(self.reference) is None:
             raise InvalidRequest("Reference: expected an address that begins with https://.")
         self.ends()
+
+
+@dataclass(frozen=True, slots=True)
+class DrillWanted:
+    """A drill as somebody wrote it: ``share`` is in percent, of what apps ask; ``synthetic`` is of
+    requests of the gateway's own.
+    """
+
+    vendor: str
+    reason: str = ""
+    minutes: str = "5"
+    share: str = "10"
+    synthetic: bool = False
+    strict: bool = False
+
+    @classmethod
+    def of(cls, form: Form) -> DrillWanted:
+        return cls(
+            vendor=form.one("vendor"),
+            reason=form.one("reason"),
+            minutes=form.one("minutes"),
+            share=form.one("share"),
+            synthetic=form.one("of") == "own",
+            strict=form.one("strict") == "yes",
+        )
+
+    def asked(self) -> DrillAsked:
+        """Raises ``InvalidRequest`` where something of it cannot be."""
+        if not self.reason:
+            raise InvalidRequest("A drill needs a reason: it stands in the audit log.")
+        minutes = _number(self.minutes, LONGEST, f"Minutes: expected up to {LONGEST}, as 5.")
+        part = dict[str, float](rate=1.0)
+        if not self.synthetic:
+            part = {"share": _number(self.share, 100, "Share: expected up to 100 %, as 10.") / 100}
+        try:
+            return DrillAsked(
+                vendor=self.vendor,
+                reason=" ".join(self.reason.split()),
+                minutes=minutes,
+                strict=self.strict,
+                **part,
+            )
+        except ValidationError:
+            raise InvalidRequest("The reason is to be words, and no signs of control.") from None
+
+
+def _number(text: str, most: float, problem: str) -> float:
+    """Above 0, with a point or a comma. Raises ``InvalidRequest``."""
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        raise InvalidRequest(problem) from None
+    if not 0 < number <= most:
+        raise InvalidRequest(problem)
+    return number

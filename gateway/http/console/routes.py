@@ -16,7 +16,7 @@ from gateway.errors import Forbidden, GatewayError, NotThere, Unauthenticated
 from gateway.http.console.assets import FOREVER, Assets
 from gateway.http.console.board import MINUTES, board
 from gateway.http.console.chart import chart
-from gateway.http.console.forms import BanAsked, Form
+from gateway.http.console.forms import BanAsked, DrillWanted, Form
 from gateway.http.console.pages import HEADERS, Pages, elsewhere
 from gateway.http.console.seats import Seat, Seats
 from gateway.http.exchange import ClientGone
@@ -61,6 +61,19 @@ class Console:
             moved=[model for model in preview.models if model.moved],
             unmoved=[model.model for model in preview.models if not model.moved],
             roles=ROLES,
+            problem=problem,
+        )
+
+    async def drill_page(self, seat: Seat, asked: DrillWanted, problem: str = "") -> Response:
+        """The form of a drill, with what the ban would move that it practises."""
+        preview = await self.operations.preview(asked.vendor, USUAL)
+        return self.pages.page(
+            "practise",
+            409 if problem else 200,
+            seat=seat,
+            asked=asked,
+            preview=preview,
+            moved=[model for model in preview.models if model.moved],
             problem=problem,
         )
 
@@ -155,7 +168,9 @@ def _doors(routes: APIRouter, console: Console) -> None:
 
 def _board(routes: APIRouter, console: Console) -> None:
     @routes.get("")
-    async def page(request: Request, banned: str = "", unbanned: str = "") -> Response:
+    async def page(
+        request: Request, banned: str = "", unbanned: str = "", drill: str = ""
+    ) -> Response:
         seat = console.seats.taken(request)
         shown = await board(console.operations)
         standing = {vendor.vendor: vendor for vendor in shown.vendors}
@@ -165,6 +180,9 @@ def _board(routes: APIRouter, console: Console) -> None:
             done = f"{standing[banned].title} is banned: policy {shown.policy.revision[:12]}"
         if unbanned in standing and standing[unbanned].standing is not Standing.BANNED:
             done = f"{standing[unbanned].title} is banned no more"
+        if shown.drill is not None and shown.drill.drill.id == drill:
+            state = "is over" if shown.drill.end else "runs"
+            done = f"The drill of {shown.drill.drill.vendor} {state}"
         return console.pages.page(
             "console",
             seat=seat,
@@ -234,11 +252,28 @@ async def _overlooked(operations: Operations, asked: BanAsked) -> str:
 
 
 def _drill(routes: APIRouter, console: Console) -> None:
+    operations, seats = console.operations, console.seats
+
+    @routes.get("/drill")
+    async def form(request: Request, vendor: str = "") -> Response:
+        seat = seats.taken(request, OperatorRole.OPERATOR)
+        return await console.drill_page(seat, DrillWanted(vendor.strip()))
+
+    @routes.post("/drill")
+    async def start(request: Request) -> Response:
+        seat, form = await console.sent(request)
+        wanted = DrillWanted.of(form)
+        try:
+            begun = await operations.drills.start(wanted.asked(), seat.actor)
+        except GatewayError as error:
+            return await console.drill_page(seat, wanted, error.message)
+        return elsewhere(f"{PREFIX}?drill={quote(begun.drill.id)}")
+
     @routes.post("/drill/stop")
     async def stop(request: Request) -> Response:
         seat, _ = await console.sent(request)
-        await console.operations.drills.stop(seat.actor)
-        return elsewhere(PREFIX)
+        ended = await operations.drills.stop(seat.actor)
+        return elsewhere(f"{PREFIX}?drill={quote(ended.drill.id)}")
 
 
 def _models(routes: APIRouter, console: Console) -> None:
