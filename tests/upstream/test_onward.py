@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from contextlib import aclosing
+from math import inf
 
 import pytest
 from msgspec.structs import replace
@@ -14,11 +15,12 @@ from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed
 from tests.upstream import channels
 from tests.upstream.conftest import TARGET
 from tests.upstream.raw_peer import RawPeer, Relay, call, raw_peer, relay_to
+from tests.waiting import PATIENCE
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 DONE = b"data: [DONE]\n\n"
-PATIENCE = 0.4
-"""Seconds that channels wait for the next piece."""
+IDLE = 1.2
+"""Seconds that a channel waits for the next piece, where a test is about that."""
 
 
 def event(text: str, **more: object) -> bytes:
@@ -53,15 +55,15 @@ def spoken(pieces: list[bytes], pause: float = 0.0) -> RawPeer:
 
 
 class App:
-    """Hears the events of an answer; those that go ``onward`` as they come, unless it is full."""
+    """Hears the events of an answer; those that go ``onward`` as they come, until it is full."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes: float = inf) -> None:
         self.heard: list[Event] = []
         self.onward_events = 0
-        self.full = False
+        self._takes = takes
 
     def onward(self, event: Relayed) -> bool:
-        if self.full:
+        if self.onward_events >= self._takes:
             return False
         self.heard.append(event)
         self.onward_events += 1
@@ -161,10 +163,9 @@ async def test_who_is_full_has_it_by_the_long_way() -> None:
     async with raw_peer(spoken(pieces, 0.001)) as peer:
         channel = channels.channel(f"http://127.0.0.1:{peer.port}/v1", wait=PATIENCE)
         async with relay_to(channel) as relay:
-            app = App()
-            asyncio.get_running_loop().call_later(0.015, setattr, app, "full", True)
+            app = App(takes=10)
             events = await app.listen(relay, onward=True)
-    assert 0 < app.onward_events < 28
+    assert app.onward_events == 10
     assert joined(events)[1] == "".join(f"{number} " for number in range(30))
 
 
@@ -176,11 +177,11 @@ async def test_each_piece_is_waited_for_anew() -> None:
         await reader.readuntil(b"\r\n\r\n")
         for piece in pieces:
             writer.write(piece)
-            await asyncio.sleep(PATIENCE / 4)
+            await asyncio.sleep(IDLE / 4)
         await reader.read()
 
     async with raw_peer(RawPeer(script=script)) as peer:
-        channel = channels.channel(f"http://127.0.0.1:{peer.port}/v1", wait=PATIENCE)
+        channel = channels.channel(f"http://127.0.0.1:{peer.port}/v1", wait=IDLE)
         async with relay_to(channel) as relay:
             app, began = App(), asyncio.get_running_loop().time()
             events = await app.listen(relay, onward=True)
@@ -190,7 +191,7 @@ async def test_each_piece_is_waited_for_anew() -> None:
     failure = events[-1]
     assert isinstance(failure, Failed)
     assert failure.kind is FailureKind.IDLE_TIMEOUT
-    assert PATIENCE * 2.9 < took < PATIENCE * 2.9 + 2
+    assert IDLE * 2.9 < took < IDLE * 2.9 + 10
 
 
 async def test_nothing_goes_onward_once_nobody_waits() -> None:
@@ -200,7 +201,7 @@ async def test_nothing_goes_onward_once_nobody_waits() -> None:
         async with relay_to(channel) as relay:
             app = App()
             task = asyncio.create_task(app.listen(relay, onward=True))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while app.onward_events < 10:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.001)
             task.cancel()
