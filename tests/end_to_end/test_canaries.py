@@ -5,11 +5,10 @@ records and the metrics is told.
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.end_to_end.running import RunningGateway, configuration
 from tests.end_to_end.test_metrics import scrape
 from tests.simulators.anthropic_vendor import AnthropicSimulator
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 MODELS = """\
   claude: {targets: [claude/claude-real, local/smollm2]}
@@ -45,7 +45,6 @@ version: 1
 rules:
 - {id: no-weights, match: {vendor: [huggingface], roles: [weights]}, verdict: deny}
 """
-T = TypeVar("T")
 
 
 class Bench(NamedTuple):
@@ -79,14 +78,6 @@ def written(openai: VendorSimulator, claude: AnthropicSimulator, extra: str) -> 
     return text.replace("models:\n", CLAUDE.format(url=claude.url) + "models:\n", 1)
 
 
-def until(found: Callable[[], T | None], within: float = 20) -> T:
-    end = time.monotonic() + within
-    while (it := found()) is None:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return it
-
-
 def canaries(gateway: RunningGateway) -> list[dict[str, Any]]:
     return [record for record in gateway.records() if record["origin"] == "canary"]
 
@@ -105,7 +96,7 @@ def canary_of(bench: Bench, id: str) -> dict[str, Any]:
 def settle(bench: Bench) -> None:
     """Wait for the canaries that are still to come."""
     name = "gateway_requests_in_flight"
-    until(lambda: True if scrape(bench.gateway)[0][name,] == 0 else None)
+    until(lambda: scrape(bench.gateway)[0][name,] == 0)
 
 
 def raw(gateway: RunningGateway, path: str, body: dict[str, Any]) -> tuple[str, bytes]:
@@ -182,7 +173,7 @@ def changed(bench: Bench, what: str, change: Callable[[], object]) -> None:
 
     before = revision()
     change()
-    until(lambda: revision() != before or None)
+    until(lambda: revision() != before)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
@@ -280,7 +271,7 @@ def test_where_all_slots_are_taken_a_canary_is_skipped_and_nobody_waits_for_one(
         for stream in streams:
             assert stream.readline()
         chat(bench)
-        until(lambda: True if scrape(bench.gateway)[0].get(skipped, 0) > before else None)
+        until(lambda: scrape(bench.gateway)[0].get(skipped, 0) > before)
     finally:
         for stream in streams:
             stream.close()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.running import RunningGateway, configuration
-from tests.end_to_end.test_canaries import Bench, canary_of, chat, until
+from tests.end_to_end.test_canaries import Bench, canary_of, chat
 from tests.end_to_end.test_metrics import scrape
 from tests.simulators.anthropic_vendor import AnthropicSimulator
 from tests.simulators.vendor import VendorSimulator
+from tests.waiting import until
 
 EXTRA = """\
 server: {workers: 2}
@@ -38,7 +39,7 @@ def test_it_gives_its_slot_up(bench: Bench, turn: int) -> None:
     skipped = ("gateway_canaries_skipped_total", "busy")
     before = scrape(bench.gateway)[0].get(skipped, 0)
     id = chat(bench, **LONG)
-    until(lambda: scrape(bench.gateway)[0].get(("gateway_local_slots_busy", "smollm2")) or None)
+    until(lambda: scrape(bench.gateway)[0].get(("gateway_local_slots_busy", "smollm2")))
     status, _, headers = bench.gateway.ask("only-local", max_tokens=2)
     assert (status, headers["x-gateway-served-by"]) == (200, "local/smollm2")
     record = canary_of(bench, id)
@@ -47,6 +48,6 @@ def test_it_gives_its_slot_up(bench: Bench, turn: int) -> None:
     ]
     assert (record["outcome"], record["differs"]) == ("broken", ())
     assert (record["completion_tokens"] or 0) < 1900
-    until(lambda: scrape(bench.gateway)[0].get(skipped, 0) == before + 1 or None)
+    until(lambda: scrape(bench.gateway)[0].get(skipped, 0) == before + 1)
     (target,) = bench.gateway.get("/admin/targets")[1][0]["targets"][-1:]
     assert (target["breaker"], target["failures_in_row"]) == ("closed", 0)

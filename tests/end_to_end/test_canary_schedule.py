@@ -14,8 +14,9 @@ import pytest
 
 from gateway.config.presence import RUN, running
 from tests.end_to_end.running import RunningGateway, configuration
-from tests.end_to_end.test_canaries import canaries, until
+from tests.end_to_end.test_canaries import canaries
 from tests.end_to_end.test_metrics import scrape
+from tests.waiting import until
 
 EVERY = 2
 EXTRA = f"""\
@@ -38,7 +39,7 @@ def rounds(gateway: RunningGateway, more: int) -> list[dict[str, Any]]:
         return [one for one in canaries(gateway) if not one["needs"]]
 
     before = len(firsts())
-    return until(lambda: found if len(found := firsts()) >= before + more else None, within=60)
+    return until(lambda: found if len(found := firsts()) >= before + more else None, seconds=60)
 
 
 def test_each_round_asks_all_that_the_model_can(gateway: RunningGateway) -> None:
@@ -75,14 +76,14 @@ def test_another_takes_over_where_that_one_dies(gateway: RunningGateway) -> None
     """Both are killed in turn, so the one that asked is among them."""
     for pid in [one.pid for one in running(gateway.folder / "state" / RUN)]:
         os.kill(pid, signal.SIGKILL)
-        until(partial(_others, gateway, pid), within=60)
+        until(partial(_others, gateway, pid), seconds=60)
         rounds(gateway, 2)
 
 
-def _others(gateway: RunningGateway, killed: int) -> bool | None:
+def _others(gateway: RunningGateway, killed: int) -> bool:
     """Whether two serve again, and none is the one that was killed."""
     pids = [one.pid for one in running(gateway.folder / "state" / RUN)]
-    return True if len(pids) == 2 and killed not in pids else None
+    return len(pids) == 2 and killed not in pids
 
 
 def test_it_is_counted_as_our_own(gateway: RunningGateway) -> None:
