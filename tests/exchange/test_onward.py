@@ -52,7 +52,12 @@ class Between:
         events = self._relay.backend.attempt(TARGET, asked)
         task = asyncio.current_task()
         assert task is not None
-        exchange.watch(task.cancel)
+        cancel = task.cancel
+
+        def gone() -> None:
+            cancel()
+
+        exchange.watch(gone)
         try:
             await reply.answer(asked, events)
         finally:
