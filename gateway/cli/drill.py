@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def start(
         "strict": strict,
         "roles": [word.strip() for word in roles.split(",")],
     }
-    begun = _state(remote.ask("POST", "/drill", body))
+    begun = _begun(remote, body)
     _say_begun(begun)
     if detach:
         click.echo(f"gateway drill report {begun.drill.id} tells what came of it")
@@ -139,11 +140,7 @@ def start(
         _wait(settings, begun)
     except KeyboardInterrupt:
         click.echo("\nending the drill", err=True)
-        try:
-            _Drills(settings).stop(running_gateway(settings))
-        except Answered as error:
-            # It has just ended by itself.
-            click.echo(error.message, err=True)
+        _end(settings)
     _print(_settled(_Drills(settings), running_gateway(settings), begun.drill.id), format_)
 
 
@@ -266,6 +263,23 @@ class _Drills:
         return Practised(drills, reports, record(settings))
 
 
+def _begun(remote: Remote, body: Mapping[str, Any]) -> DrillState:
+    try:
+        return _state(remote.ask("POST", "/drill", body))
+    except KeyboardInterrupt:
+        told = "it may have begun: gateway drill status tells, gateway drill stop ends it"
+        click.echo(f"\n{told}", err=True)
+        raise
+
+
+def _end(settings: Settings) -> None:
+    try:
+        _Drills(settings).stop(running_gateway(settings))
+    except Answered as error:
+        # It has just ended by itself.
+        click.echo(error.message, err=True)
+
+
 def _wait(settings: Settings, begun: DrillState) -> None:
     """Until it runs no more. Whether the gateway answers meanwhile, or is another process by then,
     does not matter: it ends by its own clock, and this does as well.
@@ -273,7 +287,7 @@ def _wait(settings: Settings, begun: DrillState) -> None:
     shown = sys.stderr.isatty()
     try:
         while (left := (begun.drill.until - datetime.now(UTC)).total_seconds()) > 0:
-            if not _goes_on(settings):
+            if not _goes_on(settings, begun.drill.id):
                 return
             if shown:
                 minutes, seconds = divmod(round(left), 60)
@@ -287,11 +301,14 @@ def _wait(settings: Settings, begun: DrillState) -> None:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def _goes_on(settings: Settings) -> bool:
+def _goes_on(settings: Settings, id: str) -> bool:
     """Whether it does, as far as anybody says: one that starts again knows us no more."""
     try:
         remote = running_gateway(settings)
-        return remote is None or remote.ask("GET", "/drill") is not None
+        if remote is None:
+            return True
+        found = remote.ask("GET", "/drill")
+        return found is not None and _state(found).drill.id == id
     except (Unreachable, Answered):
         return True
 

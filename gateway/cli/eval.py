@@ -266,7 +266,7 @@ def _table(
         comparisons=tuple(
             compare(name, baseline, results)
             for name in names
-            if baseline not in (None, name) and name not in evaluation.refused
+            if baseline not in (None, name) and not {baseline, name} & evaluation.refused.keys()
         ),
         judge=None if evaluation.judge is None else evaluation.judge.id,
         judge_failed=evaluation.unjudged,

@@ -173,9 +173,11 @@ def test_a_vendor_that_policy_denies_is_not_dialled(house: House) -> None:
     policy.write_text("version: 1\nvendors: {openai: allow, mistral: deny}\n")
     house.openai.behave("answer", words=("Paris",))
     code, table, _ = house.eval(
-        "--target", "mistral/mistral-large-latest", "--target", "openai/gpt-4o"
+        *("--baseline", "mistral/mistral-large-latest", "--target", "openai/gpt-4o")
     )
     assert code == 1
+    # Beside who was not asked nobody passes anything.
+    assert table["comparisons"] == []
     denied, asked = table["rows"]
     assert denied["refused"].startswith(
         "Policy does not allow mistral/mistral-large-latest: vendor mistral is denied by rule "

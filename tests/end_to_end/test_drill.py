@@ -311,6 +311,18 @@ def test_who_waits_ends_it_with_ctrl_c_and_still_gets_the_report(gateway: Runnin
     assert [one for one in gateway.events("drill.aborted") if one["detail"]["drill"] == id]
 
 
+def test_who_goes_away_while_it_begins_is_told_that_it_may_have(gateway: RunningGateway) -> None:
+    """The gateway answers once all its processes have it: until then nobody knows."""
+    file = gateway.folder / "state" / "drill.json"
+    asking = gateway.begin("drill", "start", "openai", "--minutes", "60", "--reason", "x")
+    until(file.exists)
+    asking.send_signal(signal.SIGINT)
+    _, error = asking.communicate(timeout=60)
+    assert asking.returncode == 1
+    assert "gateway drill status tells, gateway drill stop ends it" in error
+    assert file.exists()
+
+
 REFUSED = [
     (("opnai", "--reason", "x"), "did you mean 'openai'"),
     (("mistral", "--reason", "x"), "there is nothing to practise"),
