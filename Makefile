@@ -52,7 +52,7 @@ clients: $(CLIENTS)/.stamp $(LLAMAINDEX)/.stamp $(NODE)/node_modules/.stamp ## I
 test-conformance: setup $(STAMPS)/dev clients ## SDKs, frameworks and llm-comply in front of a gateway
 	SHORT=$(SHORT) $(BIN)/python -m pytest -rs tests/clients
 
-# SHORT=1: a ban and what it moves, once more without scripts, and axe once
+# SHORT=1: a ban and what it moves, a drill, both once more without scripts, and axe once
 .PHONY: test-console
 test-console: setup $(STAMPS)/console $(AXE)/node_modules/.stamp ## The console in Chromium (Debian: apt install chromium npm)
 	SHORT=$(SHORT) $(BIN)/python -m pytest -rs tests/console/browser

@@ -19,6 +19,9 @@ LONG = pytest.mark.skipif(SHORT, reason="not in the short form")
 REFRESHED = 8_000
 """Milliseconds within which a change stands on the page: it asks every two seconds."""
 
+RECKONED = 60_000
+"""As long, until readiness has been reckoned anew or the last answer of a drill is told of."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -224,6 +227,53 @@ def test_without_scripts_it_reads_signs_in_bans_and_lifts(
         expect(page.get_by_text("OpenAI is banned no more")).to_be_visible()
 
 
+def test_a_drill_is_started_from_what_a_ban_would_do_and_ended(
+    browser: Browser, watched: Watched
+) -> None:
+    assert watched.ask("gpt-4o", "only-cloud") == ["openai/gpt-4o"] * 2
+    with looking(browser, watched.gateway.url) as looked:
+        looked.sign_in(watched.keys["operator"])
+        page = looked.page
+        row = page.locator("#readiness").get_by_role("row", name="openai", exact=False).first
+        expect(row).to_contain_text("for only-cloud have no local target", timeout=RECKONED)
+        row.get_by_role("link", name="Practise…").click()
+        dialog(looked, "Practise a ban of OpenAI")
+        expect(page.get_by_label("Reason")).to_be_focused()
+        assert looked.complaints() == []
+        page.get_by_label("Reason").fill("before directive 12")
+        page.get_by_label("Share").fill("a tenth")
+        page.get_by_role("button", name="Start the drill").click()
+        expect(page.get_by_role("alert")).to_contain_text("Share: expected up to 100 %")
+        page.get_by_label("Share").fill("100")
+        page.get_by_role("button", name="Start the drill").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.locator("#said")).to_contain_text("The drill of openai runs")
+        drill = page.get_by_role("list", name="Drill")
+        expect(drill).to_contain_text("a ban of openai is practised until")
+        expect(page.get_by_role("link", name="Practise…")).to_have_count(0)
+        assert looked.complaints() == []
+        assert watched.ask("gpt-4o", "only-cloud") == ["local/smollm2", "openai/gpt-4o"]
+        drill.get_by_role("button", name="End the drill").click()
+        expect(page.locator("#said")).to_contain_text("The drill of openai is over")
+        expect(drill).to_have_count(0)
+        expect(row.get_by_role("link", name="Practise…")).to_be_visible()
+        expect(page.locator("#top")).to_contain_text("50 % served without it", timeout=RECKONED)
+    assert watched.ask("gpt-4o") == ["openai/gpt-4o"]
+
+
+def test_without_scripts_a_drill_is_started_and_ended(browser: Browser, watched: Watched) -> None:
+    with looking(browser, watched.gateway.url, scripts=False) as looked:
+        looked.sign_in(watched.keys["operator"])
+        page = looked.page
+        looked.page.goto(f"{looked.origin}/console/drill?vendor=openai")
+        page.get_by_label("Reason").fill("before directive 12")
+        page.get_by_label("requests of the gateway's own").check()
+        page.get_by_role("button", name="Start the drill").click()
+        expect(page.get_by_text("The drill of openai runs")).to_be_visible()
+        page.get_by_role("button", name="End the drill").click()
+        expect(page.get_by_text("The drill of openai is over")).to_be_visible()
+
+
 @LONG
 def test_a_viewer_has_no_switch(browser: Browser, watched: Watched) -> None:
     with looking(browser, watched.gateway.url) as looked:
@@ -231,6 +281,8 @@ def test_a_viewer_has_no_switch(browser: Browser, watched: Watched) -> None:
         expect(looked.row("openai")).to_contain_text("Allowed")
         expect(looked.page.get_by_role("link", name="Ban…")).to_have_count(0)
         expect(looked.page.get_by_role("link", name="Unload…")).to_have_count(0)
+        expect(looked.page.locator("#readiness")).to_contain_text("openai", timeout=RECKONED)
+        expect(looked.page.get_by_role("link", name="Practise…")).to_have_count(0)
         expect(looked.page.get_by_text("You are a viewer")).to_be_visible()
 
 
