@@ -214,6 +214,8 @@ def includes_usage(body: Parameters) -> bool:
 
 
 def stops(body: Parameters) -> tuple[str, ...]:
+    if body.stop is None:
+        return ()
     given = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     return tuple(text for text in given if text)
 

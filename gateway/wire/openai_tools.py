@@ -101,6 +101,8 @@ def typed_tools(
     """``functions`` are the older parameter, which goes before and knows no calls side by side.
     Raises ``InvalidRequest``.
     """
+    if tools is None and functions is None:
+        return None
     available = [tool.function for tool in tools or () if tool.function is not None]
     if functions is not None:
         available, parallel = list(functions), False
