@@ -57,11 +57,11 @@ class Running:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(90)
 
 
-def asking(task: Task, app: str = "app") -> Call:
-    """A call for any task."""
+def asking(task: Task, app: str = "app", within: float = 60) -> Call:
+    """A call for any task, which may take ``within`` seconds."""
     now = time.monotonic()
     labels = Labels(app=app)
-    return Call("r", Api.CHAT, "m", False, b"", task, now, now + 60, labels=labels)
+    return Call("r", Api.CHAT, "m", False, b"", task, now, now + within, labels=labels)
 
 
 async def until(true: Callable[[], bool]) -> None:

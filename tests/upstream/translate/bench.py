@@ -23,6 +23,7 @@ from gateway.upstream.translate.link import Link
 from gateway.upstream.translate.protocol import Begin
 from tests.upstream import channels
 from tests.upstream.conftest import NoDeepSeek
+from tests.waiting import PATIENCE
 
 PYTHON = Path(__file__).resolve().parents[3] / ".venv-translate" / "bin" / "python"
 READY = 60.0
@@ -87,7 +88,7 @@ class Bench:
             "vendor", self.model, Identity("vendor", "maker", self.model, (), Locality.CLOUD, ())
         )
 
-    def call(self, *, stream: bool = False, within: float = 30.0, **fields: Any) -> Call:
+    def call(self, *, stream: bool = False, within: float = PATIENCE, **fields: Any) -> Call:
         now = time.monotonic()
         body = {
             "model": "asked-model",
@@ -177,7 +178,7 @@ async def bench(
     also: tuple[str, ...] = (),
     parameters: Mapping[str, str] | None = None,
     authorities: str | None = None,
-    wait: float = 5.0,
+    wait: float = PATIENCE,
     base: bool = True,
 ) -> AsyncIterator[Bench]:
     """The channel's translator, up. ``also`` are further addresses that it may reach, ``wait`` its
