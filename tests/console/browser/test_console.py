@@ -241,10 +241,10 @@ def test_a_drill_is_started_from_what_a_ban_would_do_and_ended(
         expect(page.get_by_label("Reason")).to_be_focused()
         assert looked.complaints() == []
         page.get_by_label("Reason").fill("before directive 12")
-        page.get_by_label("Share").fill("a tenth")
+        page.locator("#share").fill("a tenth")
         page.get_by_role("button", name="Start the drill").click()
         expect(page.get_by_role("alert")).to_contain_text("Share: expected up to 100 %")
-        page.get_by_label("Share").fill("100")
+        page.locator("#share").fill("100")
         page.get_by_role("button", name="Start the drill").click()
         expect(page.get_by_role("dialog")).to_be_hidden()
         expect(page.locator("#said")).to_contain_text("The drill of openai runs")
