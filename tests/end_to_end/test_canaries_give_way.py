@@ -37,6 +37,8 @@ def test_it_gives_its_slot_up(bench: Bench, turn: int) -> None:
     says that it gave way, and nothing of the model: it is counted as skipped.
     """
     skipped = ("gateway_canaries_skipped_total", "busy")
+    # What is scraped is told once a second: else the slot would look taken by who had it before.
+    until(lambda: not scrape(bench.gateway)[0].get(("gateway_local_slots_busy", "smollm2")))
     before = scrape(bench.gateway)[0].get(skipped, 0)
     id = chat(bench, **LONG)
     until(lambda: scrape(bench.gateway)[0].get(("gateway_local_slots_busy", "smollm2")))
