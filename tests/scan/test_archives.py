@@ -171,7 +171,11 @@ def test_archives_in_archives_end_somewhere(reader: FileReader, tmp_path: Path) 
     assert found.passed == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"import openai\n" * 100, gzip.compress(b"openai")[:-9]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"import openai\n" * 100, gzip.compress(b"openai")[:-9]],
+    ids=["empty", "no archive", "cut short"],
+)
 def test_what_is_no_archive_is_told(reader: FileReader, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "broken.tar"
     path.write_bytes(data)
