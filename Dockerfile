@@ -17,7 +17,8 @@ ARG CMAKE_ARGS="-DGGML_NATIVE=OFF"
 ENV CMAKE_ARGS=${CMAKE_ARGS}
 COPY Makefile pyproject.toml README.md LICENSE ./
 COPY requirements requirements
-COPY deploy/build_llama_wheel.py deploy/build_llama_wheel.py
+COPY deploy/build_llama_wheel.py deploy/choose_python.py deploy/
+COPY gateway/processes/interpreter.py gateway/processes/interpreter.py
 RUN make .venv/.stamps/local .venv/.stamps/model
 COPY gateway gateway
 RUN make setup

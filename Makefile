@@ -1,8 +1,9 @@
 # The two commands of the README are `make serve` and `make test`; both begin with `make setup`.
-# Variables: PYTHON (which Python makes .venv), CMAKE_ARGS (how llama.cpp is built),
-# GATEWAY_WHEEL_CACHE (where its wheel is kept). docs/install.md says more.
+# Variables: PYTHON (which Python makes .venv; deploy/choose_python.py chooses where nobody does),
+# CMAKE_ARGS (how llama.cpp is built), GATEWAY_WHEEL_CACHE (where its wheel is kept).
+# docs/install.md says more.
 
-PYTHON ?= python3
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -157,15 +158,16 @@ clean: ## Remove the virtual environments and what was built (the wheel cache st
 		$(ROUTER) $(LITELLM) $(PORTKEY)/node_modules build dist
 
 $(STAMPS)/venv:
-	@command -v $(PYTHON) >/dev/null || \
-		{ echo "$(PYTHON) is not there (Debian: apt install python3 python3-venv)" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
-		{ echo "Python's venv module is missing (Debian: apt install python3-venv)" >&2; exit 1; }
-	@$(PYTHON) deploy/build_llama_wheel.py --check
-	@echo "making $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@python=$(or $(PYTHON),$$(python3 deploy/choose_python.py || echo python3)); \
+	command -v "$$python" >/dev/null || \
+		{ echo "$$python is not there (Debian: apt install python3 python3-venv)" >&2; exit 1; }; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+	"$$python" -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "Python's venv module is missing (Debian: apt install python3-venv)" >&2; exit 1; }; \
+	"$$python" deploy/build_llama_wheel.py --check || exit 1; \
+	echo "making $(VENV) of $$python"; \
+	"$$python" -m venv $(VENV)
 	@mkdir -p $(STAMPS)
 	@touch $@
 
@@ -190,10 +192,11 @@ $(STAMPS)/gateway: pyproject.toml $(STAMPS)/local $(STAMPS)/model
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-# $(call apart,FOLDER,WHAT): a virtual environment of its own with what the first prerequisite pins.
+# $(call apart,FOLDER,WHAT): a virtual environment of its own, of the same Python, with what the first
+# prerequisite pins.
 define apart
 	@echo "installing $(2) into $(1)"
-	@$(PYTHON) -m venv --clear $(1)
+	@$(BIN)/python -m venv --clear $(1)
 	@$(1)/bin/python -m pip --disable-pip-version-check --quiet install \
 		--require-hashes --only-binary :all: -r $<
 	@touch $@
@@ -282,9 +285,9 @@ requirements: ## Pin what pyproject.toml and *.in name (needs uv; versions stay 
 
 # The locks name no addresses: neither where packages come from, nor whom to fund.
 .PHONY: node-lock
-node-lock: ## Pin what the package.json of the Node clients, of axe and of Portkey name (needs npm)
+node-lock: $(STAMPS)/venv ## Pin what the package.json of the Node clients, of axe and of Portkey name (needs npm)
 	for folder in $(NODE) $(AXE) $(PORTKEY); do \
 		npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved \
 			--ignore-scripts --no-audit --no-fund --loglevel error && \
-		$(PYTHON) -m tests.clients.lock $$folder/package-lock.json || exit 1; \
+		$(BIN)/python -m tests.clients.lock $$folder/package-lock.json || exit 1; \
 	done

@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from deploy.choose_python import UNUSABLE
 from gateway.config.settings import load_settings
 from gateway.http.probes import router
 from gateway.http.state import State
@@ -123,8 +125,19 @@ def test_make_has_all_it_needs_at_each_step(tmp_path: Path) -> None:
         done = dry_run(shlex.split(step.rest)[1:], tmp_path / "work")
         assert (done.returncode, done.stderr) == (0, "")
         named = re.findall(r"\b(?:requirements|deploy)/[\w.]+", done.stdout)
-        assert {"requirements/local.txt", "deploy/build_llama_wheel.py"} <= set(named)
+        wanted = {"build_llama_wheel.py", "choose_python.py"}
+        assert {"requirements/local.txt", *(f"deploy/{name}" for name in wanted)} <= set(named)
         assert [name for name in named if not (tmp_path / "work" / name).is_file()] == []
+
+
+def test_python_is_chosen_by_what_was_copied(tmp_path: Path) -> None:
+    """At the first RUN make, the choice has the file by which it judges."""
+    for step in steps()[: steps().index(MAKES[0])]:
+        put(step, tmp_path / "work", tmp_path)
+    script = tmp_path / "work" / "deploy" / "choose_python.py"
+    code = "import runpy, sys; print(runpy.run_path(sys.argv[1])['rank'](sys.executable))"
+    done = subprocess.run([sys.executable, "-c", code, script], capture_output=True, check=True)
+    assert int(done.stdout) < UNUSABLE
 
 
 def test_the_image_is_set_up_by_the_command_of_the_makefile(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""This machine: memory, cores, files, clock, and the ports that are taken."""
+"""This machine: memory, cores, files, clock, interpreter, and the ports that are taken."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from gateway.config.settings import Settings
 from gateway.local.machine import cores, free_memory, memory, swapped
+from gateway.processes.interpreter import build
 from gateway.readiness.doctor.examined import Machine
 
 _TIMEX = 1024
@@ -33,6 +34,7 @@ def machine(*, loaded: bool) -> Machine:
         cores=cores(),
         descriptors=soft,
         synchronised=synchronised(),
+        python=build(),
     )
 
 

@@ -45,7 +45,7 @@ licence: Apache-2.0
 context: 4096
 """
 POLICY = "version: 1\nvendors: {openai: allow}\n"
-MACHINE = ("bodies", "descriptors", "space", "swap", "synchronised", "workers")
+MACHINE = ("bodies", "descriptors", "python", "space", "swap", "synchronised", "workers")
 """Checks whose answer hangs on what else goes on where the tests run."""
 Rows = dict[tuple[str, str], dict[str, Any]]
 

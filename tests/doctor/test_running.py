@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.doctor.checkout import MACHINE
 from tests.end_to_end.running import POLICY, RunningGateway, configuration
 from tests.waiting import until
 
@@ -14,7 +15,7 @@ def told(gateway: RunningGateway) -> list[dict[str, Any]]:
     done = gateway.run("doctor", "--format", "json", "--only", "server", "--only", "files")
     rows: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
     assert done.returncode == any(row["level"] == "error" for row in rows), done.stderr
-    return [row for row in rows if row["check"] not in ("bodies", "descriptors", "swap", "workers")]
+    return [row for row in rows if row["check"] not in MACHINE]
 
 
 def test_a_gateway_that_runs_as_its_files_say_is_well(tmp_path: Path) -> None:

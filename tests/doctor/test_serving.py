@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.examining.machine import machine
+from gateway.processes.interpreter import Build, build
 from gateway.readiness.doctor.examined import Examined
 from gateway.readiness.doctor.finding import Check
-from gateway.readiness.doctor.serving import bodies, descriptors, swap, workers
+from gateway.readiness.doctor.serving import bodies, descriptors, python, swap, workers
 from tests.doctor.checkout import Checkout, said
 
 GB = 1 << 30
@@ -38,6 +39,15 @@ def test_limits_of_the_machine_are_told_of(
     assert said([*check(on(found, **wrong))]) == [("warning", subject)]
 
 
+@pytest.mark.parametrize("built", Build)
+def test_a_slow_python_is_told_of(checkout: Checkout, built: Build) -> None:
+    """What is not known to be slow is not called so."""
+    levels = {Build.PLAIN: ["info"], Build.DEBUG: ["warning"]}
+    found = on(checkout.examined(), python=built)
+    assert [finding.level for finding in python(found)] == levels.get(built, [])
+    assert all(built.value in finding.message for finding in python(found))
+
+
 def test_a_deadline_that_one_vendor_uses_up_is_told_of(checkout: Checkout) -> None:
     """By each time-out that is as long."""
     assert checkout.only("deadline") == []
@@ -54,4 +64,5 @@ def test_this_machine_is_looked_at() -> None:
     assert 0 < found.free <= found.memory
     assert found.cores > 0
     assert found.descriptors > 0
+    assert found.python is build()
     assert machine(loaded=True).free is None

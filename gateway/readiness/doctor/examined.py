@@ -17,6 +17,7 @@ from gateway.domain.target import Target
 from gateway.engine.routes import Routes
 from gateway.local.files import ModelFiles
 from gateway.policy.compile import Policy
+from gateway.processes.interpreter import Build
 
 GB = 1 << 30
 SOON = timedelta(days=14)
@@ -84,7 +85,7 @@ class Machine:
     may have at most, ``free`` what new ones can have now (``None`` where models are loaded
     already), ``swap`` what is swapped out. ``cores`` may be less than one core by a quota;
     ``descriptors`` is how many files a process may have open. ``synchronised`` is what the kernel
-    says of its clock, ``None`` where it says nothing.
+    says of its clock, ``None`` where it says nothing; ``python`` how the interpreter was built.
     """
 
     memory: int
@@ -93,6 +94,7 @@ class Machine:
     cores: float
     descriptors: int
     synchronised: bool | None
+    python: Build
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 
 from gateway import __version__
+from gateway.processes.interpreter import Build
 from gateway.readiness.doctor.examined import GB, Examined
-from gateway.readiness.doctor.finding import Told, check, error, warning
+from gateway.readiness.doctor.finding import Told, check, error, info, warning
 
 FILES = 4096
 """Files below which a process is soon out of them."""
@@ -42,6 +44,25 @@ def descriptors(found: Examined) -> Iterator[Told]:
             "one time",
             "raise it (ulimit -n 65536; LimitNOFILE= of systemd; --ulimit nofile= of Docker)",
         )
+
+
+@check("server")
+def python(found: Examined) -> Iterator[Told]:
+    """A Python that was built without optimisations, or (a warning) for debugging."""
+    subject = f"Python {platform.python_version()}"
+    advice = (
+        "remove .venv and make setup: it takes the best Python that is there; docs/install.md says "
+        "which are good, and how one is compiled"
+    )
+    if found.machine.python is Build.PLAIN:
+        yield info(
+            subject,
+            f"it was {Build.PLAIN.value}: a relayed request takes about a tenth more of the "
+            "processor's time",
+            advice,
+        )
+    elif found.machine.python is Build.DEBUG:
+        yield warning(subject, f"it was {Build.DEBUG.value}: it is far slower than others", advice)
 
 
 @check("server")
@@ -140,4 +161,4 @@ def version(found: Examined) -> Iterator[Told]:
         )
 
 
-CHECKS = (workers, descriptors, bodies, deadline, swap, port, in_force, version)
+CHECKS = (workers, descriptors, python, bodies, deadline, swap, port, in_force, version)
