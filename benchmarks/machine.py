@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.ground import ROOT
 from gateway import __version__
+from gateway.processes import interpreter
 
 
 def facts() -> dict[str, Any]:
@@ -22,10 +23,26 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": python(),
         "gateway": __version__,
         "commit": _commit(),
     }
+
+
+def python() -> str:
+    """The version of the Python that runs this, and the gateway, and how it was built."""
+    return f"{platform.python_version()} ({interpreter.build().value})"
+
+
+def python_of(program: Path) -> str:
+    """The same of another Python, asked itself; empty where it fails."""
+    code = (
+        "import platform, runpy, sys; how = runpy.run_path(sys.argv[1])['build']().value; "
+        "print(f'{platform.python_version()} ({how})')"
+    )
+    command = [str(program), "-I", "-c", code, interpreter.__file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip()
 
 
 def load_average() -> float:

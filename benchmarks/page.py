@@ -88,7 +88,8 @@ def _machine(results: Mapping[str, Any], path: Path) -> str:
     lines = [
         "## The machine\n",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB, Linux "
-        f"{machine['kernel']}, Python {machine['python']}, gateway {machine['gateway']}. "
+        f"{machine['kernel']}, Python {machine['python']}, gateway {machine['gateway']}; peers in "
+        "Python have the same one where their version does not say another. "
         f"Every figure, with its rounds: [{path.name}]({_link(path)}).\n",
         "| suite | began (UTC) | took | load of the machine before | commit |",
         "|---|---|---|---|---|",

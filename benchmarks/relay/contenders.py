@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import gateway
+from benchmarks import gateway, machine
 from benchmarks.gateway import Arrangement
 from benchmarks.ground import ROOT, Ground, free_port
 from benchmarks.processes import Process
@@ -224,7 +224,9 @@ def _installed(ground: Ground, name: str) -> Path:
 
 
 def _version(program: Path, package: str) -> str:
-    """Of a package beside its program; empty where there is no Python beside it."""
+    """Of a package beside its program, with its Python where that is not the one of the gateway;
+    empty where there is no Python beside it.
+    """
     python = program.with_name("python")
     if not python.is_file():
         return ""
@@ -232,7 +234,8 @@ def _version(program: Path, package: str) -> str:
     done = subprocess.run(  # noqa: S603 - the peer's own interpreter
         [python, "-I", "-c", code], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip()
+    version, its = done.stdout.strip(), machine.python_of(python)
+    return version if its == machine.python() else f"{version}, Python {its or 'unknown'}"
 
 
 def _urls(ports: Upstream) -> dict[str, str]:

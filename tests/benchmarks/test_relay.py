@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks import machine
 from benchmarks.ground import Ground, cores, free_port
 from benchmarks.load.asked import body
 from benchmarks.relay import contenders, upstream, wrk
@@ -91,6 +93,18 @@ def test_a_peer_that_is_not_installed_is_left_out_with_a_word(
     lined, left = line_up(ground, upstream.Upstream(1, 2), (LITELLM,), lambda line: None)
     assert list(lined) == [DIRECT]
     assert left == {LITELLM: "make bench-peers installs it"}
+
+
+def test_a_peer_of_another_python_says_so(tmp_path: Path) -> None:
+    """Its version is that of its package; its Python stands beside it where it is not ours."""
+    mine = Path(sys.executable)
+    assert contenders._version(mine, "pytest") == pytest.__version__
+    assert machine.python_of(mine) == machine.python() == machine.facts()["python"]
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\n[ $# = 4 ] && echo "3.9.2 (its own)" || exec {mine} "$@"\n')
+    other.chmod(0o755)
+    told = contenders._version(tmp_path / "pytest", "pytest")
+    assert told == f"{pytest.__version__}, Python 3.9.2 (its own)"
 
 
 def test_what_was_found_is_told(ground: Ground, tmp_path: Path) -> None:
