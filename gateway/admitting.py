@@ -13,6 +13,7 @@ from gateway.access.issuer import Issuer
 from gateway.access.keyring import Keyring, Keyrings
 from gateway.access.repository import FILE, SqliteKeys
 from gateway.access.sessions import Ended, Sessions
+from gateway.background import Background
 from gateway.config.credential import ENDED, credential, owner
 from gateway.config.presence import run_dir
 from gateway.config.settings import Settings
@@ -28,7 +29,10 @@ class Admitting:
     read.
     """
 
-    def __init__(self, settings: Settings, first: Configured, pool: Pool) -> None:
+    def __init__(
+        self, settings: Settings, first: Configured, pool: Pool, background: Background
+    ) -> None:
+        self._background = background
         keyrings = Keyrings()
         self._following = Following(SqliteKeys(settings.state.dir / FILE), keyrings)
         self._following.read()
@@ -41,7 +45,7 @@ class Admitting:
     async def run(self) -> None:
         """Follow the keys until cancelled, and with them the issuer of tokens."""
         try:
-            await self._following.run()
+            await self._background.keep("keys", self._following.run)
         finally:
             self._leave()
 
@@ -55,7 +59,7 @@ class Admitting:
         if found is not None and found.channel is not None:
             fetch = partial(published, found.channel, self._pool)
             issuer = Issuer(found.tokens, fetch, found.interval)
-            self._asking = asyncio.create_task(issuer.run())
+            self._asking = asyncio.create_task(self._background.keep("issuer", issuer.run))
 
     def _leave(self) -> None:
         if self._asking is not None:

@@ -27,6 +27,7 @@ from gateway.audit.record import Record
 from gateway.audit.sink import AuditSink
 from gateway.audit.transcript import Transcript
 from gateway.auditing import audit_sink
+from gateway.background import Background
 from gateway.config.presence import run_dir, serving
 from gateway.config.publication import Publication, published
 from gateway.config.reload import PolicyStore
@@ -145,7 +146,11 @@ class _Ways:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[_Ways]:
         stop = asyncio.Event()
-        watching = asyncio.create_task(self._policies.watch(lambda _: self._enforce(), stop))
+        watching = asyncio.create_task(
+            Background().keep(
+                "policy", lambda: self._policies.watch(lambda _: self._enforce(), stop)
+            )
+        )
         await self.local.start()
         await self._translate.start()
         try:

@@ -11,6 +11,7 @@ from gateway.audit.prompts import SHORTEST
 from gateway.audit.rules import Fsync, Rules
 from gateway.audit.sink import LogSink
 from gateway.audit.transcript import Keeps
+from gateway.background import Background
 from gateway.config.settings import Settings
 from gateway.errors import StateError
 
@@ -22,7 +23,9 @@ def audit_folder(settings: Settings) -> Path:
     return settings.state.dir / FOLDER
 
 
-def audit_sink(settings: Settings, role: str, environ: Mapping[str, str]) -> LogSink:
+def audit_sink(
+    settings: Settings, role: str, environ: Mapping[str, str], background: Background | None = None
+) -> LogSink:
     """For a process that is there as ``role`` (``main``, ``serving``). Raises ``StateError`` where
     the log cannot be written, or a key is none.
     """
@@ -47,6 +50,7 @@ def audit_sink(settings: Settings, role: str, environ: Mapping[str, str]) -> Log
         most=section.most_waiting,
         refuse=section.on_failure == "refuse",
         keeps=kept,
+        background=background,
     )
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
+from gateway.background import Background
 from gateway.config.configuration import SETTLED, ConfigurationStore, Watched
 from gateway.config.fixed import with_fixed
 from gateway.config.publication import Publication, Socket, publish
@@ -28,6 +29,8 @@ from gateway.local.keeper import ModelStatus
 from gateway.local.supervisor import Supervisor
 from gateway.local.wanted import Checked, Wanted
 from gateway.recording import Recording
+from gateway.telemetry.background import BackgroundTally
+from gateway.telemetry.counts import Counts
 from gateway.telemetry.readings import TOLD_EVERY, ModelReading, Shared
 
 
@@ -77,6 +80,7 @@ class Keeping:
         read: Callable[[bytes], Settings],
         check: Callable[[Settings], None],
         recording: Recording,
+        background: Background,
         problem: str | None = None,
     ) -> None:
         settings = inventory.settings
@@ -86,6 +90,9 @@ class Keeping:
         self._run_dir = run_dir
         self._log = structlog.get_logger("gateway.configuration")
         self._shared = shared
+        self._background = background
+        self._counts = Counts(shared.folder)
+        self._works = BackgroundTally(self._counts, background)
         self._supervisor = Supervisor(
             list(inventory.local.values()),
             run_dir=run_dir,
@@ -96,6 +103,7 @@ class Keeping:
             idle=inventory.idle_unload,
             told=recording.model,
             logs=settings.telemetry.process_logs,
+            background=background,
         )
         self._policies = policies
         self._recording = recording
@@ -111,6 +119,7 @@ class Keeping:
         )
         self._store.problem = problem
         self._told = Publication(0, b"", {})
+        self._untold = False
         self._version = 1
         self._started: Future[None] = Future()
         self._loop = asyncio.new_event_loop()
@@ -148,28 +157,42 @@ class Keeping:
             await self._supervisor.stop()
             self._started.set_exception(error)
             return
+        except BaseException as error:
+            # Who waits for the start is to hear of it.
+            self._started.set_exception(error)
+            raise
         self._look()
         self._started.set_result(None)
-        telling = asyncio.create_task(self._tell_models())
+        keep = self._background.keep
+        telling = asyncio.create_task(keep("telling", self._tell_all))
         await asyncio.gather(
-            self._store.watch(self._changed, self._stop),
-            self._policies.watch(lambda _: self._look(), self._stop),
+            keep("configuration", lambda: self._store.watch(self._changed, self._stop)),
+            keep("policy", lambda: self._policies.watch(lambda _: self._look(), self._stop)),
         )
         telling.cancel()
+        self._counts.close()
         await self._control.stop()
         await self._supervisor.stop()
 
-    async def _tell_models(self) -> None:
-        """What the models are like, for whoever is scraped."""
-        told: list[ModelReading] = []
+    async def _tell_all(self) -> None:
+        """What the models and this process are like, for whoever is scraped, and what could not be
+        told the serving processes at its time.
+        """
+        told: tuple[list[ModelReading], Mapping[str, str]] = [], {}
         while True:
-            now = [_reading(status) for status in self._supervisor.status()]
+            self._works.take()
+            self._counts.write()
+            models = [_reading(status) for status in self._supervisor.status()]
+            now = models, self._background.problems
             if now != told:
                 try:
-                    self._shared.tell_models(now)
+                    self._shared.tell_models(models)
+                    self._shared.tell_background(now[1])
                     told = now
                 except OSError as error:
                     self._log.error("metrics.not_told", problem=error.strerror)
+            if self._untold:
+                self._tell()
             await asyncio.sleep(TOLD_EVERY)
 
     async def _make(self, raw: bytes) -> Kept:
@@ -205,10 +228,18 @@ class Keeping:
 
     def _changed(self) -> None:
         self._look()
+        self._tell()
+
+    def _tell(self) -> None:
+        before = self._untold
         try:
             self._publish()
         except StateError as error:
-            self._log.error("configuration.not_told", problem=error.message)
+            self._untold = True
+            if not before:
+                self._log.error("configuration.not_told", problem=error.message)
+        else:
+            self._untold = False
 
     def _publish(self) -> None:
         at_once, on_demand = self._supervisor.at_once, self._supervisor.on_demand

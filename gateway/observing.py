@@ -19,6 +19,7 @@ from gateway import __version__
 from gateway.audit.journal import Journal, Observer
 from gateway.audit.record import Record
 from gateway.audit.sink import Standing
+from gateway.background import Background
 from gateway.config.telemetry import TelemetrySection
 from gateway.domain.decision import Mode
 from gateway.domain.target import Target
@@ -26,6 +27,7 @@ from gateway.engine.loop import Engine
 from gateway.errors import ModelNotFound
 from gateway.http.state import State
 from gateway.readiness.canary.successes import Successes
+from gateway.telemetry.background import BackgroundTally
 from gateway.telemetry.canaries import CanaryTally
 from gateway.telemetry.counts import Counter, Counts
 from gateway.telemetry.metrics import Metrics
@@ -81,20 +83,23 @@ class Observing:
         folder: Path,
         section: TelemetrySection,
         observed: Observed,
+        background: Background,
         *,
         alone: bool,
         post: Post | None,
     ) -> None:
         self._observed = observed
+        self._background = background
         self._alone = alone
         self._shared = Shared(folder)
         self._counts = Counts(folder)
         self._metrics = Metrics(self._shared, __version__)
-        self._requests = RequestLog(Which(section.logs.requests))
+        self._requests = RequestLog(Which(section.logs.requests), background)
         self._otlp = section.otlp
         self._post = post
         self._otel: Otel | None = None
         self._tally = Tally(self._counts, self._name)
+        self._works = BackgroundTally(self._counts, background)
         self._lost = self._counts.counter(LOST)
         self._unmet = self._counts.counter(UNMET)
         self._finished: list[Record] = []
@@ -107,13 +112,14 @@ class Observing:
 
     async def run(self) -> None:
         """Count, and tell the other processes, until cancelled."""
-        if self._otlp is not None and self._post is not None:
+        if self._otlp is not None and self._post is not None and self._otel is None:
             # Not at the top: it takes a quarter of a second, and few have it configured.
             from gateway.telemetry.otel import Otel  # noqa: PLC0415 - as said
 
             self._otel = Otel(
                 self._post,
                 self._tally.model,
+                self._background,
                 version=__version__,
                 interval=float(self._otlp.interval),
                 sample=float(self._otlp.sample),
@@ -166,6 +172,7 @@ class Observing:
         for model, words in engine.lacking.items():
             for word in words:
                 self._unmet[model, word].reach(engine.unmet[model, word])
+        self._works.take()
         self._counts.write()
 
     def _reading(self) -> Reading:

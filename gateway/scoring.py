@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from gateway.auditing import audit_folder
+from gateway.background import Background
 from gateway.config.settings import Settings
 from gateway.dialled import with_credentials
 from gateway.engine.routes import Routes
@@ -43,6 +44,7 @@ class Scoring:
     def __init__(
         self,
         shared: Shared,
+        background: Background,
         *,
         inventory: Callable[[], Inventory],
         policy: Callable[[], Policy],
@@ -58,7 +60,7 @@ class Scoring:
         self._began = 0.0
         self._problem = ""
         self._log = structlog.get_logger("gateway.readiness")
-        self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
+        self._thread = background.thread("readiness", self._run, self._stop)
 
     def start(self) -> None:
         self._thread.start()

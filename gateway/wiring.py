@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+import structlog
 from starlette.types import ASGIApp
 
 from gateway import __version__
@@ -19,6 +20,7 @@ from gateway.admitting import Admitting
 from gateway.audit.journal import Journal
 from gateway.audit.sink import Standing as AuditStanding
 from gateway.auditing import audit_sink
+from gateway.background import Background
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.presence import Announcement, Presence, run_dir
 from gateway.config.publication import FILE, decode, published
@@ -33,6 +35,7 @@ from gateway.domain.call import Backend
 from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
+from gateway.errors import StateError
 from gateway.http.app import create_app
 from gateway.http.cors import CrossOrigin, Pages
 from gateway.http.quotas import Quotas
@@ -87,9 +90,12 @@ class Gateway:
             Watched(run / FILE), self._store, first, make=self._make, enact=self._enact
         )
         self._announcement = Announcement(run)
-        self._audit = audit_sink(settings, "serving", os.environ)
+        self._untold = False
+        self._background = Background()
+        self._audit = audit_sink(settings, "serving", os.environ, self._background)
         self.successes = Successes(settings.state.dir)
         otlp = otlp_channel(settings)
+        self._shared = Shared(options.shared)
         self._guard = EgressGuard(
             offline=first.settings.offline,
             current=lambda channel: channel is otlp or self._now.has(channel),
@@ -99,18 +105,19 @@ class Gateway:
             options.shared,
             settings.telemetry,
             self,
+            self._background,
             alone=settings.server.workers == 1,
             post=otlp_post(settings, otlp, self._pool),
         )
         self.scrape = self._observing.scrape
         self.journal = Journal(self._audit, self._observing.observers)
-        self._admitting = Admitting(settings, first, self._pool)
+        self._admitting = Admitting(settings, first, self._pool, self._background)
         self.access = self._admitting.access
         self.entrance = self._admitting.entrance
         self.names = self._admitting.names
         self.apart = options.admin_port
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
-        self._local = LocalBackend(first.sockets, first.on_demand)
+        self._local = LocalBackend(first.sockets, first.on_demand, self._background)
         self._servers = Servers(first.inventory.sovereign)
         self._judge = self._judge_of(first)
         self._relay: RelayBackend | None = None
@@ -120,6 +127,7 @@ class Gateway:
             self._usable,
             self._judge,
             settings.translate.python,
+            self._background,
         )
         self._discovering: asyncio.Task[None] | None = None
         self._backends: dict[str, Backend] = {LOCAL: self._local, **self._relaying(first)}
@@ -136,6 +144,7 @@ class Gateway:
             self._local.loaded,
             self._observing.canaries,
             first.settings.readiness.canary,
+            self._background,
         )
         self._schedule = Schedule(self._canaries, run, lambda: self._now.targets.get(LOCAL, ()))
         self._ledger = Ledger(settings.state.dir / LEDGER)
@@ -154,7 +163,8 @@ class Gateway:
             journal=self.journal,
             configured=lambda: self._now,
             state=self.state,
-            shared=Shared(options.shared),
+            shared=self._shared,
+            background=self._background,
         )
         self._practice = Practice.of(parts)
         self.operations = Running(parts, self._practice.drilling)
@@ -248,7 +258,7 @@ class Gateway:
             self._servers,
             interval=float(version.settings.upstream.health_interval),
         )
-        self._discovering = asyncio.create_task(discovery.run())
+        self._discovering = self._kept("discovery", discovery.run)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -256,15 +266,15 @@ class Gateway:
         self._announce()
         stop = asyncio.Event()
         following = [
-            asyncio.create_task(self._store.watch(lambda _: self._changed(), stop)),
-            asyncio.create_task(self._configuration.watch(self._changed, stop)),
-            asyncio.create_task(self._follow_dates()),
-            asyncio.create_task(self.responses.run()),
+            self._kept("policy", lambda: self._store.watch(lambda _: self._changed(), stop)),
+            self._kept("configuration", lambda: self._configuration.watch(self._changed, stop)),
+            self._kept("dates", self._follow_dates),
+            self._kept("responses", self.responses.run),
             asyncio.create_task(self._admitting.run()),
-            asyncio.create_task(self._observing.run()),
-            asyncio.create_task(self._practice.conductor.run()),
-            asyncio.create_task(self.successes.run()),
-            asyncio.create_task(self._schedule.run()),
+            self._kept("metrics", self._observing.run),
+            self._kept("drills", self._practice.conductor.run),
+            self._kept("local successes", self.successes.run),
+            self._kept("canaries", self._schedule.run),
         ]
         self._discover(self._now)
         self._admitting.trust(self._now)
@@ -293,6 +303,9 @@ class Gateway:
             self._audit.close()
             self._announcement.withdraw()
 
+    def _kept(self, work: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(self._background.keep(work, run))
+
     def state(self) -> State:
         policy = self._store.current
         now = self._now
@@ -307,7 +320,8 @@ class Gateway:
         ]
         problem = self._problem
         audit = self._audit.standing
-        degraded = any(what is not None for what in (self._store.problem, problem, audit.problem))
+        works = {**self._shared.background(), **self._background.problems}
+        degraded = any((self._store.problem, problem, audit.problem, works))
         starting = any(
             not model.ready and not model.on_demand and not self._local.coming(model.name)
             for model in local
@@ -337,6 +351,7 @@ class Gateway:
             without_credentials=sorted(self.engine.routes.without_credentials),
             offline=now.settings.offline,
             drill=drilled_state(self._practice.conductor.drill),
+            background=works,
         )
 
     @property
@@ -346,7 +361,19 @@ class Gateway:
 
     def _changed(self) -> None:
         self._enforce()
-        self._announce()
+        self._tell()
+
+    def _tell(self) -> None:
+        """What holds now holds whether or not that can be written down for the command line."""
+        before = self._untold
+        try:
+            self._announce()
+        except StateError as error:
+            self._untold = True
+            if not before:
+                structlog.get_logger("gateway.policy").error("not_told", problem=error.message)
+        else:
+            self._untold = False
 
     def _enforce(self) -> None:
         """Verdicts may have changed: what runs or is kept open against them ends."""
@@ -369,6 +396,8 @@ class Gateway:
             if change is not None and change <= now:
                 self._enforce()
             seen = now
+            if self._untold:
+                self._tell()
 
     def _announce(self) -> None:
         self._announcement.publish(

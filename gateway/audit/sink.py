@@ -19,6 +19,7 @@ from gateway.audit.happening import Happening
 from gateway.audit.log import Log
 from gateway.audit.record import Record
 from gateway.audit.transcript import Keeps, Transcript
+from gateway.background import Background
 from gateway.errors import AuditUnavailable, StateError
 
 BATCH_SECONDS = 0.1
@@ -32,6 +33,7 @@ STUCK = 10.0
 """Seconds after which a write that does not come back counts as one that failed."""
 RETRY_AFTER = 5.0
 """Seconds after which whoever was refused may ask again."""
+UNFORESEEN = "what writes it has come to an unforeseen end and is begun again: see the log"
 MOST_TRANSCRIPTS = 1000
 """Requests whose words wait in memory: bodies are large."""
 
@@ -70,8 +72,9 @@ class LogSink:
 
     A write that fails (a full disk) is tried again: nothing is dropped while the process lives and
     no more than ``most`` records wait; beyond that the oldest go, and how many will be told in the
-    log. With ``refuse``, ``check`` says no for as long. What ``keeps`` makes of transcripts is not
-    tried again. Raises ``StateError`` where the log cannot be written at the start.
+    log. With ``refuse``, ``check`` says no for as long. The same holds for what nobody foresaw.
+    What ``keeps`` makes of transcripts is not tried again. Raises ``StateError`` where the log
+    cannot be written at the start.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class LogSink:
         most: int = 10_000,
         refuse: bool = False,
         keeps: Keeps | None = None,
+        background: Background | None = None,
     ) -> None:
         self._into = log
         self._role = role
@@ -90,6 +94,7 @@ class LogSink:
         self._keeps = keeps or Keeps()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting: deque[Record | Happening] = deque()
+        self._words: deque[tuple[Record, Transcript]] = deque()
         self._counting = threading.Lock()
         self._untold, self._lost = Counter[str](), Counter[str]()
         self._failed: str | None = None
@@ -103,7 +108,9 @@ class LogSink:
                 f"the audit log in {log.folder} cannot be written ({error.strerror}): "
                 "make the folder writable or set state.dir"
             ) from error
-        self._thread = threading.Thread(target=self._drain, name="audit", daemon=True)
+        self._going, self._ending = True, threading.Event()
+        background = background or Background()
+        self._thread = background.thread("audit", self._drain, self._ending)
         self._thread.start()
 
     def begin(self) -> Transcript | None:
@@ -139,6 +146,7 @@ class LogSink:
         long after. What cannot be written is given up: the next start will tell that this process
         did not end cleanly.
         """
+        self._ending.set()
         self._queue.put(None)
         self._thread.join()
         left = len(self._waiting) + self._untold["records"]
@@ -152,8 +160,6 @@ class LogSink:
 
     @property
     def _problem(self) -> str | None:
-        if not self._thread.is_alive():
-            return "what writes it has come to an unforeseen end: start the gateway again"
         since = self._writing_since
         if since is not None and time.monotonic() - since > STUCK:
             return f"the disk has not answered for {time.monotonic() - since:.0f} s"
@@ -176,30 +182,37 @@ class LogSink:
         return present
 
     def _drain(self) -> None:
-        going = True
-        while going:
-            taken = self._take()
-            going = None not in taken
-            for item in taken:
-                if item is not None:
-                    self._waiting.append(self._with_words(*item))
-            while len(self._waiting) > self._most:
-                self._waiting.popleft()
-                self._lose("records")
-            self._write_waiting()
-            if self._content_failed is not None:
-                self._probe()
+        try:
+            while self._going:
+                self._write_taken(self._take())
+        except BaseException:
+            self._failed = UNFORESEEN
+            raise
 
-    def _with_words(
-        self, told: Record | Happening, transcript: Transcript | None
-    ) -> Record | Happening:
-        if transcript is not None and isinstance(told, Record):
-            try:
-                self._keeps.add(told, transcript)
-            except OSError as error:
-                self._lose("contents")
-                self._content_failed = _said(error, self._content_failed, "content")
-        return told
+    def _write_taken(self, taken: list[_Item | None]) -> None:
+        self._going = None not in taken
+        for told, transcript in filter(None, taken):
+            self._waiting.append(told)
+            if transcript is not None and isinstance(told, Record):
+                self._words.append((told, transcript))
+        while self._words:
+            self._keep_words(*self._words.popleft())
+        while len(self._waiting) > self._most:
+            self._waiting.popleft()
+            self._lose("records")
+        self._write_waiting()
+        if self._content_failed is not None:
+            self._probe()
+
+    def _keep_words(self, told: Record, transcript: Transcript) -> None:
+        try:
+            self._keeps.add(told, transcript)
+        except OSError as error:
+            self._lose("contents")
+            self._content_failed = _said(error, self._content_failed, "content")
+        except BaseException:
+            self._lose("contents")
+            raise
 
     def _probe(self) -> None:
         """Whether contents can be written again: with ``refuse``, none comes to show it."""

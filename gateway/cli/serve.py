@@ -24,6 +24,7 @@ from gateway.access.keyring import Keyring
 from gateway.access.repository import FILE as KEYS
 from gateway.access.repository import SqliteKeys
 from gateway.auditing import audit_sink
+from gateway.background import Background
 from gateway.cli.app import app
 from gateway.cli.options import config_option, policy_option
 from gateway.config.configuration import Watched
@@ -115,7 +116,8 @@ def serve(
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as ending:
         ending.callback(shared.end)
-        audit = ending.enter_context(closing(audit_sink(settings, "main", os.environ)))
+        background = Background()
+        audit = ending.enter_context(closing(audit_sink(settings, "main", os.environ, background)))
         keeping = Keeping(
             inventory,
             policies,
@@ -125,12 +127,16 @@ def serve(
             read=read,
             check=check_channels,
             recording=Recording(audit.write),
+            background=background,
             problem=problem,
         )
         keeping.start()
         ending.callback(keeping.stop)
         scoring = Scoring(
-            shared, inventory=lambda: keeping.inventory, policy=lambda: policies.current
+            shared,
+            background,
+            inventory=lambda: keeping.inventory,
+            policy=lambda: policies.current,
         )
         scoring.start()
         ending.callback(scoring.stop)

@@ -52,6 +52,8 @@ def status(config: Path, policy_dir: Path | None, format_: str) -> None:
         click.echo(f"process {one['pid']}: {revisions}")
         for problem in filter(None, (one["problem"], one["configuration_problem"])):
             click.secho(f"  not in force: {problem}", fg="red")
+    for work, said in shared["background"].items():
+        click.secho(f"{work} failed in the background, and was begun again: {said}", fg="red")
     for value in shared["configuration"]["restart"]:
         click.secho(f"{value} takes a restart", fg="yellow")
     for model in shared["local_models"]:

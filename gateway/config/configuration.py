@@ -115,17 +115,19 @@ class ConfigurationStore(Generic[V]):
             await asyncio.sleep(self._watched.settled)
             if self._watched.stamp() != now[0]:
                 return
-        self._seen = now
         try:
             version = await self._make(await asyncio.to_thread(self._watched.read))
             if version.fingerprint == self.current.fingerprint:
+                self._seen = now
                 self._settle(version, on_change)
                 return
             loaded = await asyncio.to_thread(self._policies.under, version.load)
             await self._enact(version)
         except StartupError as error:
+            self._seen = now
             self._refuse(error, on_change)
             return
+        self._seen = now
         self._policies.adopt(version.load, loaded)
         self._accept(version)
         on_change()

@@ -86,13 +86,17 @@ class PolicyStore:
         self.keep()
 
     def reload(self) -> bool:
-        """Try the files as they are now; whether another policy is in force afterwards."""
-        self._seen = self._sources.stamp()
+        """Try the files as they are now; whether another policy is in force afterwards. What is
+        neither taken nor refused, because of something that nobody foresaw, is tried again.
+        """
+        seen = self._sources.stamp()
         try:
             loaded = self._read(self._load)
         except StartupError as error:
+            self._seen = seen
             self._refuse(error)
             return False
+        self._seen = seen
         changed = self._accept(loaded)
         self.keep()
         return changed

@@ -124,7 +124,8 @@ class Standing(BaseModel):
 
 class Readiness(Standing):
     """What any program on this machine may know. ``offline`` serves from what is local or sovereign
-    alone.
+    alone. ``background`` is what has failed of late, here or in the main process, by the names of
+    works, and was begun again.
     """
 
     version: str
@@ -136,6 +137,7 @@ class Readiness(Standing):
     without_credentials: list[str]
     offline: bool
     drill: DrilledState | None
+    background: dict[str, str]
 
 
 class State(Readiness):

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Seque
 from contextlib import aclosing
 from pathlib import Path
 
+from gateway.background import Background
 from gateway.domain.call import Call, Chat, Counting, Passing, Task
 from gateway.domain.events import (
     Called,
@@ -82,11 +83,14 @@ class LocalBackend:
     """
 
     def __init__(
-        self, sockets: Mapping[str, Path], on_demand: Collection[str] = frozenset()
+        self,
+        sockets: Mapping[str, Path],
+        on_demand: Collection[str] = frozenset(),
+        background: Background | None = None,
     ) -> None:
         self._sockets = dict(sockets)
         self._on_demand = frozenset(on_demand)
-        self._links = Links()
+        self._links = Links(background or Background())
 
     async def start(self) -> None:
         """Begin to connect; does not wait for any worker."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from gateway.background import Background
 from gateway.local.link import Link
 
 LOOK_EVERY = 0.05
@@ -15,7 +16,8 @@ LOOK_EVERY = 0.05
 class Links:
     """By the models' names. One that is given up is closed at the end of its last answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: Background) -> None:
+        self._background = background
         self._links: dict[str, Link] = {}
         self._tasks: dict[Link, asyncio.Task[None]] = {}
         self._coming: dict[str, Link] = {}
@@ -81,7 +83,7 @@ class Links:
 
     def _connect(self, name: str, path: Path, on_demand: Collection[str]) -> Link:
         link = Link(name, path, on_demand=name in on_demand)
-        self._tasks[link] = asyncio.create_task(link.keep())
+        self._tasks[link] = asyncio.create_task(self._background.keep("local models", link.keep))
         return link
 
     async def _take_over(self, name: str, link: Link) -> None:
@@ -105,6 +107,7 @@ class Links:
         task = asyncio.create_task(self._close(link))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+        task.add_done_callback(self._background.over("local models"))
 
     async def _close(self, link: Link) -> None:
         while link.busy:  # noqa: ASYNC110 - rare, and no event for every answer

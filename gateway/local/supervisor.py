@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from gateway.background import Background
 from gateway.domain.local_model import LocalModel
 from gateway.errors import StartupError
 from gateway.local.attendance import PING_EVERY, attend
@@ -73,7 +75,9 @@ class Supervisor:
         idle: float | None = None,
         told: Callable[[ModelStatus], None] = lambda _: None,
         logs: Logs = Logs(),  # noqa: B008 - frozen
+        background: Background | None = None,
     ) -> None:
+        self._background = background or Background()
         self._told = told
         self._wanted = Wanted(tuple(models), budget, idle)
         self._wanted_dir = run_dir
@@ -99,7 +103,7 @@ class Supervisor:
         socket cannot be made.
         """
         self.change(self._wanted, await self.prepare(self._wanted))
-        self.begin(self._unload_idle())
+        self.begin(self._background.keep("idle models", self._unload_idle))
 
     async def prepare(self, wanted: Wanted) -> tuple[Checked, ...]:
         """Check the files of these models, and that they fit. Changes nothing. Raises
@@ -147,7 +151,8 @@ class Supervisor:
                 left[name] = self.begin(self._leave(keeper))
         for name, keeper in made.items():
             after = left.get(name) if keeper.at_once else None
-            keeper.task = self.begin(self._keep(keeper, after))
+            kept = self._background.keep("local models", partial(self._keep, keeper, after))
+            keeper.task = self.begin(kept)
 
     async def stop(self) -> None:
         """End all workers and remove the sockets."""
@@ -278,6 +283,7 @@ class Supervisor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._background.over("local models"))
         return task
 
     def _fits_beside(self, before: Keeper, keeper: Keeper) -> bool:
@@ -333,6 +339,7 @@ class Supervisor:
                 why = await attend(keeper, self._python, self._logs)
             except Exception as error:  # noqa: BLE001 - a defect here must not end the restarting
                 why = f"{type(error).__name__}: {error}"
+                self._log.error("local_worker_defect", model=keeper.model.name, exc_info=error)
             now = time.monotonic()
             if keeper.leaving:
                 return

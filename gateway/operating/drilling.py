@@ -104,7 +104,13 @@ class Practice:
             deadline=deadline,
         )
         conductor = Conductor(
-            drills, reports, engine, parts.journal, parts.shared, deadline=deadline
+            drills,
+            reports,
+            engine,
+            parts.journal,
+            parts.shared,
+            parts.background,
+            deadline=deadline,
         )
         practised = Practised(drills, reports, parts.journal.happened)
         drilling = Drilling(

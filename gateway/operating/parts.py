@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.audit.journal import Journal
+from gateway.background import Background
 from gateway.config.presence import Presence, serving
 from gateway.config.reload import PolicyStore
 from gateway.config.settings import Settings
@@ -31,6 +32,7 @@ class Parts:
     configured: Callable[[], Configured]
     state: Callable[[], State]
     shared: Shared
+    background: Background
 
     def serving(self) -> list[Presence]:
         """All serving processes of this gateway."""

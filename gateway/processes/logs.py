@@ -1,5 +1,6 @@
 """Logs of every process of ours: one line an event, on standard error, JSON or for people. Never a
-key, prompt or answer.
+key, prompt or answer. A line that cannot be written (a full disk, a reader that is gone) is lost,
+and nothing else: no work and no request fails for it.
 
 An exception is told by its type and the places that it came through. Its message is left out: that
 of one that nobody foresaw may hold anything that the process had in its hands.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
@@ -53,7 +55,7 @@ def configure_logs(logs: Logs) -> None:
     structlog.configure(
         processors=_processors(logs.format),
         wrapper_class=structlog.make_filtering_bound_logger(logs.level.number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -62,6 +64,22 @@ def configure_logs(logs: Logs) -> None:
     root.addHandler(_Others())
     root.setLevel(max(logs.level.number, logging.WARNING))
     logging.captureWarnings(True)
+
+
+class _Lines:
+    """A logger that structlog gives each line when it is made."""
+
+    def msg(self, line: str) -> None:
+        write(f"{line}\n")
+
+    debug = info = warning = error = critical = msg
+
+
+def write(lines: str) -> None:
+    """Whole lines, as they are, for who has made them."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(lines)
+        sys.stderr.flush()
 
 
 def rendered(level: str, event: EventDict) -> str:
@@ -130,4 +148,4 @@ class _Others(logging.Handler):
         event: EventDict = {"event": text, "logger": record.name}
         if record.exc_info:
             event["exc_info"] = record.exc_info
-        sys.stderr.write(rendered(record.levelname.lower(), event) + "\n")
+        write(rendered(record.levelname.lower(), event) + "\n")

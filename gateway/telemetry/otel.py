@@ -33,6 +33,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from requests.adapters import BaseAdapter
 
 from gateway.audit.record import AttemptRecord, Record
+from gateway.background import Background
 from gateway.telemetry.conventions import (
     attempt_attributes,
     attempt_name,
@@ -67,6 +68,7 @@ class Otel:
         self,
         post: Post,
         name: Callable[[Record], str],
+        background: Background,
         *,
         version: str,
         interval: float,
@@ -87,7 +89,8 @@ class Otel:
         self._meters = _meters(session, resource, interval)
         self._instruments = _Instruments(self._meters, version)
         self._queue: queue.SimpleQueue[Sequence[Record]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._drain, name="otel", daemon=True)
+        self._ending = threading.Event()
+        self._thread = background.thread("otel", self._drain, self._ending)
         self._thread.start()
 
     def write(self, records: Sequence[Record]) -> None:
@@ -98,6 +101,7 @@ class Otel:
         """Send what waits, within about ``WITHIN`` seconds. Blocks: for another thread than the
         event loop's.
         """
+        self._ending.set()
         self._queue.put(())
         self._thread.join()
         self._tracers.shutdown()

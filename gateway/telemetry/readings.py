@@ -20,6 +20,7 @@ TOLD_EVERY = 1.0
 """Seconds within which what changes in one process is known to the others."""
 _MODELS = "models.msgpack"
 _READINESS = "readiness.json"
+_BACKGROUND = "background.msgpack"
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -130,6 +131,20 @@ class Shared:
             return (self.folder / _READINESS).read_bytes()
         except FileNotFoundError:
             return None
+
+    def tell_background(self, problems: Mapping[str, str]) -> None:
+        """What has failed of late in the main process, by the names of works. Raises
+        ``OSError``.
+        """
+        _replace(self.folder / _BACKGROUND, msgspec.msgpack.encode(problems))
+
+    def background(self) -> dict[str, str]:
+        """What was told of that last."""
+        try:
+            raw = (self.folder / _BACKGROUND).read_bytes()
+        except OSError:
+            return {}
+        return msgspec.msgpack.decode(raw, type=dict[str, str])
 
     def serving(self) -> list[Reading]:
         """The serving processes that are alive, as they said last."""

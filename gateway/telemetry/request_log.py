@@ -5,7 +5,6 @@ reads the log slowly keeps no request waiting.
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,8 @@ from enum import StrEnum
 import msgspec
 
 from gateway.audit.record import Record
-from gateway.processes.logs import are_json, rendered
+from gateway.background import Background
+from gateway.processes.logs import are_json, rendered, write
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -31,10 +31,11 @@ class Which(StrEnum):
 class RequestLog:
     """Writes to standard error, as all other logs."""
 
-    def __init__(self, which: Which) -> None:
+    def __init__(self, which: Which, background: Background) -> None:
         self._which = which
+        self._ending = threading.Event()
         self._queue: queue.SimpleQueue[Sequence[Record]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._drain, name="request-log", daemon=True)
+        self._thread = background.thread("request log", self._drain, self._ending)
         self._thread.start()
 
     def write(self, records: Sequence[Record]) -> None:
@@ -46,12 +47,13 @@ class RequestLog:
 
     def close(self) -> None:
         """Write what waits."""
+        self._ending.set()
         self._queue.put(())
         self._thread.join()
 
     def _drain(self) -> None:
         while records := self._queue.get():
-            sys.stderr.write(_lines(records))
+            write(_lines(records))
 
 
 class Line(msgspec.Struct, omit_defaults=True, gc=False):

@@ -25,8 +25,9 @@ from gateway.audit.log import LOCK, Log
 from gateway.audit.prompts import prompt_hmac
 from gateway.audit.record import Record
 from gateway.audit.rules import Rules
-from gateway.audit.sink import LogSink, append
+from gateway.audit.sink import UNFORESEEN, LogSink, append
 from gateway.audit.transcript import Keeps, Transcript
+from gateway.background import Background
 from gateway.errors import AuditUnavailable, StateError
 from tests.audit.disks import fill, small_disk
 from tests.audit.verifier import verified
@@ -324,12 +325,36 @@ class _Faulty(Keeps):
         raise LookupError
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_writer_that_has_ended_is_a_log_that_cannot_be_written(tmp_path: Path) -> None:
-    """By a defect of ours: nothing goes on as if all were written down."""
-    sink = LogSink(Log(tmp_path, RULES), "serving", refuse=True, keeps=_Faulty())
+def test_a_writer_that_fails_as_nobody_foresaw_is_begun_again(tmp_path: Path) -> None:
+    """Nothing goes on meanwhile as if all were written down. No record is lost for it; that its
+    words are is told.
+    """
+    background = Background()
+    sink = LogSink(
+        Log(tmp_path, RULES), "serving", refuse=True, keeps=_Faulty(), background=background
+    )
     sink.check()
     sink.write(record("1"), sink.begin())
-    until(lambda: sink.standing.problem is not None)
+    until(lambda: sink.standing.problem == UNFORESEEN)
     with pytest.raises(AuditUnavailable):
         sink.check()
+    sink.write(record("2"))
+    until(lambda: sink.standing.problem is None)
+    sink.check()
+    assert background.failures == {"audit": 1}
+    assert sink.standing.contents == 1
+    sink.close()
+    assert [one["id"] for one in lines(tmp_path, "request")] == ["1", "2"]
+    assert [one["event"] for one in lines(tmp_path, "event")] == [
+        "gateway.started",
+        "audit.lost",
+        "gateway.stopped",
+    ]
+
+
+def test_a_writer_that_goes_on_failing_keeps_no_process_from_its_end(tmp_path: Path) -> None:
+    sink = LogSink(Log(tmp_path, RULES), "serving", keeps=_Faulty())
+    for number in range(20):
+        sink.write(record(str(number)), sink.begin())
+    sink.close()
+    assert sink.standing.contents > 0

@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 
+from gateway.background import Background
 from gateway.config.documents import parse_document
 from gateway.config.last_good import digest
 from gateway.config.policy_schema import PolicyFile
@@ -240,3 +241,32 @@ def test_a_state_folder_that_cannot_be_written_does_not_stop_a_start(folder: Pat
     """Only the memory of the last good policy is lost, and the log says so."""
     (folder.parent.parent / "var").write_text("a file")
     assert make(folder).current.revision == revision(GOOD)
+
+
+async def test_what_nobody_foresaw_ends_no_watching(folder: Path) -> None:
+    """It is neither taken nor refused, so it is tried until it is one of them; meanwhile the policy
+    in force stays.
+    """
+    fails = True
+
+    def fragile(sources: Sources, files: Files) -> Policy:
+        if fails and b"deny" in files["policies/10.yaml"]:
+            raise LookupError
+        return load(sources, files)
+
+    background, stop, seen = Background(), asyncio.Event(), list[Policy | None]()
+    sources = Sources(folder, folder.parent / "designations")
+    store = PolicyStore(sources, folder.parent.parent / "var", fragile)
+    store.start()
+    watching = asyncio.create_task(
+        background.keep("policy", lambda: store.watch(seen.append, stop))
+    )
+    (folder / "10.yaml").write_text(OTHER)
+    await until(lambda: background.failures.get("policy", 0) >= 2)
+    assert store.current.revision == revision(GOOD)
+    assert background.problems == {"policy": "LookupError: see the log"}
+    fails = False
+    await until(lambda: store.current.revision == revision(OTHER))
+    await until(lambda: seen == [store.current])
+    stop.set()
+    await asyncio.wait_for(watching, PATIENCE)

@@ -165,6 +165,7 @@ def status(**fields: Any) -> Status:
         "audit": AuditState(problem=None, waiting=0, lost=0, contents_lost=0),
         "offline": False,
         "drill": None,
+        "background": {},
         "sovereign": [],
         "url": "http://127.0.0.1:8080",
         "processes": [

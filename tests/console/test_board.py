@@ -67,6 +67,7 @@ def test_every_problem_is_told_with_what_it_says_of_itself() -> None:
         processes=[process],
         sovereign=[server],
         audit=AuditState(problem="No space left", waiting=1200, lost=1, contents_lost=0),
+        background={"keys": "OSError: see the log"},
         offline=True,
     )
     policy = recorded.in_force(problem="10.yaml:4:3: unknown vendor", mode="shadow")
@@ -80,6 +81,11 @@ def test_every_problem_is_told_with_what_it_says_of_itself() -> None:
             Level.WRONG,
             "1 record of the audit log lost",
             "Since this process started: there was no room for them.",
+        ),
+        (
+            Level.WRONG,
+            "Work in the background has failed: keys",
+            "OSError: see the log",
         ),
         (Level.WRONG, "Process 412 still has policy ffffffffffff", "It does not say why."),
         (Level.WRONG, "The local model smollm2 has failed", "exit status -9"),

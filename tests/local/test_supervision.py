@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
 from gateway.domain.events import Delta
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
 from gateway.local.client import LocalBackend
-from gateway.local.keeper import ModelState
+from gateway.local.keeper import ModelState, ModelStatus
 from gateway.local.spawning import worker_environment
 from gateway.local.supervisor import Supervisor
 from tests.local.running import MakeCall, collect
@@ -140,3 +141,31 @@ def test_worker_does_not_outlive_a_killed_parent(model: LocalModel, tmp_path: Pa
         parent.send_signal(signal.SIGKILL)
         parent.stdout.close()
     until(lambda: not alive(worker))
+
+
+async def test_what_nobody_foresaw_ends_no_model_for_ever(
+    model: LocalModel, tmp_path: Path
+) -> None:
+    """Whoever is told of the states has a defect, just when a worker was lost."""
+    failed: list[ModelState] = []
+
+    def told(status: ModelStatus) -> None:
+        if status.state is ModelState.RESTARTING and not failed:
+            failed.append(status.state)
+            raise LookupError
+
+    background = Background()
+    supervisor = Supervisor(
+        [model], tmp_path / "r", tmp_path / "s", told=told, background=background
+    )
+    await supervisor.start()
+    pid = (await supervisor.wait_ready(model.name, 60)).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 60
+    while (status := supervisor.status()[0]).state is not ModelState.READY or status.pid == pid:
+        assert time.monotonic() < end, status
+        await asyncio.sleep(0.05)
+    await supervisor.stop()
+    assert failed
+    assert background.failures == {"local models": 1}

@@ -122,3 +122,18 @@ def test_people_get_lines_for_people_and_no_colours_in_a_file() -> None:
     assert "it_happened" in text
     assert "model=m" in text
     assert "\x1b" not in text
+
+
+def test_a_line_that_cannot_be_written_ends_nothing() -> None:
+    """Standard error is on a disk that is full."""
+    program = "log.error('a'); logging.getLogger('b').error('b'); print('it goes on')"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", _BEGIN + program, "json", "info"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.stdout == "it goes on\n"

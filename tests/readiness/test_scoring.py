@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.auditing import audit_folder
+from gateway.background import Background
 from gateway.config.settings import load_settings
 from gateway.inventory import Inventory
 from gateway.readiness.score.report import Report
@@ -39,6 +40,7 @@ class Kept:
         self.state = self.inventory.settings.state.dir
         self.state.mkdir(exist_ok=True)
         self.shared = Shared.begin(folder / "run")
+        self.background = Background()
 
     def read(self, text: str) -> Inventory:
         self._file.write_text(text)
@@ -53,6 +55,7 @@ class Kept:
     def scoring(self) -> Scoring:
         return Scoring(
             self.shared,
+            self.background,
             inventory=lambda: self.inventory,
             policy=lambda: self.policy,
             every=0.02,
@@ -130,3 +133,31 @@ def test_another_configuration_counts_from_the_next_time_on(kept: Kept) -> None:
     scoring.stop()
     assert again.requests == 3
     assert [(row.why, row.requests) for row in again.all.missing] == [("no local target", 3)]
+
+
+def test_what_nobody_foresaw_ends_no_reckoning_for_ever(kept: Kept) -> None:
+    """It is told, and the next one is what it would have been."""
+    asked = 0
+
+    def inventory() -> Inventory:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise LookupError("sk-secret")
+        return kept.inventory
+
+    kept.log(3)
+    scoring = Scoring(
+        kept.shared,
+        kept.background,
+        inventory=inventory,
+        policy=lambda: kept.policy,
+        every=0.02,
+    )
+    scoring.start()
+    try:
+        kept.told(lambda report: report.requests == 3)
+    finally:
+        scoring.stop()
+    assert kept.background.failures == {"readiness": 1}
+    assert kept.background.problems == {"readiness": "LookupError: see the log"}

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from gateway.audit.record import AttemptRecord, Record
+from gateway.background import Background
 from gateway.processes.logs import Format, Logs, configure_logs
 from gateway.telemetry.request_log import RequestLog, Which
 
@@ -27,7 +28,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
 
     def lines(which: Which, *records: Record) -> list[dict[str, Any]]:
         configure_logs(Logs(Format.JSON))
-        log = RequestLog(which)
+        log = RequestLog(which, Background())
         log.write(records)
         log.close()
         return [json.loads(line) for line in capsys.readouterr().err.splitlines()]

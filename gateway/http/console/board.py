@@ -130,6 +130,8 @@ def problems(
     if status.audit.lost:
         what = f"{counted(status.audit.lost, 'record')} of the audit log lost"
         yield Problem(wrong, what, "Since this process started: there was no room for them.")
+    for work, said in status.background.items():
+        yield Problem(wrong, f"Work in the background has failed: {work}", said)
     for process in status.processes:
         if process.policy != policy.revision and process.problem != policy.problem:
             what = f"Process {process.pid} still has policy {process.policy[:12]}"

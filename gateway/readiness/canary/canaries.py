@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-import structlog
 from msgspec.structs import replace
 
 from gateway.audit.journal import Journal
 from gateway.audit.record import Record
+from gateway.background import Background
 from gateway.config.readiness import CanarySection
 from gateway.domain.call import Call, Chat, Completion, Counting, Passing
 from gateway.domain.identity import Locality
@@ -59,14 +59,15 @@ class Canaries:
         loaded: Callable[[str], Hello | None],
         tally: CanaryTally,
         section: CanarySection,
+        background: Background,
     ) -> None:
+        self._told = background.over("canaries")
         self._engine = engine
         self._journal = journal
         self._loaded = loaded
         self._tally = tally
         self.section = section
         self._asking: set[asyncio.Task[None]] = set()
-        self._log = structlog.get_logger("gateway.readiness")
 
     def run(
         self, call: Call, record: Record, reader: asyncio.Task[Any] | None = None
@@ -119,13 +120,8 @@ class Canaries:
             return
         task = asyncio.create_task(self._again(call, record, overheard, route.name, targets))
         self._asking.add(task)
-        task.add_done_callback(self._over)
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._asking.discard(task)
-        if not task.cancelled() and (fault := task.exception()) is not None:
-            # Nobody waits for it who could be told.
-            self._log.error("canary_failed", exc_info=fault)
+        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._told)
 
     def _obstacle(self, targets: Sequence[Target]) -> Skipped | None:
         """Why nothing is asked of these now; the worker may still say that it has no slot."""

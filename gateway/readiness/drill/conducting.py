@@ -12,12 +12,14 @@ import asyncio
 import fcntl
 from collections.abc import Collection, Hashable
 from datetime import UTC, datetime
+from functools import partial
 from io import BufferedWriter
 
 import structlog
 
 from gateway.audit.happening import Happening
 from gateway.audit.journal import Journal
+from gateway.background import Background
 from gateway.domain.drill import Drill
 from gateway.domain.drilled import End
 from gateway.engine.loop import Engine
@@ -46,9 +48,11 @@ class Conductor:
         engine: Engine,
         journal: Journal,
         shared: Shared,
+        background: Background,
         *,
         deadline: float,
     ) -> None:
+        self._background = background
         self._drills = drills
         self._reports = reports
         self._engine = engine
@@ -99,7 +103,8 @@ class Conductor:
         if datetime.now(UTC) >= kept.drill.until:
             await self._end(kept)
         elif self._leading is None or self._leading.done():
-            self._leading = asyncio.create_task(self._lead(kept))
+            leading = self._background.keep("drills", partial(self._lead, kept))
+            self._leading = asyncio.create_task(leading)
 
     async def _end(self, kept: Kept) -> None:
         drill = kept.drill
@@ -117,6 +122,7 @@ class Conductor:
         task = asyncio.create_task(self._settle(ended))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+        task.add_done_callback(self._background.over("drills"))
 
     async def _settle(self, ended: Kept) -> None:
         settles = self._reports.settles(ended)
@@ -140,6 +146,7 @@ class Conductor:
                     if not self._goes_on(kept.drill):
                         return
                 asking = asyncio.create_task(self._asker(kept).run())
+                asking.add_done_callback(self._background.over("drills"))
                 try:
                     await self._sample(kept.drill)
                     if datetime.now(UTC) >= kept.drill.until:

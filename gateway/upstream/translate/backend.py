@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from gateway.background import Background
 from gateway.domain.call import Api, Backend, Call, Counting, Dialect
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.providers import can
@@ -56,7 +57,9 @@ class TranslateBackend:
         usable: Callable[[str], bool],
         judge: Answerable,
         python: Path,
+        background: Background | None = None,
     ) -> None:
+        self._background = background or Background()
         self.links = {
             channel.name: Link(channel, python, guard, partial(usable, channel.name))
             for channel in channels
@@ -76,7 +79,9 @@ class TranslateBackend:
         """The backend of another configuration, with the processes of the channels that are the
         same. Those of the others end after their answers, with this backend.
         """
-        heir = TranslateBackend(tuple(channels), self._guard, self._usable, judge, self._python)
+        heir = TranslateBackend(
+            tuple(channels), self._guard, self._usable, judge, self._python, self._background
+        )
         for name, link in self.links.items():
             task = self._tasks[link]
             if name in heir.links and heir.links[name].channel is link.channel:
@@ -86,6 +91,7 @@ class TranslateBackend:
                 leaving = asyncio.create_task(_let_go(link, task))
                 heir._leaving.add(leaving)
                 leaving.add_done_callback(heir._leaving.discard)
+                leaving.add_done_callback(self._background.over("translators"))
         heir._leaving |= self._leaving
         heir._begin()
         return heir
@@ -94,7 +100,9 @@ class TranslateBackend:
         self.enforce()
         for link in self.links.values():
             if link not in self._tasks:
-                self._tasks[link] = asyncio.create_task(link.keep())
+                self._tasks[link] = asyncio.create_task(
+                    self._background.keep("translators", link.keep)
+                )
 
     async def stop(self) -> None:
         """End all processes; what is still being answered fails."""
