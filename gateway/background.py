@@ -39,7 +39,9 @@ class Background:
 
     @property
     def failures(self) -> Mapping[str, int]:
-        """How often each work has failed since the start; only those that have."""
+        """How often each work has failed since the start; there with 0 before, so that the first
+        time is seen.
+        """
         return dict(self._failures)
 
     @property
@@ -52,6 +54,7 @@ class Background:
 
     async def keep(self, work: str, run: Callable[[], Awaitable[None]]) -> None:
         """``run``, and again whenever it fails, until it returns or this is cancelled."""
+        self._failures.setdefault(work, 0)
         pause = 0.0
         while True:
             began = time.monotonic()
@@ -67,6 +70,7 @@ class Background:
         """One that does the same, to be started. Once the process is ``ending``, what fails is
         begun again no more than once.
         """
+        self._failures.setdefault(work, 0)
         return threading.Thread(
             target=self._keep, args=(work, run, ending), name=work.replace(" ", "-"), daemon=True
         )

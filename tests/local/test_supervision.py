@@ -168,4 +168,4 @@ async def test_what_nobody_foresaw_ends_no_model_for_ever(
         await asyncio.sleep(0.05)
     await supervisor.stop()
     assert failed
-    assert background.failures == {"local models": 1}
+    assert background.failures == {"local models": 1, "idle models": 0}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.observing import LOST, UNMET
 from gateway.telemetry import canaries, tally
+from gateway.telemetry.background import FAILURES
 from gateway.telemetry.counts import Counter, Histogram
 from gateway.telemetry.metrics import GAUGES, MODELS, STATE, STATE_HELP
 from gateway.telemetry.readiness import READINESS
@@ -22,7 +23,7 @@ def rows() -> Iterator[Row]:
     """All metrics of the gateway's own, in the order of the page."""
     told = (*vars(tally).values(), *vars(canaries).values())
     counted = [one for one in told if isinstance(one, Counter | Histogram)]
-    for one in (*counted, UNMET, LOST):
+    for one in (*counted, UNMET, LOST, FAILURES):
         if isinstance(one, Counter):
             yield f"{one.name}_total", one.labels, "counter", one.help
         else:
