@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import structlog
 
+from gateway.background import Background
 from gateway.errors import StartupError
 from gateway.local.batch import Batcher
 from gateway.local.decoding import Decoding, in_thread
@@ -104,7 +105,8 @@ class Worker:
             waiting.cancel()
             await decoding
         warm()
-        accepting = asyncio.create_task(self._accept(listener))
+        kept = Background().keep("connections", lambda: self._accept(listener))
+        accepting = asyncio.create_task(kept)
         try:
             await decoding
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -169,3 +170,24 @@ async def test_what_nobody_foresaw_ends_no_model_for_ever(
     await supervisor.stop()
     assert failed
     assert background.failures == {"local models": 1, "idle models": 0}
+
+
+async def test_a_worker_without_a_file_to_spare_takes_connections_later(
+    model: LocalModel, tmp_path: Path
+) -> None:
+    """It may have no file more for a while: who connects then waits, and is not forgotten."""
+    supervisor = Supervisor([model], tmp_path / "r", tmp_path / "s")
+    await supervisor.start()
+    pid = (await supervisor.wait_ready(model.name, 60)).pid
+    assert pid is not None
+    backend = LocalBackend(supervisor.sockets())
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, limits[1]))
+    await backend.start()
+    assert not await backend.wait_ready(model.name, 0.5)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert await backend.wait_ready(model.name, 30)
+    status = supervisor.status()[0]
+    await backend.stop()
+    await supervisor.stop()
+    assert (status.pid, status.restarts) == (pid, 0)
