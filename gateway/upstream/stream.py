@@ -4,7 +4,7 @@ Theory of operation. Each event of the stream is read as a ``Chunk``. The openin
 nothing yet, is held back until the answer's first content: until then another target can still take
 over unnoticed. So is what closes the answer, until its terminator or more content comes: a stream
 that breaks off has not told the app that it is over, and another target can go on. Where nothing is
-held back, an event that came alone and differs from one before it in its text only is passed on
+held back, an event that came alone and differs from one before it in what it says only is passed on
 with no further look; such are ``plain``, and need wake nobody.
 """
 
@@ -87,11 +87,16 @@ class StreamRelay:
         like = self._like
         if like is None:
             return None
-        alone, whole = self._splitter.alone, like.whole
+        alone, whole, chunk = self._splitter.alone, like.whole, like.chunk
         if len(pieces) == 1:
             (data,) = pieces
             found = whole(data) if alone(data) else None
-            return None if found is None else Relayed(found[0], found[1], 1)
+            if found is None:
+                return None
+            data, text = found
+            if chunk.text:
+                return Relayed(data, text, 1, chunk.binding, chunk.block)
+            return Relayed(data, "", 0, chunk.binding, chunk.block)
         sent: list[bytes] = []
         said: list[str] = []
         for data in pieces:
@@ -100,7 +105,9 @@ class StreamRelay:
                 return None
             sent.append(found[0])
             said.append(found[1])
-        return Relayed(b"".join(sent), "".join(said), len(sent))
+        if chunk.text:
+            return Relayed(b"".join(sent), "".join(said), len(sent), chunk.binding, chunk.block)
+        return Relayed(b"".join(sent), "", 0, chunk.binding, chunk.block)
 
     def _read(self, data: bytes) -> list[Event]:
         events = self._events(self._splitter.feed(data))

@@ -18,6 +18,7 @@ from gateway.domain.call import Begun, Call, Chat
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.target import Target
 from gateway.wire import sse
+from gateway.wire.likeness import LikenessReader
 from gateway.wire.model_name import with_model
 from gateway.wire.relay import Answer, Chunk, VendorError
 
@@ -213,16 +214,16 @@ def _going_on(body: bytes, chat: Chat, begun: Begun) -> bytes:
     return msgspec.json.encode(members)
 
 
-class MessageReader:
+class MessageReader(LikenessReader):
     """Reads the events of a stream for an app that asked for ``asked``. What a block begins with is
     held back as what closes one is, until something is in it: where the stream breaks off between
     two blocks, the app still has the first one open.
     """
 
     terminator = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-    likeness = None
 
     def __init__(self, asked: str, *, typed: bool) -> None:
+        super().__init__()
         self._asked = asked
         self._typed = typed
         self._usage = _Usage()
@@ -231,7 +232,7 @@ class MessageReader:
         self._block: int | None = None
         self._between = False
 
-    def read(self, payload: bytes) -> Chunk:
+    def _read(self, payload: bytes) -> Chunk:
         try:
             event = _events.decode(payload)
             if event.type == "error":
@@ -252,6 +253,7 @@ class MessageReader:
             case _Event(type="content_block_delta", delta=_Delta() as delta):
                 return self._added(event, delta, payload)
             case _Event(type="content_block_stop"):
+                self._anew()
                 self._between = True
                 return self._chunk(event, payload, closing=True)
             case _Event(type="message_delta", delta=_Delta() as delta):
@@ -273,6 +275,7 @@ class MessageReader:
                 return self._chunk(event, payload, closing=self._between)
 
     def _entered(self, event: _Event, block: _Block, payload: bytes) -> Chunk:
+        self._anew()
         self._block = event.index
         self._kinds[event.index] = block.type
         binding = block.type != "text" and block.type not in _THOUGHTS
@@ -303,6 +306,7 @@ class MessageReader:
             event,
             payload,
             text=text,
+            unspoken="" if text else delta.text or delta.thinking or delta.partial_json or "",
             content=True,
             binding=kind != "text" and kind not in _THOUGHTS,
             pieces=tuple(self._delta(event.index, text, delta)) if self._typed else (),

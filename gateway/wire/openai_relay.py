@@ -44,6 +44,10 @@ class _Content(msgspec.Struct):
         """Whether there is any text in it, reasoning that an app shows included."""
         return bool(self.content or self.reasoning_content or self.reasoning)
 
+    def thought(self) -> str:
+        thought = self.reasoning_content or self.reasoning
+        return thought if isinstance(thought, str) else ""
+
     def binds(self) -> bool:
         """Whether there is anything in it that no other target could go on from."""
         return bool(self.tool_calls or self.function_call or self.refusal or self.audio)
@@ -196,7 +200,7 @@ class ChatReader(ChunkReader[_Chunk]):
     def _told(self, chunk: _Chunk, data: bytes) -> Chunk:
         choices = chunk.choices or ()
         numbers = _FIRST if len(choices) == 1 and not choices[0].index else _numbers(choices)
-        text, says, binding, reason, stop = "", False, False, None, None
+        text, thought, says, binding, reason, stop = "", "", False, False, None, None
         provider = _provider(chunk.provider)
         pieces: tuple[Piece, ...] = ()
         for choice in choices:
@@ -205,6 +209,7 @@ class ChatReader(ChunkReader[_Chunk]):
                 text += delta.content or ""
                 binding = binding or delta.binds()
                 says = says or delta.says()
+                thought = thought or delta.thought()
                 provider = provider or _provider(None, delta)
                 if self._typed:
                     pieces += tuple(_pieces(choice.index, delta, choice.logprobs))
@@ -214,6 +219,7 @@ class ChatReader(ChunkReader[_Chunk]):
         return Chunk(
             data=event(data),
             text=text,
+            unspoken="" if text else thought,
             pieces=pieces,
             choices=numbers,
             content=says or binding or reason is not None,
@@ -238,8 +244,7 @@ def _pieces(choice: int, content: _Content, logprobs: msgspec.Raw) -> Iterator[P
     """What a message, or a part of one, says. Raises msgspec.ValidationError for calls and scores
     that are not of the API's shape.
     """
-    thought = content.reasoning_content or content.reasoning
-    if isinstance(thought, str) and thought:
+    if thought := content.thought():
         yield Reasoned(thought, choice)
     said = content.content or content.refusal
     if said:

@@ -16,6 +16,7 @@ from gateway.domain.call import Call
 from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, Usage
 from gateway.domain.target import Target
 from gateway.wire import sse
+from gateway.wire.likeness import LikenessReader
 from gateway.wire.model_name import with_model
 from gateway.wire.openai_responses_asked import asked_of, counted_by
 from gateway.wire.openai_told import vendor_error
@@ -158,21 +159,21 @@ class InputTokensSpeech(ResponsesSpeech):
         return Answer(body, None, None, Usage(tokens, 0), (), "")
 
 
-class ResponseReader:
+class ResponseReader(LikenessReader):
     """Reads the events of a stream for an app that asked for ``asked``. What an item begins with is
     held back as what closes one is, until something is in it.
     """
 
     terminator = b""
     """There is none but the event that says how the response ended, which nobody can make up."""
-    likeness = None
 
     def __init__(self, asked: str, *, typed: bool) -> None:
+        super().__init__()
         self._asked = asked
         self._typed = typed
         self._calls: dict[int, int] = {}
 
-    def read(self, payload: bytes) -> Chunk:
+    def _read(self, payload: bytes) -> Chunk:
         try:
             return self._told(_events.decode(payload), payload)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -236,6 +237,7 @@ class ResponseReader:
         )
 
     def _entered(self, event: _Event, item: _Item, payload: bytes) -> Chunk:
+        self._anew()
         binding = item.type not in ("message", "reasoning")
         pieces: tuple[Piece, ...] = ()
         if self._typed and item.type == "function_call":
@@ -267,7 +269,8 @@ _OF_AN_ITEM = frozenset(
 
 
 def _chunk(event: _Event, payload: bytes, **told: Any) -> Chunk:
-    return Chunk(data=sse.event(payload, event.type), **told)
+    unspoken = event.delta if isinstance(event.delta, str) and "text" not in told else ""
+    return Chunk(data=sse.event(payload, event.type), unspoken=unspoken, **told)
 
 
 def _with_response(payload: bytes, model: str | None, asked: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from gateway.domain.events import FinishReason, Usage
-from gateway.wire.likeness import Likeness, learn
+from gateway.wire.likeness import LikenessReader
 from gateway.wire.model_name import with_model
 from gateway.wire.relay import Chunk, VendorError
 
@@ -97,32 +97,19 @@ def vendor_error(body: bytes) -> VendorError:
     )
 
 
-MOST_UNLIKE = 4
-"""Times that it is tried to learn what the chunks of a stream have in common."""
 _C = TypeVar("_C", bound=WrittenChunk)
 
 
-class ChunkReader(Generic[_C]):
+class ChunkReader(LikenessReader, Generic[_C]):
     """Reads the events of a stream for an app that asked for ``asked``."""
 
     terminator = b"data: [DONE]\n\n"
     _chunks: msgspec.json.Decoder[_C]
 
     def __init__(self, asked: str, *, typed: bool) -> None:
+        super().__init__()
         self._asked = asked
         self._typed = typed
-        self.likeness: Likeness | None = None
-        self._unlike = 0
-
-    def read(self, payload: bytes) -> Chunk:
-        likeness = self.likeness
-        if likeness is not None and (like := likeness.read(payload)) is not None:
-            return like
-        chunk = self._read(payload)
-        if chunk.text and self._unlike < MOST_UNLIKE:
-            self._unlike += 1
-            self.likeness = learn(payload, chunk, self._read)
-        return chunk
 
     def _read(self, payload: bytes) -> Chunk:
         if payload.strip() == b"[DONE]":

@@ -39,9 +39,10 @@ class Answer(msgspec.Struct, frozen=True):
 class Chunk(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream. ``data`` are the bytes to relay, empty for an error or what is
     malformed; ``choices`` are the answers that it is about, ``content`` whether it holds
-    anything of them beyond their opening; ``text`` is what the assistant says in it, ``block`` the
-    content block that is open behind it, where the dialect has such. ``pieces`` say the same where
-    it was to be ``typed``.
+    anything of them beyond their opening; ``text`` is what the assistant says in it, ``unspoken``
+    the one string that it adds where that is no text, but a thought or a part of a call; ``block``
+    is the content block that is open behind it, where the dialect has such. ``pieces`` say the same
+    where it was to be ``typed``.
 
     ``binding`` says that it holds what no other target could go on from, ``closing`` that it only
     tells that something has ended: it is held back until more comes, or the end.
@@ -50,6 +51,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     data: bytes = b""
     text: str = ""
+    unspoken: str = ""
     pieces: tuple[Piece, ...] = ()
     choices: tuple[int, ...] = ()
     content: bool = False
@@ -86,7 +88,7 @@ class StreamReader(Protocol):
 
     @property
     def likeness(self) -> Likeness | None:
-        """What events that say no more than a text have in common, where that is known."""
+        """What events that say the like have in common, where that is known."""
         ...
 
     def read(self, payload: bytes) -> Chunk:
