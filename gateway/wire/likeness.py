@@ -200,6 +200,8 @@ class LikenessReader:
     changes no more than to have read one that is like it.
     """
 
+    terminator: bytes
+
     def __init__(self) -> None:
         self.likeness: Likeness | None = None
         self._tried = 0
