@@ -40,7 +40,9 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     def tokens(self, limit: int) -> int:
         """How many are reserved of ``limit`` a minute: a guess is no reason to be too large."""
         whole = self.prompt + self.answer
-        return max(self.prompt, min(whole, limit)) if self.open else whole
+        if whole <= limit or not self.open:
+            return whole
+        return max(self.prompt, limit)
 
 
 class Used(msgspec.Struct, frozen=True, gc=False):

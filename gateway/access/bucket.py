@@ -30,7 +30,9 @@ def filled(level: int, at: int, limit: int, now: int) -> int:
 def changed(level: int, limit: int, by: int) -> int:
     """The level with ``by`` more in it, or less."""
     level, full = level + by * PARTS, limit * PARTS
-    return full if level > full else max(level, -DEBT * full)
+    if level > full:
+        return full
+    return level if level >= 0 or level >= -DEBT * full else -DEBT * full
 
 
 def left(level: int) -> int:

@@ -62,14 +62,16 @@ _HELD_BACK = (Why.BUDGET, Why.CONCURRENT)
 _LARGEST = 1 << 62
 _HIGHEST = 10**10
 """The highest rate that is counted: a higher one never comes to bear."""
-_PLACES = struct.Struct("4q")
-"""The two buckets of a record."""
+_FOUR = struct.Struct("4q")
+"""The two buckets of a record, or a month of it."""
 
 
-class Held(msgspec.Struct, frozen=True):
-    """What must be brought back to the ledger when a request has ended."""
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """What must be brought back to the ledger when a request has ended. ``place`` is where the
+    record of its key begins.
+    """
 
-    key: str
+    place: int
     limits: Limits
     reserved: Reserved
 
@@ -109,35 +111,49 @@ class Ledger:
         """
         limits = _countable(limits)
         base = self._places.get(key) or self._placed(key)
-        with self._mutex:
+        mutex = self._mutex
+        code = mutex.take()
+        if code:
+            mutex.mend(code)
+        try:
             now = self._now()
             account = self._account(base, limits, now)
             answer = account.admit(limits, ask)
-            if isinstance(answer, Refusal) and answer.why in _HELD_BACK and self._inherit(base):
+            if type(answer) is Refusal and answer.why in _HELD_BACK and self._inherit(base):
                 # It was refused for what a process held that is no more.
                 account = self._account(base, limits, now)
                 answer = account.admit(limits, ask)
-            if isinstance(answer, Refusal):
-                # With the clock that there is now: a bucket of a later one would never be filled.
-                self._store_buckets(base, limits, account, now)
-                return answer, account.rooms(limits)
-            account, reserved = answer
-            self._store_buckets(base, limits, account, now)
-            words, cell = self._words, base + HELD + 2 * self._number
+            words, bucket = self._words, base + BUCKETS
+            if type(answer) is tuple:
+                account, reserved = answer
+            # Also of what is refused, with the clock that there is now: a bucket of a later one
+            # would never be filled. A bucket is of a limit, and is left alone where there is none.
+            # The instant first: who is killed between the two has lost a refill, and won nothing.
+            if limits.requests_per_minute is not None:
+                words[bucket + 1] = now
+                words[bucket] = account.requests
+            if limits.tokens_per_minute is not None:
+                words[bucket + 3] = now
+                words[bucket + 2] = account.tokens
+            rooms = Rooms(limits, account.requests, account.tokens)
+            if type(answer) is Refusal:
+                return answer, rooms
+            cell = base + HELD + 2 * self._number
             words[cell + 1] += reserved.cost
             words[cell] += 1
-        return Held(key, limits, reserved), account.rooms(limits)
+        finally:
+            mutex.give()
+        return Held(base, limits, reserved), rooms
 
     def settle(self, held: Held, used: Used) -> None:
         """A request that was admitted has ended."""
-        limits, reserved = held.limits, held.reserved
-        words, base = self._words, self._places[held.key]
-        of_tokens, bucket, cell = (
-            limits.tokens_per_minute,
-            base + BUCKETS + 2,
-            base + HELD + 2 * self._number,
-        )
-        with self._mutex:
+        of_tokens, reserved, base = held.limits.tokens_per_minute, held.reserved, held.place
+        words, mutex = self._words, self._mutex
+        bucket, cell = base + BUCKETS + 2, base + HELD + 2 * self._number
+        code = mutex.take()
+        if code:
+            mutex.mend(code)
+        try:
             if of_tokens is not None:
                 # As by ``Account.settle``; the rest of it is added to where it stands.
                 now = self._now()
@@ -148,6 +164,8 @@ class Ledger:
             self._spend(base, used)
             words[cell + 1] -= reserved.cost
             words[cell] -= 1
+        finally:
+            mutex.give()
 
     def rooms(self, key: str, limits: Limits) -> Rooms:
         """What there is left for a key at this instant."""
@@ -169,29 +187,21 @@ class Ledger:
         else:
             running, reserved = words[held], words[held + 1]
         spent = words[cell + 3] if words[cell] == month else 0
-        buckets = _PLACES.unpack_from(words, (base + BUCKETS) * WORD)
+        buckets = _FOUR.unpack_from(words, (base + BUCKETS) * WORD)
         return Account.at(limits, now, buckets, running, reserved, spent)
-
-    def _store_buckets(self, base: int, limits: Limits, account: Account, now: int) -> None:
-        """A bucket is of a limit, and is left alone where there is none."""
-        words, place = self._words, base + BUCKETS
-        # The instant first: who is killed between the two has lost a refill, and won nothing.
-        if limits.requests_per_minute is not None:
-            words[place + 1] = now
-            words[place] = account.requests
-        if limits.tokens_per_minute is not None:
-            words[place + 3] = now
-            words[place + 2] = account.tokens
 
     def _spend(self, base: int, used: Used) -> None:
         month = self._calendar.month()
         words, cell = self._words, base + USE + 4 * (month % MONTHS)
-        if words[cell] != month:
+        written, requests, tokens, cost = _FOUR.unpack_from(words, cell * WORD)
+        if written != month:
+            requests = tokens = cost = 0
             words[cell + 1] = words[cell + 2] = words[cell + 3] = 0
             words[cell] = month
-        words[cell + 1] = min(words[cell + 1] + used.requests, _LARGEST)
-        words[cell + 2] = min(words[cell + 2] + used.tokens, _LARGEST)
-        words[cell + 3] = min(words[cell + 3] + used.cost, _LARGEST)
+        requests, tokens, cost = requests + used.requests, tokens + used.tokens, cost + used.cost
+        words[cell + 1] = requests if requests < _LARGEST else _LARGEST
+        words[cell + 2] = tokens if tokens < _LARGEST else _LARGEST
+        words[cell + 3] = cost if cost < _LARGEST else _LARGEST
 
     def _inherit(self, base: int) -> bool:
         """Give back what processes hold in a record that live no more; whether there was any."""
