@@ -31,14 +31,14 @@ class UnderWay:
         self._transcript = transcript
 
     def __enter__(self) -> Transcript | None:
-        self._began = time.monotonic()
+        self._began = time.monotonic_ns()
         self._journal.under_way += 1
         self._before: Token[str] = _REQUEST.set(self._record.id)
         return self._transcript
 
     def __exit__(self, *_: object) -> None:
         _REQUEST.reset(self._before)
-        self._record.duration_us = microseconds(time.monotonic() - self._began)
+        self._record.duration_us = (time.monotonic_ns() - self._began) // 1000
         self._journal.over(self._record, self._transcript)
 
 
@@ -71,8 +71,3 @@ class Journal:
 
     def happened(self, happening: Happening) -> None:
         self._log.write(happening)
-
-
-def microseconds(seconds: float) -> int:
-    """Times as records have them: whole numbers are written in one way only."""
-    return round(seconds * 1_000_000)

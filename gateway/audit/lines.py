@@ -8,14 +8,13 @@ ASCII. What might come out otherwise (long texts, great numbers, what is no text
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
 
-from gateway.audit.chain import Head, Kind, canonical, digest, line
+from gateway.audit.chain import GREATEST, Head, Kind, canonical, digest, line
 from gateway.audit.entries import MOST_TEXT, entry, given
 from gateway.audit.record import AttemptRecord, JudgedTarget, Record, Seam
 from gateway.domain.decision import Labels
@@ -25,10 +24,7 @@ REMEMBERED = 256
 
 _ENCODER = msgspec.json.Encoder()
 _SORTED = msgspec.json.Encoder(order="sorted")
-_GREAT = re.compile(rb'":-?[0-9]{16}')
-"""A number that may be beyond what every reader reads; or text: then the long way is gone for
-nothing.
-"""
+_REQUEST = Kind.REQUEST
 T = TypeVar("T")
 
 
@@ -108,7 +104,7 @@ class Lines:
         except UnicodeEncodeError:
             return line(head, *entry(record))
         # With no more than that in all, no text in it is longer than it may be.
-        if len(written) - len(labels) - len(targets) > MOST_TEXT or _GREAT.search(written):
+        if len(written) - len(labels) - len(targets) > MOST_TEXT or _great(record):
             return line(head, *entry(record))
         return written, Head(head.seq + 1, digest(written))
 
@@ -139,6 +135,21 @@ def _targets(targets: Sequence[JudgedTarget]) -> bytes:
     return _SORTED.encode(targets) if targets else b""
 
 
+def _great(record: Record) -> bool:
+    """Whether one of its numbers is beyond what every reader reads, or below 0."""
+    # What none of them has of the bits above, all of them together have not.
+    bits = (record.status or 0) | (record.cost or 0)
+    bits |= (record.duration_us or 0) | (record.sent_characters or 0)
+    bits |= (record.prompt_tokens or 0) | (record.completion_tokens or 0)
+    bits |= (record.cached_tokens or 0) | (record.reasoning_tokens or 0)
+    for one in record.attempts:
+        bits |= (one.duration_us or 0) | (one.first_content_us or 0)
+        bits |= (one.prompt_tokens or 0) | (one.completion_tokens or 0)
+        bits |= (one.cached_tokens or 0) | (one.stored_tokens or 0)
+        bits |= (one.status or 0) | (one.seen_tokens or 0)
+    return not 0 <= bits <= GREATEST
+
+
 def _line(head: Head, record: Record, labels: msgspec.Raw, targets: msgspec.Raw) -> _Line:
     return _Line(
         record.api or None,
@@ -155,7 +166,7 @@ def _line(head: Head, record: Record, labels: msgspec.Raw, targets: msgspec.Raw)
         record.failover or None,
         record.id or None,
         record.key or None,
-        Kind.REQUEST,
+        _REQUEST,
         labels or None,
         record.locality or None,
         record.model or None,

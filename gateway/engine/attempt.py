@@ -12,7 +12,6 @@ from typing import Protocol, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from gateway.audit.journal import microseconds
 from gateway.audit.record import AttemptRecord, Record
 from gateway.domain.call import Backend, Call
 from gateway.domain.decision import Decision, Handling, Labels, Verdict
@@ -87,7 +86,7 @@ class Attempt:
         self._step = step
         self._record = record
         self._why = why
-        self._began = time.monotonic()
+        self._began = time.monotonic_ns()
         self._first_content_us: int | None = None
         self._usage: Usage | None = None
         self._seen = 0
@@ -140,7 +139,7 @@ class Attempt:
             kind = type(event)
             if kind in _CONTENT:
                 if self._first_content_us is None:
-                    self._first_content_us = microseconds(time.monotonic() - self._began)
+                    self._first_content_us = self._lasted_us()
                 self._seen += event.pieces if type(event) is Relayed else 1
                 passes = passes or self.call.stream
             elif type(event) is Usage:
@@ -188,6 +187,9 @@ class Attempt:
             outcome = self._concluded()
         self._write_down(outcome)
 
+    def _lasted_us(self) -> int:
+        return (time.monotonic_ns() - self._began) // 1000
+
     def _opening(self) -> Serving | Continued:
         target, decision = self._step.target, self._step.decision
         self._record.served_by = target.id
@@ -228,7 +230,7 @@ class Attempt:
             AttemptRecord(
                 target=self._step.target.id,
                 outcome=outcome,
-                duration_us=microseconds(time.monotonic() - self._began),
+                duration_us=self._lasted_us(),
                 revision=self._step.decision.revision,
                 first_content_us=self._first_content_us,
                 status=self.failure.status if self.failure else None,

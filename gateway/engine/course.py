@@ -183,18 +183,18 @@ class Course:
         the budget: each after so many seconds. Then those that a drill took away, as if nobody had
         been asked.
         """
-        yield from self._planned()
+        for number, step in enumerate(self._plan.steps):
+            if not self._more():
+                break
+            if not self._kept_for_local(number):
+                yield step, 0.0
+        yield from self._again()
         for step in self._plan.rescue:
             if self._overdue:
                 return
             yield step, 0.0
 
-    def _planned(self) -> Iterator[tuple[Step, float]]:
-        for number, step in enumerate(self._plan.steps):
-            if not self._more():
-                return
-            if not self._kept_for_local(number):
-                yield step, 0.0
+    def _again(self) -> Iterator[tuple[Step, float]]:
         again = 0
         for step in self._plan.steps:
             if not self._more():

@@ -237,7 +237,7 @@ class Engine:
                 lacking = self.lacking.get(name, _NOTHING)
                 self.unmet.update((name, word) for word in call.needs & lacking)
         record.targets = planned.judged
-        record.policy = plan.revision
+        record.policy = planned.revision
         if not plan.steps and not plan.rescue:
             raise nothing_planned(plan, self.shortest_wait(plan))
         sent = Sent(call, continuation=outlook.route.continuation)

@@ -41,18 +41,19 @@ class Prospect(msgspec.Struct, frozen=True):
 
 class Planned(msgspec.Struct, frozen=True):
     """A plan, and what the record says of its targets. ``drilled`` says that a drill takes one of
-    them away.
+    them away, ``revision`` which policy it was made by.
     """
 
     plan: Plan
     judged: tuple[JudgedTarget, ...]
     drilled: bool
+    revision: str
 
     @classmethod
     def of(cls, plan: Plan) -> Planned:
         rows = (JudgedTarget.of(target, one, why or "") for target, one, why in plan.judged)
         drilled = any(one.why is LeftOut.DRILL for one in plan.omitted)
-        return cls(plan, tuple(rows), drilled)
+        return cls(plan, tuple(rows), drilled, plan.revision)
 
 
 class Outlook:

@@ -22,6 +22,7 @@ from gateway.domain.events import (
 from gateway.routing.failover import Progress
 
 _NOTHING, _CONTENT, _BOUND = Progress.NOTHING_SENT, Progress.CONTENT_SENT, Progress.BOUND
+_SAID = frozenset({Relayed, Delta, Reasoned, Called, Embedded})
 BLOCK = 64
 """Pieces that are put together: as single texts they would take ten times their letters."""
 
@@ -63,6 +64,8 @@ class Sent:
     def note(self, events: Sequence[Event]) -> None:
         """The app is sent these."""
         for event in events:
+            if type(event) not in _SAID:
+                continue
             if type(event) is Relayed:
                 self.relayed(event)
             elif type(event) is Delta:

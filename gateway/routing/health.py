@@ -29,6 +29,8 @@ REST_MOST = 3600.0
 BLOCKED_SECONDS = 600.0
 
 _BUCKET = 5.0
+_EARLIER = int(WINDOW // _BUCKET) - 1
+"""Buckets of the window before the one that is filled."""
 
 
 class Breaker(IntEnum):
@@ -148,11 +150,10 @@ class Health(msgspec.Struct, frozen=True, gc=False):
 
 def _counted(buckets: tuple[_Bucket, ...], now: float, *, failed: bool) -> tuple[_Bucket, ...]:
     index = int(now // _BUCKET)
-    oldest = index - int(WINDOW // _BUCKET) + 1
     if buckets and buckets[-1].index == index:
         last = buckets[-1]
         buckets = buckets[:-1]
     else:
         last = _Bucket(index, 0, 0)
-        buckets = tuple(bucket for bucket in buckets if bucket.index >= oldest)
+        buckets = tuple(bucket for bucket in buckets if bucket.index >= index - _EARLIER)
     return (*buckets, _Bucket(index, last.passed + (not failed), last.failed + failed))

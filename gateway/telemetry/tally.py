@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gateway.audit.record import Record
 from gateway.domain.call import Api
-from gateway.domain.decision import Verdict
+from gateway.domain.decision import DENY
 from gateway.domain.events import FailureKind
 from gateway.telemetry.canaries import CANARY, CanaryTally
 from gateway.telemetry.counts import Counter, Counts, Histogram
@@ -21,6 +21,7 @@ UNKNOWN = "(unknown)"
 VENDOR_FAULT = "vendor_fault"
 """The outcome of requests in which a vendor found fault."""
 MODEL_NOT_FOUND = "model_not_found"
+_REQUEST_FAULT = FailureKind.REQUEST_FAULT
 COUNTING = frozenset({Api.COUNT_TOKENS, Api.INPUT_TOKENS})
 """APIs whose requests ask for nothing but the number of tokens."""
 
@@ -131,7 +132,7 @@ class Tally:
         if record.api not in COUNTING:
             self._tokens(record, target)
         for judged in record.targets:
-            if judged.verdict is Verdict.DENY:
+            if judged.verdict is DENY:
                 self._denied[judged.rule, judged.party, judged.mode].add(1.0)
             for rule in judged.shadowed:
                 self._shadowed[rule,].add(1.0)
@@ -154,6 +155,6 @@ class Tally:
 
 
 def outcome(record: Record) -> str:
-    if record.attempts and record.attempts[-1].outcome == FailureKind.REQUEST_FAULT:
+    if record.attempts and record.attempts[-1].outcome == _REQUEST_FAULT:
         return VENDOR_FAULT
     return record.outcome

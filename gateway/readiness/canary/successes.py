@@ -18,6 +18,7 @@ from gateway.files import locked, write_atomically
 from gateway.telemetry.tally import COUNTING
 
 FILE = "local-success.json"
+_LOCAL = Locality.LOCAL
 EVERY = 5.0
 """Seconds within which the file knows it, and so do the other processes."""
 
@@ -48,7 +49,7 @@ class Successes:
 
     def take(self, record: Record) -> None:
         """A request that is over."""
-        if record.locality != Locality.LOCAL or record.outcome != "served":
+        if record.locality != _LOCAL or record.outcome != "served":
             return
         if record.served_by is None or record.api in COUNTING:
             return
