@@ -21,12 +21,12 @@ from gateway.wire.openai_parameters import (
     ENDLESS,
     Parameters,
     Ranges,
-    Said,
     check,
     includes_usage,
     needs,
     read,
     sampling,
+    says,
     session,
     shape,
     stops,
@@ -83,7 +83,7 @@ _long = Reading(_Body)
 _RANGES = Ranges(
     (("max_tokens", 1, ENDLESS), ("max_completion_tokens", 1, ENDLESS), ("top_logprobs", 0, 20))
 )
-_NEEDY = Said(
+_NEEDY = says(
     *("tools", "functions", "tool_choice", "response_format", "structured_outputs", "logit_bias"),
     *("n", "logprobs", "web_search_options", "moderation", "modalities"),
 )

@@ -8,7 +8,7 @@ Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
@@ -119,15 +119,10 @@ def invalid(text: str) -> InvalidRequest:
     return InvalidRequest(f"{message}.", param=param, code=code)
 
 
-class Said:
+def says(*names: str) -> Callable[[Parameters], bool]:
     """Whether a body says anything of these parameters: most say little, and are asked at once."""
-
-    def __init__(self, *names: str) -> None:
-        self._read = attrgetter(*names)
-        self._nothing = (None,) * len(names)
-
-    def __call__(self, body: Parameters) -> bool:
-        return self._read(body) != self._nothing
+    values, nothing = attrgetter(*names), (None,) * len(names)
+    return lambda body: values(body) != nothing
 
 
 class Ranges:
@@ -135,11 +130,11 @@ class Ranges:
 
     def __init__(self, further: Iterable[Range] = ()) -> None:
         self.all = (*RANGES, *further)
-        self._said = Said(*[name for name, _, _ in self.all])
+        self._says = says(*[name for name, _, _ in self.all])
 
     def check(self, body: Parameters) -> None:
         """Raises ``InvalidRequest`` for what is out of its range."""
-        if self._said(body):
+        if self._says(body):
             check_ranges(body, self.all)
 
 
@@ -220,7 +215,7 @@ def stops(body: Parameters) -> tuple[str, ...]:
     return tuple(text for text in given if text)
 
 
-_SAMPLED = Said(
+_SAMPLED = says(
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "top_k", "min_p"),
     *("repetition_penalty", "logit_bias", "ignore_eos"),
 )

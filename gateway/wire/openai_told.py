@@ -13,6 +13,7 @@ from gateway.wire.likeness import LikenessReader
 from gateway.wire.model_name import with_model
 from gateway.wire.relay import Chunk, VendorError
 
+_STOP = FinishReason.STOP
 _REASONS = {reason.value: reason for reason in FinishReason} | {
     "function_call": FinishReason.TOOL_CALLS
 }
@@ -76,7 +77,7 @@ def usage_of(usage: WrittenUsage | None) -> Usage | None:
 
 
 def reason_of(word: str | None) -> FinishReason:
-    return _REASONS.get(word or "", FinishReason.STOP)
+    return _REASONS.get(word or "", _STOP)
 
 
 def vendor_error(body: bytes) -> VendorError:
