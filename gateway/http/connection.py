@@ -12,9 +12,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.http.head import Head
+from gateway.http.large import LARGE, Inlet
 from gateway.http.straight import Line, Route, Straight, StraightExchange
 
 MOST_HEAD = 64 * 1024
@@ -42,12 +44,15 @@ class Connection(HttpToolsProtocol):
         self._idle_since: float | None = None
         self._routes: Mapping[bytes, Route] = {}
         self._line: Line
+        self._inlet = Inlet(self)
+        self._large: StraightExchange | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._line = Line(transport, self.flow, self.server_state)
         if isinstance(self.app, Straight) and not self.root_path:
             self._routes = self.app.straight(self.server[1] if self.server else None)
+        transport.set_protocol(self._inlet)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -67,6 +72,18 @@ class Connection(HttpToolsProtocol):
         # Most heads are there at once.
         if self._in_head and self._late is None:
             self._wait()
+        if self._large is not None:
+            self._receive_rest(self._large)
+
+    def rest_received(self) -> None:
+        """The rest of a large body came, which no parser has seen."""
+        self.parser = _parser(self)
+        self.on_message_complete()
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits for the body that comes."""
+        return self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         # The scope is made where somebody needs one.
@@ -160,12 +177,19 @@ class Connection(HttpToolsProtocol):
             self._line, head, route.max_body, self.on_response_complete, keep_alive=keeps
         )
         self.cycle = exchange
+        if LARGE < head.length <= route.max_body and _plain(head):
+            self._large = exchange
         if before is None or before.response_complete:
             exchange.start(route, self.loop)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, route))  # type: ignore[arg-type]
         return True
+
+    def _receive_rest(self, exchange: StraightExchange) -> None:
+        self._large = None
+        if exchange.more_body and not self.transport.is_closing():
+            self._inlet.receive(exchange.rest())
 
     def _go_by_asgi(self) -> None:
         url, headers = self.url, self.headers
@@ -195,3 +219,15 @@ class Connection(HttpToolsProtocol):
             self._wait()
         else:
             self.transport.close()
+
+
+def _plain(head: Head) -> bool:
+    """Whether a body is what is sent after its head, of the length that is said there."""
+    return not head.encodings and head.first(b"transfer-encoding") is None
+
+
+def _parser(connection: Connection) -> HttpRequestParser:
+    """A parser for what comes next, as uvicorn makes its own."""
+    parser = HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

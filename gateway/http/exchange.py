@@ -18,6 +18,7 @@ from gateway.errors import (
 )
 from gateway.http.encodings import ACCEPTED, decoded, encoding
 from gateway.http.head import Head, Header
+from gateway.http.large import Large
 
 JSON: Header = (b"content-type", b"application/json")
 EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -73,13 +74,14 @@ class Body:
     meant) nothing more is kept.
     """
 
-    __slots__ = ("_head", "_limit", "_pieces", "_size")
+    __slots__ = ("_head", "_large", "_limit", "_pieces", "_size")
 
     def __init__(self, head: Head, limit: int) -> None:
         self._head = head
         self._limit = limit
         self._pieces: list[bytes] = []
         self._size = 0
+        self._large: Large | None = None
 
     def check(self) -> None:
         """Raises ``BodyUnread`` where nothing of it needs to be sent."""
@@ -95,8 +97,16 @@ class Body:
             return True
         return self._size <= self._limit * DISCARDED
 
+    def rest(self) -> Large:
+        """Where the rest comes in, of one that is as long as its head says and within the limit."""
+        pieces, self._pieces = self._pieces, []
+        self._large = Large(self._head.length, pieces)
+        return self._large
+
     async def plain(self) -> bytes:
         """All of it. Raises ``BodyTooLarge``, ``UnsupportedEncoding`` and ``InvalidRequest``."""
+        if self._large is not None:
+            return self._large.value()
         if self._size > self._limit:
             unread = self._size > self._limit * DISCARDED
             raise (BodyUnread if unread else BodyTooLarge)(_too_large(self._limit))

@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 
 from gateway.http.exchange import Body, ClientGone, Exchange
 from gateway.http.head import Head
+from gateway.http.large import Large
 
 JOINED = 65536
 """Bytes: a larger body is not copied to stand behind its head."""
@@ -135,6 +136,10 @@ class StraightExchange:
         """Some of the body came."""
         if not self._body.add(piece):
             self.ended()
+
+    def rest(self) -> Large:
+        """What is left of the body comes in there."""
+        return self._body.rest()
 
     def ended(self) -> None:
         """All of the body came, or as much as is of use."""

@@ -20,7 +20,7 @@ from gateway.domain.events import Relayed
 from gateway.http.exchange import Exchange
 from gateway.http.openai import ChatCompletions
 from gateway.http.reply import Reply
-from tests.exchange.test_straight import App, connected, post, until
+from tests.exchange.connected import App, connected, post, until
 from tests.upstream import channels
 from tests.upstream.conftest import TARGET
 from tests.upstream.raw_peer import RawPeer, Relay, call, raw_peer, relay_to
