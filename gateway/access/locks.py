@@ -55,8 +55,8 @@ class Mutex:
     waits. For a thread that does not take it twice. It must be ``made`` while nobody uses it: what
     stands there may be of before the machine started.
 
-    Where fractions of a microsecond matter, ``take`` and ``give`` stand for a ``with``: they are the
-    library's own functions. What ``take`` tells, if it is not 0, goes to ``mend`` at once.
+    Where fractions of a microsecond matter, ``take`` and ``give`` stand for a ``with``: they are
+    the library's own functions. What ``take`` tells, if it is not 0, goes to ``mend`` at once.
     """
 
     def __init__(self, file: int, place: int) -> None:
