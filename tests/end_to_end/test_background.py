@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,20 @@ def test_what_fails_is_told_and_begun_again(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     """What standard error leads to is full: apps are answered, and every ban is taken."""
-    with small_disk(tmp_path / "logs", "256k") as logs, (logs / "log").open("ab") as log:
+    with (
+        small_disk(tmp_path / "logs", "256k") as logs,
+        (logs / "log").open("ab", buffering=0) as log,
+    ):
 
         def popen(command: Any, **how: Any) -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, **{**how, "stderr": log})
 
         with RunningGateway(tmp_path, configuration(), key=None, popen=popen) as gateway:
             fill(logs)
+            # And what is left of its last block.
+            with suppress(OSError):
+                while True:
+                    log.write(b"\n")
             for vendor in ("openai", "anthropic"):
                 before = in_force(gateway)
                 assert gateway.ask(max_tokens=2)[0] == 200
