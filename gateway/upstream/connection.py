@@ -26,6 +26,7 @@ from typing import TypeAlias, cast
 from gateway.domain.events import FailureKind
 from gateway.upstream.answer import BODY, DONE, HEAD, IDLE, AnswerReader
 from gateway.upstream.fault import AttemptFault, StaleConnection
+from gateway.upstream.sent import Sent, joined
 from gateway.upstream.tls import told
 
 Through: TypeAlias = Callable[[Sequence[bytes]], float | None]
@@ -111,20 +112,22 @@ class Connection(asyncio.Protocol):
         """Whether all of the request is out, or need not be any more."""
         return self._outgoing is None
 
-    def send(self, head: bytes, body: bytes) -> None:
+    def send(self, head: bytes, body: Sent) -> None:
         """Send a request whose ``head`` ends where the body's length is to stand. Where it is not
         ``out`` after that, ``flush`` waits for it. Raises ``StaleConnection`` where the peer has
         closed already.
         """
-        start = b"%b%d\r\n\r\n" % (head, len(body))
-        if len(body) <= SLICE:
-            self._write((start, body))
+        pieces = (body,) if isinstance(body, bytes) else body
+        size = sum(map(len, pieces))
+        start = b"%b%d\r\n\r\n" % (head, size)
+        if size <= SLICE:
+            self._write((start, *pieces))
             return
         transport = self._write((start,))
         # From now on the transport says when it holds anything, and when it holds nothing more; of
         # a mark of 0, TLS would say the former only.
         transport.set_write_buffer_limits(high=1, low=0)
-        self._outgoing = memoryview(body)
+        self._outgoing = memoryview(joined(body))
         self._pump()
 
     async def flush(self, until: float, patience: float) -> None:
@@ -267,7 +270,7 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
-    def _write(self, pieces: tuple[bytes, ...]) -> asyncio.Transport:
+    def _write(self, pieces: tuple[bytes | memoryview, ...]) -> asyncio.Transport:
         if self._transport is None or self._transport.is_closing():
             raise StaleConnection("the connection was closed while it was idle")
         self._answer.begin()

@@ -28,6 +28,7 @@ from gateway.upstream.guard import EgressGuard
 from gateway.upstream.media import JSON, TEXT, ByteRelay, is_json, sound
 from gateway.upstream.pool import Pool
 from gateway.upstream.sending import Request, Sender, read_refusal
+from gateway.upstream.sent import Sent, joined
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
 from gateway.upstream.tls import system_trust
@@ -157,7 +158,7 @@ class RelayBackend:
             if connection is not None:
                 self.pool.give_back(connection, finished=finished)
 
-    def _told(self, target: Target, call: Call, body: bytes) -> bytes:
+    def _told(self, target: Target, call: Call, body: Sent) -> Sent:
         """The body with what a router must be told; as it is for a channel that does not route."""
         routed = self._judge.providers(target, call.labels)
         if routed is None:
@@ -167,7 +168,7 @@ class RelayBackend:
                 "a router cannot be told in this API which providers may serve",
                 FailureKind.INCAPABLE,
             )
-        told = tell(body, *routed)
+        told = tell(joined(body), *routed)
         if told is None:
             raise EgressRefused("policy lets none of the providers that may be asked serve this")
         return told

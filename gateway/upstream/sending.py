@@ -19,6 +19,7 @@ from gateway.upstream.fault import AttemptFault, NoKeyLeft, StaleConnection
 from gateway.upstream.guard import Permit
 from gateway.upstream.keys import Keys
 from gateway.upstream.pool import Pool
+from gateway.upstream.sent import Sent
 from gateway.wire.relay import Speech
 
 MOST_ERROR = 64 * 1024
@@ -38,7 +39,7 @@ class Request(msgspec.Struct, frozen=True):
     session: str | None
     permit: Permit
     heads: tuple[bytes, ...]
-    told: Callable[[], bytes]
+    told: Callable[[], Sent]
     speech: Speech
 
 
@@ -76,7 +77,7 @@ class Sender:
             return self._try_keys(request, body, clock, keys)
         return self._try(request, body, clock, 0)
 
-    async def _try_keys(self, request: Request, body: bytes, clock: Clock, keys: Keys) -> Head:
+    async def _try_keys(self, request: Request, body: Sent, clock: Clock, keys: Keys) -> Head:
         """With one key after the other."""
         model = request.model
         tried: list[int] = []
@@ -97,7 +98,7 @@ class Sender:
                     self._pool.give_back(head.connection, finished=head.connection.complete)
         raise NoKeyLeft(keys.exhausted(model, time.monotonic()))
 
-    async def _try(self, request: Request, body: bytes, clock: Clock, key: int) -> Head:
+    async def _try(self, request: Request, body: Sent, clock: Clock, key: int) -> Head:
         """Over a connection that is kept, where there is one; else, and once more where that was
         closed, over a new one. To connect takes time, in which policy may change what is told.
         """
@@ -111,7 +112,7 @@ class Sender:
         return await self._exchange(made, request, None, clock, key)
 
     async def _exchange(
-        self, connection: Connection, request: Request, body: bytes | None, clock: Clock, key: int
+        self, connection: Connection, request: Request, body: Sent | None, clock: Clock, key: int
     ) -> Head:
         answered = False
         try:

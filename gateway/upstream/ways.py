@@ -12,7 +12,9 @@ from gateway.domain.target import Target
 from gateway.errors import CapabilityMissing
 from gateway.upstream.channel import Channel
 from gateway.upstream.fault import AttemptFault
+from gateway.upstream.sent import Sent
 from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech
+from gateway.wire.model_name import model_parts
 from gateway.wire.openai_completions_relay import CompletionSpeech
 from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
 from gateway.wire.openai_passed import PassingSpeech
@@ -41,7 +43,7 @@ class Way(msgspec.Struct, frozen=True):
 
     speech: Speech
     heads: tuple[bytes, ...]
-    body: bytes
+    body: Sent
     typed: bool
 
 
@@ -52,9 +54,18 @@ def way(channel: Channel, target: Target, call: Call) -> Way:
     if api is None or speech is None:
         raise AttemptFault("this channel cannot be asked for that", FailureKind.INCAPABLE)
     try:
-        body = speech.request(call, target)
+        body = _in_parts(api, call, target) or speech.request(call, target)
     except CapabilityMissing as missing:
         kind = FailureKind.INCAPABLE
         raise AttemptFault(missing.message, kind, param=missing.param) from None
     typed = call.typed or api is not call.api or call.begun is not None
     return Way(speech, channel.heads_for(call, api), body, typed)
+
+
+def _in_parts(api: Api, call: Call, target: Target) -> Sent | None:
+    """The body with the target's model in its place, and no copy of it, where nothing else of it
+    changes.
+    """
+    if not call.alone or api is not call.api or call.begun is not None:
+        return None
+    return model_parts(call.body, call.model, target.model)

@@ -37,8 +37,8 @@ def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = F
     where nothing changes. Raises ``ValueError`` for what is no JSON object. With ``alone``, which
     is as in ``Call``, a long one is not gone through where its model is near an end.
     """
-    if alone and present is not None and (place := _near_an_end(body, present)) is not None:
-        return _spliced(body, place, present, wanted)
+    if alone and (parts := model_parts(body, present, wanted)) is not None:
+        return b"".join(parts)
     if len(body) >= LONG:
         if (placed := _placed(body, wanted)) is not None:
             return placed
@@ -55,6 +55,21 @@ def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = F
     }
     members["model"] = msgspec.Raw(msgspec.json.encode(wanted))
     return msgspec.json.encode(members)
+
+
+def model_parts(
+    body: bytes, present: str | None, wanted: str
+) -> tuple[bytes | memoryview, ...] | None:
+    """As ``with_model``, of a body in which the model is alone: what is to be sent one after the
+    other, which copies nothing of it; ``None`` where the model is near neither end.
+    """
+    place = None if present is None else _near_an_end(body, present)
+    if place is None:
+        return None
+    if present == wanted:
+        return (body,)
+    whole = memoryview(body)
+    return whole[: place[0]], msgspec.json.encode(wanted)[1:-1], whole[place[1] :]
 
 
 def _spliced(body: bytes, place: tuple[int, int], present: str, wanted: str) -> bytes:

@@ -117,11 +117,11 @@ async def raw_peer(
         await asyncio.gather(*peer.tasks, return_exceptions=True)
 
 
-def call(text: str = "hi", *, stream: bool = False) -> Call:
-    """A chat completion that asks ``text``."""
+def call(text: str = "hi", *, stream: bool = False, alone: bool = False) -> Call:
+    """A chat completion that asks ``text``; ``alone`` is as in ``Call``."""
     now = time.monotonic()
     body = b'{"model":"gpt-4o","messages":[{"role":"user","content":"%b"}]}' % text.encode()
-    return Call("1", Api.CHAT, "gpt-4o", stream, body, Chat(()), now, now + 30)
+    return Call("1", Api.CHAT, "gpt-4o", stream, body, Chat(()), now, now + 30, alone=alone)
 
 
 @dataclass
@@ -130,9 +130,9 @@ class Relay:
 
     backend: RelayBackend
 
-    async def ask(self, text: str = "hi") -> Failed | str:
+    async def ask(self, text: str = "hi", *, alone: bool = False) -> Failed | str:
         """The failure, or the answer as the app gets it."""
-        batches = self.backend.attempt(TARGET, call(text))
+        batches = self.backend.attempt(TARGET, call(text, alone=alone))
         events: list[Event] = [event async for batch in batches for event in batch]
         last = events[-1]
         if isinstance(last, Failed):

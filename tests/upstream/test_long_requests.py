@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from typing import cast
 
@@ -32,6 +33,8 @@ GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 TOO_LARGE = b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n"
 REFUSED = b"HTTP/1.1 401 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
 def channel_at(peer: RawPeer, *, wait: float = 1) -> channel_file.Channel:
@@ -65,6 +68,26 @@ async def test_a_long_request_goes_out_as_the_peer_reads_it() -> None:
         assert "vendor answer" in str(await relay.ask(LONG))
     assert max(held) <= SLICE
     assert len(peer.requests) == 1
+
+
+@LOOPS
+@pytest.mark.parametrize("size", [10_000, 300_000, SLICE, 2_000_000])
+def test_where_the_model_is_alone_a_request_goes_out_in_pieces(loop: Loop, size: int) -> None:
+    """What arrives is what would have been sent in one, twice over one connection."""
+    peer = RawPeer(answer=GOOD)
+    text = "0123456789" * (size // 10)
+
+    async def twice() -> None:
+        async with raw_peer(peer), relay_to(channel_at(peer, wait=9)) as relay:
+            for alone in (True, False, True):
+                assert "vendor answer" in str(await relay.ask(text, alone=alone))
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(twice())
+    assert {number for number, _ in peer.requests} == {1}
+    assert len({request for _, request in peer.requests}) == 1
+    body = peer.requests[0][1].partition(b"\r\n\r\n")[2]
+    assert body == call(text).body.replace(b'"gpt-4o"', b'"gpt-4o-mini"')
 
 
 async def test_the_answer_is_waited_for_from_when_the_request_is_out() -> None:

@@ -277,6 +277,25 @@ def test_a_client_certificate(
         runner.run(all_three())
 
 
+@LOOPS
+def test_a_request_in_pieces_goes_out_as_one(
+    authority: trustme.CA, ours: ssl.SSLContext, loop: Loop
+) -> None:
+    said = b'{"choices":[{"message":{"content":"vendor answer"}}]}'
+    peer = RawPeer(answer=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
+    text = "0123456789" * 30_000
+
+    async def both() -> None:
+        async with raw_peer(peer, server_context(authority)), relay(peer.port, ours) as asked:
+            for alone in (True, False):
+                assert "vendor answer" in str(await asked.ask(text, alone=alone))
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(both())
+    assert len(peer.requests) == 2
+    assert len({request for _, request in peer.requests}) == 1
+
+
 def pair(folder: Path, name: str, authority: trustme.CA) -> dict[str, Path]:
     """The files of a certificate and its key."""
     issued = authority.issue_cert(f"{name}.test")
