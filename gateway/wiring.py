@@ -10,19 +10,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-import structlog
 from starlette.types import ASGIApp
 
 from gateway import __version__
 from gateway.access.layout import FILE as LEDGER
 from gateway.access.ledger import Ledger
 from gateway.admitting import Admitting
+from gateway.announcing import Announcing
 from gateway.audit.journal import Journal
 from gateway.audit.sink import Standing as AuditStanding
 from gateway.auditing import audit_sink
 from gateway.background import Background
 from gateway.config.configuration import ConfigurationStore, Watched
-from gateway.config.presence import Announcement, Presence, run_dir
+from gateway.config.presence import run_dir
 from gateway.config.publication import FILE, decode, published
 from gateway.config.reload import PolicyStore
 from gateway.config.sections import LOCAL
@@ -35,7 +35,6 @@ from gateway.domain.call import Backend
 from gateway.domain.target import Capability, Target
 from gateway.engine.judge import Judge
 from gateway.engine.loop import Engine
-from gateway.errors import StateError
 from gateway.http.app import create_app
 from gateway.http.cors import CrossOrigin, Pages
 from gateway.http.quotas import Quotas
@@ -81,7 +80,6 @@ class Gateway:
         read = partial(load_settings, options.config, options.overrides, os.environ)
         settings = read(options.text)
         run = run_dir(settings)
-        self._options = options
         self._settings = settings
         self._configure = partial(configure, read, options.text)
         first = self._configure(published(run))
@@ -89,8 +87,9 @@ class Gateway:
         self._configuration = ConfigurationStore(
             Watched(run / FILE), self._store, first, make=self._make, enact=self._enact
         )
-        self._announcement = Announcement(run)
-        self._untold = False
+        self._announcing = Announcing(
+            run, options, settings.policy.dir, self._store, self._configuration
+        )
         self._background = Background()
         self._audit = audit_sink(settings, "serving", os.environ, self._background)
         self.successes = Successes(settings.state.dir)
@@ -263,7 +262,7 @@ class Gateway:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         self._store.start()
-        self._announce()
+        self._announcing.begin()
         stop = asyncio.Event()
         following = [
             self._kept("policy", lambda: self._store.watch(lambda _: self._changed(), stop)),
@@ -301,7 +300,7 @@ class Gateway:
             self.responses.close()
             self._ledger.close()
             self._audit.close()
-            self._announcement.withdraw()
+            self._announcing.withdraw()
 
     def _kept(self, work: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(self._background.keep(work, run))
@@ -318,7 +317,7 @@ class Gateway:
             )
             for name in now.sockets
         ]
-        problem = self._problem
+        problem = self._announcing.problem
         audit = self._audit.standing
         works = {**self._shared.background(), **self._background.problems}
         degraded = any((self._store.problem, problem, audit.problem, works))
@@ -354,26 +353,9 @@ class Gateway:
             background=works,
         )
 
-    @property
-    def _problem(self) -> str | None:
-        """Why the newest configuration is not in force, here or in the main process."""
-        return self._configuration.problem or self._now.publication.problem
-
     def _changed(self) -> None:
         self._enforce()
-        self._tell()
-
-    def _tell(self) -> None:
-        """What holds now holds whether or not that can be written down for the command line."""
-        before = self._untold
-        try:
-            self._announce()
-        except StateError as error:
-            self._untold = True
-            if not before:
-                structlog.get_logger("gateway.policy").error("not_told", problem=error.message)
-        else:
-            self._untold = False
+        self._announcing.tell()
 
     def _enforce(self) -> None:
         """Verdicts may have changed: what runs or is kept open against them ends."""
@@ -396,23 +378,7 @@ class Gateway:
             if change is not None and change <= now:
                 self._enforce()
             seen = now
-            if self._untold:
-                self._tell()
-
-    def _announce(self) -> None:
-        self._announcement.publish(
-            Presence(
-                pid=os.getpid(),
-                url=self._options.url,
-                admin_url=self._options.admin_url,
-                policy_dir=str(self._settings.policy.dir),
-                revision=self._store.current.revision,
-                configuration=self._now.revision,
-                problem=self._store.problem,
-                configuration_problem=self._problem,
-                version=__version__,
-            )
-        )
+            self._announcing.again()
 
     def _usable(self, channel: str) -> bool:
         """Whether policy leaves any configured target of a channel to anybody at this instant."""
