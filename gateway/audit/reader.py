@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -26,8 +25,7 @@ SEGMENTS = "audit-*.jsonl"
 _BLOCK = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """``line`` counts from 1; where a file is read backwards, from -1, its last line. It is 0 where
     it is not known.
     """
@@ -36,24 +34,21 @@ class Place:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     place: Place
     seq: int
     prev: str
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     place: Place
     seq: int
     prev: str
     happening: Happening
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """``key`` is the id of a public key, ``signature`` base64. Nothing is checked here."""
 
     place: Place
@@ -64,8 +59,7 @@ class Checkpoint:
     signature: str
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(msgspec.Struct, frozen=True):
     """A line that is none of a log. ``cut`` says that it is the last of its file and has no end:
     its process was killed, or is just writing it.
     """
@@ -78,8 +72,7 @@ class BadLine:
 Line = Request | Event | Checkpoint | BadLine
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """A line as it stands, without its newline. ``ended`` is false where it has none; ``long`` is
     true where it is longer than any, and ``content`` only its beginning.
     """

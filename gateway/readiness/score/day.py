@@ -33,6 +33,8 @@ UNKNOWN = "(unknown)"
 COUNTING = frozenset({Api.COUNT_TOKENS, Api.INPUT_TOKENS})
 """APIs that ask for no answer of a model."""
 _NOBODY = Labels()
+_EMBEDDINGS, _CLOUD, _LOCAL = Api.EMBEDDINGS, Locality.CLOUD, Locality.LOCAL
+_REQUEST_FAULT = FailureKind.REQUEST_FAULT
 _SMALLEST = 256
 _LASTING = frozenset(
     {
@@ -92,7 +94,7 @@ class Day:
             return
         if not record.targets or record.api in COUNTING:
             return
-        if record.attempts and record.attempts[-1].outcome == FailureKind.REQUEST_FAULT:
+        if record.attempts and record.attempts[-1].outcome == _REQUEST_FAULT:
             return
         work = Sum()
         work.add(record)
@@ -186,15 +188,15 @@ def _kind(record: Record, model: str) -> Kind:
             meant = judged.target
         if first or judged.target == record.served_by:
             vendors |= behind(judged)
-            cloud = cloud or judged.locality is Locality.CLOUD
+            cloud = cloud or judged.locality is _CLOUD
     tokens = (record.prompt_tokens or 0) + (record.completion_tokens or 0)
     return Kind(
         model,
         record.labels,
         record.needs,
-        record.api == Api.EMBEDDINGS,
+        record.api == _EMBEDDINGS,
         rounded(tokens) if tokens else 0,
         tuple(sorted(vendors)),
         cloud,
-        record.served_by if record.locality == Locality.LOCAL else None,
+        record.served_by if record.locality == _LOCAL else None,
     )
