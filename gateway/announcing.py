@@ -7,21 +7,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import structlog
-
 from gateway import __version__
 from gateway.config.configuration import ConfigurationStore
 from gateway.config.presence import Announcement, Presence
 from gateway.config.reload import PolicyStore
 from gateway.configured import Configured
-from gateway.errors import StateError
 from gateway.serving import ServeOptions
+from gateway.telling import Telling
 
 
 class Announcing:
-    """What holds now holds whether or not that can be written down: what could not be is told
-    ``again``.
-    """
+    """``telling`` writes it down, and again where it could not."""
 
     def __init__(
         self,
@@ -36,7 +32,7 @@ class Announcing:
         self._policy_dir = str(policy_dir)
         self._policies = policies
         self._configuration = configuration
-        self._untold = False
+        self.telling = Telling(self.begin, "gateway.policy", "not_told")
 
     @property
     def problem(self) -> str | None:
@@ -44,24 +40,8 @@ class Announcing:
         return self._configuration.problem or self._configuration.current.publication.problem
 
     def begin(self) -> None:
-        """The first time. Raises ``StateError``."""
+        """The first time, when it must be there. Raises ``StateError``."""
         self._file.publish(self._presence())
-
-    def tell(self) -> None:
-        before = self._untold
-        try:
-            self._file.publish(self._presence())
-        except StateError as error:
-            self._untold = True
-            if not before:
-                structlog.get_logger("gateway.policy").error("not_told", problem=error.message)
-        else:
-            self._untold = False
-
-    def again(self) -> None:
-        """To be called every so often."""
-        if self._untold:
-            self.tell()
 
     def withdraw(self) -> None:
         """The process ends."""

@@ -21,7 +21,7 @@ from gateway.config.references import contents, referred
 from gateway.config.reload import Load, PolicyStore
 from gateway.config.settings import Settings
 from gateway.configured import revision
-from gateway.errors import StartupError, StateError
+from gateway.errors import StartupError
 from gateway.inventory import Inventory
 from gateway.local.commands import Commands
 from gateway.local.control import ControlServer
@@ -32,6 +32,7 @@ from gateway.recording import Recording
 from gateway.telemetry.background import BackgroundTally
 from gateway.telemetry.counts import Counts
 from gateway.telemetry.readings import TOLD_EVERY, ModelReading, Shared
+from gateway.telling import Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Keeping:
         )
         self._store.problem = problem
         self._told = Publication(0, b"", {})
-        self._untold = False
+        self._telling = Telling(self._publish, "gateway.configuration", "configuration.not_told")
         self._version = 1
         self._started: Future[None] = Future()
         self._loop = asyncio.new_event_loop()
@@ -191,8 +192,7 @@ class Keeping:
                     told = now
                 except OSError as error:
                     self._log.error("metrics.not_told", problem=error.strerror)
-            if self._untold:
-                self._tell()
+            self._telling.again()
             await asyncio.sleep(TOLD_EVERY)
 
     async def _make(self, raw: bytes) -> Kept:
@@ -228,18 +228,7 @@ class Keeping:
 
     def _changed(self) -> None:
         self._look()
-        self._tell()
-
-    def _tell(self) -> None:
-        before = self._untold
-        try:
-            self._publish()
-        except StateError as error:
-            self._untold = True
-            if not before:
-                self._log.error("configuration.not_told", problem=error.message)
-        else:
-            self._untold = False
+        self._telling.tell()
 
     def _publish(self) -> None:
         at_once, on_demand = self._supervisor.at_once, self._supervisor.on_demand

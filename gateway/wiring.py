@@ -355,7 +355,7 @@ class Gateway:
 
     def _changed(self) -> None:
         self._enforce()
-        self._announcing.tell()
+        self._announcing.telling.tell()
 
     def _enforce(self) -> None:
         """Verdicts may have changed: what runs or is kept open against them ends."""
@@ -378,7 +378,7 @@ class Gateway:
             if change is not None and change <= now:
                 self._enforce()
             seen = now
-            self._announcing.again()
+            self._announcing.telling.again()
 
     def _usable(self, channel: str) -> bool:
         """Whether policy leaves any configured target of a channel to anybody at this instant."""
