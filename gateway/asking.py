@@ -298,7 +298,7 @@ class Questions:
             model=target.id,
             stream=True,
             body=body,
-            task=request.chat,
+            asked=request.asked,
             received=now,
             deadline=now + within,
             include_usage=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.access.account import Ask
-from gateway.domain.call import Call, Chat, Completion, Counting, Embedding, Passing, Prompt
+from gateway.domain.call import Call, Chat, Completion, Counting, Embedding, Passing, Prompt, Unread
 
 BYTES_A_TOKEN = 3
 """Of UTF-8. English has about four, most code and other European languages three and more; Chinese
@@ -27,10 +27,13 @@ USUAL_ANSWER = 1024
 
 def ask(call: Call) -> Ask:
     """What a call could use, without what it would cost. Counting tokens uses none."""
-    task = call.task
+    task = call.asked
     match task:
         case Chat():
             return _asked(_chat(task), task.max_tokens, task.choices)
+        case Unread(around=around):
+            prompt = _chat(around, task.turns, task.size, task.images)
+            return _asked(prompt, around.max_tokens, around.choices)
         case Counting():
             return Ask(0, 0)
         case Embedding():
@@ -52,9 +55,10 @@ def _asked(prompt: int, most: int | None, answers: int) -> Ask:
     return Ask(prompt, most * answers)
 
 
-def _chat(chat: Chat) -> int:
-    size = _size(chat.prefill)
-    around = A_CHAT
+def _chat(chat: Chat, turns: int = 0, size: int = 0, images: int = 0) -> int:
+    """With so many turns that are not read, and so many bytes and images in them."""
+    size += _size(chat.prefill)
+    around = A_CHAT + turns * A_TURN + images * AN_IMAGE
     for turn in chat.messages:
         size += _size(turn.content)
         size += 0 if turn.reasoning is None else _size(turn.reasoning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -163,6 +164,26 @@ class Chat(msgspec.Struct, frozen=True):
     trims: bool = False
 
 
+class Unread(msgspec.Struct, frozen=True, dict=True):
+    """A long chat whose messages have been looked through, and not read: a target of the caller's
+    dialect is sent their bytes, and to read the texts would take as long as all else together.
+    ``around`` is the chat without them. They are so many ``turns``, with ``size`` bytes of text,
+    rather too many than too few, and so many ``images``. ``read`` gives the whole chat, and raises
+    ``InvalidRequest`` where a text is not UTF-8.
+    """
+
+    around: Chat
+    turns: int
+    size: int
+    images: int
+    read: Callable[[], Chat]
+
+    @cached_property
+    def chat(self) -> Chat:
+        """The whole chat, read once. Raises as ``read`` does."""
+        return self.read()
+
+
 Prompt: TypeAlias = str | tuple[int, ...]
 """Plain text, or token ids of the target's own vocabulary."""
 
@@ -230,7 +251,8 @@ class Call(msgspec.Struct, frozen=True):
     """A request as it goes through the house.
 
     ``id`` is the request id, ``client_id`` what the app calls the request; ``model`` the name that
-    the app asked for; ``body`` the bytes that it sent; ``functions`` says that it uses the API's
+    the app asked for; ``body`` the bytes that it sent; ``asked`` what is
+    to be done; ``functions`` says that it uses the API's
     older parameters for them, ``base64`` that it wants vectors written so, ``discreet`` that
     thoughts are not to be told; ``betas`` names what it wants of its API that is not yet for all;
     ``received`` a monotonic time in seconds and ``deadline`` the monotonic time by which all must
@@ -254,7 +276,7 @@ class Call(msgspec.Struct, frozen=True):
     model: str
     stream: bool
     body: bytes
-    task: Task | Counting | Passing
+    asked: Task | Unread | Counting | Passing
     received: float
     deadline: float
     include_usage: bool = False
@@ -271,6 +293,14 @@ class Call(msgspec.Struct, frozen=True):
     alone: bool = False
     spare: bool = False
     onward: Callable[[Relayed], bool] | None = None
+
+    @property
+    def task(self) -> Task | Counting | Passing:
+        """What is to be done, read where it was not yet: who needs no more than to know its kind
+        looks at ``asked``. Raises ``InvalidRequest`` as ``Unread`` does.
+        """
+        asked = self.asked
+        return asked.chat if isinstance(asked, Unread) else asked
 
 
 class Backend(Protocol):

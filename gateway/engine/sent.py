@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gateway.audit.record import Seam
-from gateway.domain.call import Begun, Call, Chat, Completion, Counting, Passing, Task
+from gateway.domain.call import Begun, Call, Chat, Completion, Counting, Passing, Task, Unread
 from gateway.domain.events import (
     Called,
     Continued,
@@ -33,7 +33,7 @@ class Sent:
     """
 
     def __init__(self, call: Call, *, continuation: bool) -> None:
-        self._may = continuation and _can_go_on(call.task)
+        self._may = continuation and _can_go_on(call.asked)
         self._call = call
         self._keeps = self._may and call.stream
         self._said = False
@@ -92,8 +92,8 @@ class Sent:
 
     def rest(self) -> Call:
         """The call for what is left of the answer."""
-        call, task = self._call, self._call.task
-        if not self._began or not isinstance(task, Chat | Completion):
+        call = self._call
+        if not self._began or not isinstance(task := call.task, Chat | Completion):
             return call
         text = "".join((*self._blocks, *self._pieces))
         most = None if task.max_tokens is None else max(1, task.max_tokens - self._spent)
@@ -103,7 +103,7 @@ class Sent:
         else:
             prompts = tuple(one + text if isinstance(one, str) else one for one in task.prompts)
             rest = replace(task, prompts=prompts, max_tokens=most)
-        return replace(call, task=rest, begun=begun)
+        return replace(call, asked=rest, begun=begun)
 
     def seam(self) -> Seam:
         """Where the answer broke off, if it did so now."""
@@ -123,12 +123,12 @@ class Sent:
         self._spent += pieces
 
 
-def _can_go_on(task: Task | Counting | Passing) -> bool:
+def _can_go_on(asked: Task | Unread | Counting | Passing) -> bool:
     """Whether what there is of an answer could stand as the beginning of another's. Of a plain
     text only where it is all that the app gets, and stands right behind the prompt.
     """
-    match task:
-        case Chat(choices=1):
+    match asked:
+        case Chat(choices=1) | Unread(around=Chat(choices=1)):
             return True
         case Completion(
             prompts=(str(),), choices=1, suffix=None, echo=False, logprobs=None, shape=None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gateway.domain.call import Api, Call, Chat
+from gateway.domain.call import Api, Call, Chat, Unread
 from gateway.errors import GatewayError
 from gateway.http.arrival import Arrival
 from gateway.http.head import Header
@@ -43,7 +43,7 @@ class ChatCompletions(OpenAIManners, Surface):
             model=request.model,
             stream=request.stream,
             body=body,
-            task=request.chat,
+            asked=request.asked,
             received=arrival.received,
             deadline=arrival.deadline,
             labels=arrival.caller.labels,
@@ -56,11 +56,13 @@ class ChatCompletions(OpenAIManners, Surface):
         )
 
     def writer(self, call: Call) -> ChatWriter:
+        # What stands around the messages says it: they need not be read.
+        asked = call.asked.around if isinstance(call.asked, Unread) else call.asked
         return ChatWriter(
             id=f"chatcmpl-{call.id}",
             model=call.model,
             created=int(time.time()),
             include_usage=call.include_usage,
             functions=call.functions,
-            scores=isinstance(call.task, Chat) and call.task.logprobs is not None,
+            scores=isinstance(asked, Chat) and asked.logprobs is not None,
         )

@@ -35,7 +35,7 @@ class Passed(OpenAIManners, Surface):
             model=request.model,
             stream=request.stream,
             body=body,
-            task=request.task,
+            asked=request.task,
             received=arrival.received,
             deadline=arrival.deadline,
             labels=arrival.caller.labels,

@@ -86,7 +86,7 @@ class Admission(msgspec.Struct, eq=False):
     def _used(self, record: Record) -> tuple[Used, bool]:
         """What a request used, and whether that is what it cost: a price may not be known."""
         tokens, cost, known = 0, 0, True
-        if type(self.call.task) is not Counting:
+        if type(self.call.asked) is not Counting:
             prices = self.quotas.prices()
             for attempt in record.attempts:
                 usage = usage_of(attempt, self.asked.prompt)
@@ -146,7 +146,7 @@ class Quotas:
 
     def _most(self, call: Call, asked: Ask) -> int:
         """What a call would cost at the dearest of the targets that it may be served by."""
-        if type(call.task) is Counting:
+        if type(call.asked) is Counting:
             return 0
         try:
             route = self._route(call.model)

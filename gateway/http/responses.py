@@ -77,7 +77,7 @@ class Responses(OpenAIManners, Surface):
             model=request.model,
             stream=request.stream,
             body=request.body,
-            task=request.chat,
+            asked=request.chat,
             received=arrival.received,
             deadline=arrival.deadline,
             labels=arrival.caller.labels,
@@ -126,7 +126,7 @@ class InputTokens(Responses):
     async def call(self, arrival: Arrival, body: bytes) -> ResponseCall:
         call = await super().call(arrival, body)
         assert isinstance(call.task, Chat)  # noqa: S101 - what this API asks for
-        return replace(call, stream=False, keep=False, task=Counting(call.task))
+        return replace(call, stream=False, keep=False, asked=Counting(call.task))
 
     def writer(self, call: Call) -> Writer:
         return InputTokensWriter()

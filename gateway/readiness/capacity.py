@@ -122,7 +122,7 @@ async def _one(backend: Backend, target: Target, id: str, prompt: int, answer: i
         model=target.model,
         stream=True,
         body=body,
-        task=chat,
+        asked=chat,
         received=now,
         deadline=now + 600,
     )

@@ -136,8 +136,8 @@ class Channel:
         the channel is asked in ``api``.
         """
         heads = self.heads[api]
-        if type(call.task) is Passing and call.task.boundary is not None:
-            form = b"Content-Type: %b\r\n" % content_type(call.task.boundary)
+        if type(call.asked) is Passing and call.asked.boundary is not None:
+            form = b"Content-Type: %b\r\n" % content_type(call.asked.boundary)
             return tuple(head.replace(_JSON, form) for head in heads)
         if not call.betas or api is not call.api:
             return heads

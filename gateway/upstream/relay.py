@@ -163,7 +163,7 @@ class RelayBackend:
         routed = self._judge.providers(target, call.labels)
         if routed is None:
             return body
-        if isinstance(call.task, Passing):
+        if isinstance(call.asked, Passing):
             raise AttemptFault(
                 "a router cannot be told in this API which providers may serve",
                 FailureKind.INCAPABLE,
@@ -180,7 +180,7 @@ class RelayBackend:
         if media == EVENTS:
             # It may never end, and would be waited for.
             raise AttemptFault("the answer is an event stream", FailureKind.MALFORMED)
-        most = MOST_VECTORS if type(call.task) is Embedding else MOST_BODY
+        most = MOST_VECTORS if type(call.asked) is Embedding else MOST_BODY
         pieces: list[bytes] = []
         size, begun = 0, False
         while True:
@@ -218,7 +218,7 @@ class RelayBackend:
             Started(
                 answer.model,
                 answer.provider or _named(connection),
-                media=JSON if type(call.task) is Passing else None,
+                media=JSON if type(call.asked) is Passing else None,
             )
         ]
         events += answer.pieces if asked.typed else (Relayed(answer.data, answer.text),)
@@ -242,7 +242,7 @@ class RelayBackend:
             _named(connection),
             typed=asked.typed,
             # An image is one event.
-            most_event=MOST_BODY if isinstance(call.task, Passing) else MOST_EVENT,
+            most_event=MOST_BODY if isinstance(call.asked, Passing) else MOST_EVENT,
         )
 
 
@@ -284,14 +284,14 @@ def _flows(connection: Connection, call: Call) -> bool:
     """Whether an answer is passed on as it comes. Of what is passed on unread, only some models
     can be had as a stream: others answer as if they had not been asked for one.
     """
-    if not call.stream or type(call.task) is not Passing:
+    if not call.stream or type(call.asked) is not Passing:
         return call.stream
     return call.api is Api.SPEECH or _media(connection) == EVENTS
 
 
 def _is_text(media: bytes, call: Call) -> bool:
     """Whether it is the text that was asked for, in place of JSON."""
-    if type(call.task) is not Passing or not call.task.text:
+    if type(call.asked) is not Passing or not call.asked.text:
         return False
     return not is_json(media) and media != b"text/html"
 

@@ -6,17 +6,18 @@ Sources: the published OpenAPI document of the OpenAI API, ``POST /chat/completi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from gateway.domain.call import Chat
+from gateway.domain.call import Chat, Message, Unread
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
 from gateway.wire.alone import Reading
 from gateway.wire.model_name import LONG
-from gateway.wire.openai_messages import WrittenMessage, messages_needs, typed_message
+from gateway.wire.openai_messages import Turn, WrittenMessage, messages_needs, typed_message
 from gateway.wire.openai_parameters import (
     ENDLESS,
     Parameters,
@@ -32,6 +33,7 @@ from gateway.wire.openai_parameters import (
     stops,
     thinking,
 )
+from gateway.wire.openai_skimmed import SkimmedMessage, Unskimmable, skimmed
 from gateway.wire.openai_tools import (
     NamedFunction,
     WrittenChoice,
@@ -43,8 +45,7 @@ from gateway.wire.openai_tools import (
 from gateway.wire.whole import Whole
 
 
-class _Body(Parameters, kw_only=True):
-    messages: list[WrittenMessage]
+class _Around(Parameters, kw_only=True):
     max_completion_tokens: Whole | None = None
     tools: list[WrittenTool] | None = None
     tool_choice: str | WrittenChoice | None = None
@@ -62,24 +63,37 @@ class _Body(Parameters, kw_only=True):
     web_search_options: Any = None
 
 
+class _Body(_Around, kw_only=True):
+    messages: list[WrittenMessage]
+
+
+class _SkimmedBody(_Around, kw_only=True):
+    messages: list[SkimmedMessage]
+
+
 class ChatRequest(msgspec.Struct, frozen=True):
-    """A parsed body: what the engine needs beside the bytes themselves. ``functions`` says that it
-    uses the older parameters of that name, and so must its answer; ``session`` is by what the app
-    says which requests begin alike; ``alone`` is as in ``Call``.
+    """A parsed body: what the engine needs beside the bytes themselves. ``asked`` and ``alone`` are
+    as in ``Call``; ``functions`` says that it uses the older parameters of that name, and so must
+    its answer; ``session`` is by what the app says which requests begin alike.
     """
 
     model: str
     stream: bool
     include_usage: bool
     functions: bool
-    chat: Chat
+    asked: Chat | Unread
     needs: frozenset[Capability]
     session: str | None
     alone: bool
 
+    @property
+    def chat(self) -> Chat:
+        """The whole chat. Raises ``InvalidRequest`` as ``Unread`` does."""
+        return self.asked.chat if isinstance(self.asked, Unread) else self.asked
+
 
 _decoder = msgspec.json.Decoder(_Body)
-_long = Reading(_Body)
+_long = Reading(_SkimmedBody)
 _RANGES = Ranges(
     (("max_tokens", 1, ENDLESS), ("max_completion_tokens", 1, ENDLESS), ("top_logprobs", 0, 20))
 )
@@ -88,6 +102,9 @@ _NEEDY = says(
     *("n", "logprobs", "web_search_options", "moderation", "modalities"),
 )
 """Parameters that take more of a target than that it chats."""
+_ESCAPED = b"\\u"
+_PROBED = 8 * 1024
+"""Bytes of a body, from its beginning, its middle and its end."""
 BODY = _Body
 BOUNDS = _RANGES.all
 """For whoever documents it, as is ``BODY``."""
@@ -95,34 +112,62 @@ BOUNDS = _RANGES.all
 
 def parse(body: bytes) -> ChatRequest:
     """Read the body of a chat completion. Raises ``InvalidRequest`` that names the parameter."""
-    parsed, alone = _read(body)
-    _check(parsed)
+    if len(body) >= LONG and (skimmed := _skimmed(body)) is not None:
+        return skimmed
+    parsed = read(_decoder, body)
+    _check(parsed, parsed.messages)
+    return _request(parsed, _chat(parsed), messages_needs(parsed.messages), alone=False)
+
+
+def _skimmed(body: bytes) -> ChatRequest | None:
+    """Of a long body; ``None`` where it is to be read as all are, which says what is wrong."""
+    try:
+        parsed, alone = _long.read(body)
+        found = skimmed(parsed.messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unskimmable):
+        return None
+    _check(parsed, parsed.messages)
+    whole = partial(_whole, body)
+    if parsed.continue_final_message or _spelt_out(body):
+        return _request(parsed, whole(), found.needs, alone=alone)
+    asked = Unread(_around(parsed, ()), found.turns, found.size, found.images, whole)
+    return _request(parsed, asked, found.needs, alone=alone)
+
+
+def _whole(body: bytes) -> Chat:
+    return _chat(read(_decoder, body))
+
+
+def _spelt_out(body: bytes) -> bool:
+    """Whether letters beyond ASCII are written as their numbers, of which the length of a text says
+    little: an app writes them all so, or none.
+    """
+    if not body.isascii():
+        return False
+    middle = len(body) // 2
+    probes = body[:_PROBED], body[middle : middle + _PROBED], body[-_PROBED:]
+    return any(_ESCAPED in probe for probe in probes)
+
+
+def _request(
+    body: _Around, asked: Chat | Unread, needs: Iterable[Capability], *, alone: bool
+) -> ChatRequest:
+    """``needs`` are those of the messages."""
     return ChatRequest(
-        model=parsed.model,
-        stream=bool(parsed.stream),
-        include_usage=includes_usage(parsed),
-        functions=parsed.functions is not None,
-        chat=_chat(parsed),
-        needs=_needs(parsed),
-        session=session(parsed),
+        model=body.model,
+        stream=bool(body.stream),
+        include_usage=includes_usage(body),
+        functions=body.functions is not None,
+        asked=asked,
+        needs=frozenset((*needs, *_needs(body))),
+        session=session(body),
         alone=alone,
     )
 
 
-def _read(body: bytes) -> tuple[_Body, bool]:
-    """Whether the model is alone is told of long bodies only: short ones are soon searched."""
-    if len(body) >= LONG:
-        try:
-            return _long.read(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            # Told below, in the words that it always is.
-            pass
-    return read(_decoder, body), False
-
-
-def _check(body: _Body) -> None:
+def _check(body: _Around, messages: Sequence[Turn]) -> None:
     check(body, _RANGES)
-    if not body.messages:
+    if not messages:
         raise InvalidRequest(
             "'messages' is empty: at least one message is needed.",
             param="messages",
@@ -134,12 +179,8 @@ def _check(body: _Body) -> None:
         )
 
 
-def _needs(body: _Body) -> frozenset[Capability]:
-    return frozenset(_each_need(body))
-
-
-def _each_need(body: _Body) -> Iterator[Capability]:
-    yield from messages_needs(body.messages)
+def _needs(body: _Around) -> Iterator[Capability]:
+    """What a target must be able to do for what stands around the messages."""
     if not _NEEDY(body):
         return
     yield from tool_needs(body.tools, body.functions, body.tool_choice)
@@ -157,13 +198,16 @@ def _each_need(body: _Body) -> Iterator[Capability]:
 
 def _chat(body: _Body) -> Chat:
     messages = tuple(map(typed_message, body.messages))
-    prefill = ""
-    if body.continue_final_message and messages[-1].role == "assistant":
-        if messages[-1].images:
-            raise InvalidRequest(
-                "An answer that is to be continued cannot hold images.", param="messages"
-            )
-        messages, prefill = messages[:-1], messages[-1].content
+    if not body.continue_final_message or messages[-1].role != "assistant":
+        return _around(body, messages)
+    if messages[-1].images:
+        raise InvalidRequest(
+            "An answer that is to be continued cannot hold images.", param="messages"
+        )
+    return _around(body, messages[:-1], messages[-1].content)
+
+
+def _around(body: _Around, messages: tuple[Message, ...], prefill: str = "") -> Chat:
     return Chat(
         messages=messages,
         sampling=sampling(body),
@@ -183,7 +227,7 @@ def _chat(body: _Body) -> Chat:
     )
 
 
-def _template(body: _Body) -> str:
+def _template(body: _Around) -> str:
     """Variables for a chat template: the app's own, and how much the model should think and say."""
     variables = dict(body.chat_template_kwargs or {})
     if body.reasoning_effort is not None:

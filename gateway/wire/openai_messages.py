@@ -6,7 +6,7 @@ by URL is not fetched, here or anywhere: only a target that does so itself can b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -19,7 +19,8 @@ MEDIA_TYPES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "jpg", "gif"
 """Of data URLs that any target with images takes."""
 LONGEST_HEAD = 128
 """Characters of a data URL before its data."""
-_OF_TOOLS = frozenset({"tool", "function"})
+OF_TOOLS = frozenset({"tool", "function"})
+"""Roles of whoever was called."""
 _ROLES = {"developer": "system", "function": "tool"}
 
 
@@ -27,10 +28,10 @@ class _ImageUrl(msgspec.Struct, gc=False):
     url: str
 
 
-class _Part(msgspec.Struct, gc=False):
+class Part(msgspec.Struct, gc=False):
+    """One of the things that a turn's content is made of, but for its texts."""
+
     type: str
-    text: str | None = None
-    refusal: str | None = None
     image_url: _ImageUrl | str | None = None
 
     @property
@@ -46,14 +47,24 @@ class _Part(msgspec.Struct, gc=False):
         return url
 
 
+class _Text(Part, gc=False):
+    text: str | None = None
+    refusal: str | None = None
+
+
 class _CalledFunction(msgspec.Struct, gc=False):
     name: str = ""
     arguments: str = ""
 
 
-class _ToolCall(msgspec.Struct, gc=False):
+class CallHead(msgspec.Struct, gc=False):
+    """A call in a turn, but for what is called."""
+
     id: str = ""
     type: str = "function"
+
+
+class _ToolCall(CallHead, gc=False):
     function: _CalledFunction | None = None
 
 
@@ -61,42 +72,53 @@ class _EarlierAudio(msgspec.Struct, gc=False):
     id: str
 
 
-class WrittenMessage(msgspec.Struct, gc=False):
-    """A message as it stands in a body."""
+class Turn(msgspec.Struct, gc=False):
+    """A message as it stands in a body, but for its content and calls."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[_Part] | None = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _CalledFunction | None = None
     tool_call_id: str | None = None
     name: str | None = None
-    reasoning_content: str | None = None
     audio: _EarlierAudio | None = None
+
+
+class WrittenMessage(Turn, gc=False):
+    """A message as it stands in a body."""
+
+    content: str | list[_Text] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _CalledFunction | None = None
+    reasoning_content: str | None = None
 
 
 def messages_needs(messages: Iterable[WrittenMessage]) -> Iterator[Capability]:
     """What a target must be able to do to be given these messages."""
     for message in messages:
+        calls, function = message.tool_calls, message.function_call
+        if isinstance(message.content, list):
+            yield from turn_needs(message, message.content, calls, called=function is not None)
         # Nearly all of a long talk are no more than a text.
-        if not (
-            isinstance(message.content, str)
-            and message.tool_calls is None
-            and message.function_call is None
+        elif not (
+            calls is None
+            and function is None
             and message.audio is None
-            and message.role not in _OF_TOOLS
+            and message.role not in OF_TOOLS
         ):
-            yield from message_needs(message)
+            yield from turn_needs(message, (), calls, called=function is not None)
 
 
-def message_needs(message: WrittenMessage) -> Iterator[Capability]:
-    """What a target must be able to do to be given this message."""
-    if message.tool_calls or message.function_call or message.role in _OF_TOOLS:
+def turn_needs(
+    turn: Turn, parts: Iterable[Part], calls: Sequence[CallHead] | None, *, called: bool
+) -> Iterator[Capability]:
+    """What a target must be able to do to be given a turn of these parts and calls; ``called`` says
+    that there is a call of the older kind.
+    """
+    if calls or called or turn.role in OF_TOOLS:
         yield Capability.TOOLS
-    if any(call.type != "function" for call in message.tool_calls or ()):
+    if any(call.type != "function" for call in calls or ()):
         yield Capability.OTHER_TOOLS
-    if message.audio is not None:
+    if turn.audio is not None:
         yield Capability.AUDIO
-    for part in message.content if isinstance(message.content, list) else ():
+    for part in parts:
         match part.type:
             case "image_url":
                 yield from image_needs(part.url)
@@ -155,7 +177,7 @@ def _calls(message: WrittenMessage) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
-def _content(content: list[_Part]) -> tuple[str, tuple[Image, ...]]:
+def _content(content: list[_Text]) -> tuple[str, tuple[Image, ...]]:
     texts: list[str] = []
     images: list[Image] = []
     at = 0

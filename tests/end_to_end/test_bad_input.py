@@ -14,6 +14,8 @@ import yaml
 from tests.end_to_end.running import KEY, ROOT, RunningGateway, configuration
 from tests.waiting import until
 
+LOCAL = "  mine: {targets: [local/smollm2]}"
+
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
@@ -46,6 +48,17 @@ def test_a_bad_body(
     error = answer["error"]
     assert (got, error["code"], error["param"]) == (status, code, param)
     assert error["type"] == "invalid_request_error"
+
+
+def test_a_long_body_that_is_no_text(tmp_path: Path) -> None:
+    """A local model would have to read what is no UTF-8: a 400 as of a short one, and none 500."""
+    with RunningGateway(tmp_path, configuration(models=LOCAL), key=None) as gateway:
+        for before in (b"", b'{"role": "system", "content": "%b"},' % (b"x" * 20_000)):
+            user = b'{"role": "user", "content": "\xff"}'
+            body = b'{"model": "mine", "messages": [%b%b]}' % (before, user)
+            status, answer, _ = gateway.post(body)
+            assert (status, answer["error"]["code"]) == (400, "invalid_json"), answer
+        assert gateway.last_record()["attempts"][0]["outcome"] == "cancelled"
 
 
 def test_a_body_over_the_limit(gateway: RunningGateway) -> None:

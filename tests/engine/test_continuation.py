@@ -69,7 +69,7 @@ async def test_the_next_target_goes_on_where_the_first_broke_off() -> None:
     begun = (Started("m", None, "chatcmpl-v", 7), relayed, *BROKEN)
     backend = Remembering(openai=begun, mistral=REST)
     house = House(backend)
-    events = await house.ask(task=chat(max_tokens=10))
+    events = await house.ask(asked=chat(max_tokens=10))
     assert [type(event) for event in events] == [
         *(Serving, Started, Relayed, Continued, Delta, Usage, Finished)
     ]
@@ -93,7 +93,7 @@ async def test_an_answer_may_be_gone_on_with_more_than_once() -> None:
     """Each is given all that was sent before it; four attempts are the most."""
     backend = Remembering(openai=(Delta("a"), *BROKEN), mistral=(Delta("é"), *BROKEN))
     house = House(backend)
-    events = await house.ask(task=chat())
+    events = await house.ask(asked=chat())
     assert [call.begun and call.begun.text for call in backend.calls] == [
         *(None, "a", "aé", "aéa"),
     ]
@@ -113,7 +113,7 @@ async def test_a_long_answer_is_kept_whole_where_somebody_may_go_on(continuation
     words = [f"é{number} " for number in range(500)]
     backend = Remembering(openai=(*(Delta(word) for word in words), *BROKEN), mistral=REST)
     house = House(backend, continuation=continuation)
-    events = await house.ask(task=chat())
+    events = await house.ask(asked=chat())
     said = "".join(words)
     assert texts(events) == said + ("lo" if continuation else "")
     assert house.records[0].attempts[0].seam == Seam(len(said.encode()), 500)
@@ -126,7 +126,7 @@ async def test_a_long_answer_is_kept_whole_where_somebody_may_go_on(continuation
 async def test_thoughts_are_not_given_to_the_next_as_its_own_answer() -> None:
     """They count as spent tokens, and what is begun is the text alone."""
     backend = Remembering(openai=(Reasoned("hm"), Delta("Hel"), *BROKEN), mistral=REST)
-    await House(backend).ask(task=chat())
+    await House(backend).ask(asked=chat())
     assert backend.calls[1].begun == Begun("Hel", 1, 2)
 
 
@@ -136,7 +136,7 @@ async def test_who_cannot_go_on_is_passed_over() -> None:
         openai=(Delta("Hel"), *BROKEN), mistral=failed(FailureKind.REQUEST_FAULT, status=400)
     )
     house = House(backend)
-    events = await house.ask(task=chat())
+    events = await house.ask(asked=chat())
     assert backend.asked == ["openai", "mistral", "openai"]
     assert (texts(events), events[-1]) == ("HelHel", BROKEN[0])
 
@@ -153,7 +153,7 @@ async def test_who_cannot_go_on_is_passed_over() -> None:
 async def test_half_a_call_ends_in_an_error(sent: tuple[Event, ...]) -> None:
     """No other model can be made to have said it."""
     house = House(Scripted(openai=(*sent, *BROKEN)))
-    events = await house.ask(task=chat())
+    events = await house.ask(asked=chat())
     assert events[-1] == BROKEN[0]
     assert house.backend.asked == ["openai"]
     assert house.records[0].outcome == "broken"
@@ -163,7 +163,7 @@ async def test_a_plain_text_is_gone_on_with_behind_its_prompt() -> None:
     """The next target is given the prompt with what there is, and asked for no more than that."""
     backend = Remembering(openai=(Delta("Hel"), *BROKEN), mistral=REST)
     house = House(backend)
-    events = await house.ask(api=Api.COMPLETIONS, task=Completion(("Say: ",), max_tokens=10))
+    events = await house.ask(api=Api.COMPLETIONS, asked=Completion(("Say: ",), max_tokens=10))
     assert texts(events) == "Hello"
     assert backend.calls[1].begun == Begun("Hel", 1, 1)
     assert backend.calls[1].task == Completion(("Say: Hel",), max_tokens=9)
@@ -188,23 +188,23 @@ async def test_what_is_no_single_text_ends_in_an_error(task: Task) -> None:
     gone on with.
     """
     house = House(Scripted(openai=(Delta("a"), *BROKEN)))
-    assert (await house.ask(task=task))[-1] == BROKEN[0]
+    assert (await house.ask(asked=task))[-1] == BROKEN[0]
     assert house.backend.asked == ["openai"]
 
 
 async def test_a_model_that_must_not_be_continued_is_not() -> None:
     """``continuation: false`` holds in the middle of a stream, and only there."""
     house = House(Scripted(openai=(Delta("a"), *BROKEN)), continuation=False)
-    assert (await house.ask(task=chat()))[-1] == BROKEN[0]
+    assert (await house.ask(asked=chat()))[-1] == BROKEN[0]
     house = House(Scripted(openai=BROKEN), continuation=False)
-    assert texts(await house.ask(task=chat())) == "Hello"
+    assert texts(await house.ask(asked=chat())) == "Hello"
 
 
 async def test_a_lone_target_goes_on_with_its_own_answer() -> None:
     """Once, after a pause."""
     backend = Remembering(openai=(Delta("a"), *BROKEN))
     house = House(backend, FIRST, in_force=ALLOW_ALL)
-    events = await house.ask(task=chat())
+    events = await house.ask(asked=chat())
     assert [call.begun for call in backend.calls] == [None, Begun("a", 1, 1)]
     assert isinstance(events[-1], Failed)
 
@@ -214,8 +214,8 @@ async def test_a_flaw_behind_a_complete_answer_counts_and_is_not_told() -> None:
     flaw = Failed(FailureKind.TRUNCATED, "no terminator")
     house = House(Scripted(openai=(Delta("Hello"), Finished((FinishReason.STOP,), flaw))))
     for _ in range(5):
-        await house.ask(task=chat())
+        await house.ask(asked=chat())
     assert {record.outcome for record in house.records} == {"served"}
-    serving = (await house.ask(task=chat()))[0]
+    serving = (await house.ask(asked=chat()))[0]
     assert isinstance(serving, Serving)
     assert serving.failover == "breaker_open"

@@ -129,7 +129,7 @@ class House:
             "model": "gpt",
             "stream": stream,
             "body": b"",
-            "task": Chat(()),
+            "asked": Chat(()),
             "received": now,
             "deadline": now + 60,
         }

@@ -51,7 +51,7 @@ async def test_it_counts_like_what_is_yielded(end: tuple[Event, ...]) -> None:
             heard.append(event)
             return True
 
-        told = await house.ask(task=chat(), onward=take if short else None)
+        told = await house.ask(asked=chat(), onward=take if short else None)
         assert backend.taken == (100 if short else 0)
         (record,) = house.records
         attempts = [

@@ -25,7 +25,7 @@ TEXT = (Capability.CHAT, Capability.COMPLETIONS)
 
 async def ask(house: House, **fields: Any) -> Serving:
     """Who answers a request for a vector."""
-    base: dict[str, Any] = {"api": Api.EMBEDDINGS, "task": Embedding(("x",)), "needs": NEEDS}
+    base: dict[str, Any] = {"api": Api.EMBEDDINGS, "asked": Embedding(("x",)), "needs": NEEDS}
     first, *rest = await house.ask(stream=False, **(base | fields))
     assert any(isinstance(event, Embedded) for event in rest)
     assert isinstance(first, Serving)

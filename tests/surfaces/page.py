@@ -116,7 +116,7 @@ def _call(body: bytes) -> Call:
         model="m",
         stream=request.stream,
         body=body,
-        task=request.chat,
+        asked=request.chat,
         received=0,
         deadline=60,
         needs=request.needs,

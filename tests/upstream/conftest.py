@@ -55,7 +55,7 @@ class Bench:
             model="gpt-4o",
             stream=stream,
             body=json.dumps(body).encode(),
-            task=Chat(()),
+            asked=Chat(()),
             received=now,
             deadline=now + 30,
         )

@@ -93,7 +93,7 @@ async def ask(vendor: VendorSimulator, name: str = "openai") -> list[Event]:
         model="tts",
         stream=True,
         body=json.dumps({"model": "tts", "input": "x"}).encode(),
-        task=Passing(),
+        asked=Passing(),
         received=time.monotonic(),
         deadline=time.monotonic() + 20,
     )

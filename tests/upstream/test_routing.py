@@ -69,7 +69,7 @@ class House:
             model="gpt",
             stream=bool(fields.get("stream")),
             body=json.dumps(body).encode(),
-            task=Chat(()),
+            asked=Chat(()),
             received=time.monotonic(),
             deadline=time.monotonic() + 20,
             labels=Labels(team=team),

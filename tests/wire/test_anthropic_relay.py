@@ -85,7 +85,7 @@ def going_on(asked: Call, text: str) -> Call:
     chat = asked.task
     assert isinstance(chat, Chat)
     rest = replace(chat, prefill=chat.prefill + text, max_tokens=40)
-    return replace(asked, task=rest, begun=Begun(text, 10, 10))
+    return replace(asked, asked=rest, begun=Begun(text, 10, 10))
 
 
 def test_the_rest_of_an_answer_is_asked_for() -> None:

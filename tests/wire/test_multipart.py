@@ -43,7 +43,7 @@ def rewritten(body: bytes, kind: str = KIND, api: Api = Api.TRANSCRIPTIONS) -> b
         model=request.model,
         stream=request.stream,
         body=body,
-        task=request.task,
+        asked=request.task,
         received=0,
         deadline=1,
     )

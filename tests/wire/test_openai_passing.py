@@ -29,7 +29,7 @@ def sent(api: Api, body: bytes) -> dict[str, Any]:
         model=request.model,
         stream=request.stream,
         body=body,
-        task=request.task,
+        asked=request.task,
         received=0,
         deadline=1,
     )

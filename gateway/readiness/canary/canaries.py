@@ -31,7 +31,7 @@ from gateway.engine.attempt import Told
 from gateway.engine.heard import Heard, hear
 from gateway.engine.loop import Engine
 from gateway.engine.routes import Route
-from gateway.errors import AuditUnavailable
+from gateway.errors import AuditUnavailable, InvalidRequest
 from gateway.local.protocol import Hello
 from gateway.readiness.canary import asked
 from gateway.readiness.canary.differences import differences
@@ -156,8 +156,13 @@ class Canaries:
     ) -> None:
         # Not in between: a long one takes a while to read.
         theirs = await asyncio.to_thread(overheard.heard)
-        assert isinstance(call.task, Chat | Completion)  # noqa: S101 - what these APIs ask for
-        task, limit = asked.bounded(call.task, self.section.max_tokens)
+        try:
+            whole = call.task
+        except InvalidRequest:
+            # The vendor took for text what is none.
+            return
+        assert isinstance(whole, Chat | Completion)  # noqa: S101 - what these APIs ask for
+        task, limit = asked.bounded(whole, self.section.max_tokens)
         canary = asked.call(call.model, task, call.api)
         canary = replace(canary, needs=call.needs, labels=call.labels)
         await self.ask(canary, targets, theirs, limit=limit, repeats=record.id)

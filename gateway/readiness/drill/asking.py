@@ -156,7 +156,7 @@ def called(id: str, body: Fields, labels: Labels, now: float, deadline: float) -
         model=request.model,
         stream=request.stream,
         body=written,
-        task=request.chat,
+        asked=request.asked,
         received=now,
         deadline=deadline,
         needs=request.needs,

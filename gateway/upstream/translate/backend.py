@@ -184,7 +184,7 @@ class TranslateBackend:
         if link.state is State.ABSENT:
             # Nothing that waiting or counting would help: another target is to answer.
             raise AttemptFault(ABSENT, FailureKind.INCAPABLE)
-        if isinstance(call.task, Counting):
+        if isinstance(call.asked, Counting):
             raise AttemptFault(
                 "tokens cannot be counted where the API is translated", FailureKind.INCAPABLE
             )

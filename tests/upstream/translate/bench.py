@@ -102,7 +102,7 @@ class Bench:
             model="asked-model",
             stream=stream,
             body=json.dumps(body).encode(),
-            task=Chat(()),
+            asked=Chat(()),
             received=now,
             deadline=now + within,
         )
@@ -126,7 +126,7 @@ class Bench:
             self.call(),
             api=Api.EMBEDDINGS,
             body=json.dumps(body).encode(),
-            task=Embedding((), None),
+            asked=Embedding((), None),
             base64=base64,
         )
         async with aclosing(self.backend.attempt(self.target(), call)) as batches:

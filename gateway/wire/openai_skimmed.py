@@ -1,0 +1,110 @@
+"""The messages of a long chat of the OpenAI dialect, looked through: what a target must be able to
+do to be given them, and how much text they hold. The texts stay as they are written until somebody
+wants to read them: to decode them takes longer than all else that is done for a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from gateway.domain.target import Capability
+from gateway.wire.openai_messages import OF_TOOLS, CallHead, Part, Turn, turn_needs
+from gateway.wire.openai_parameters import NULL
+
+_TEXT, _LIST, _NULL = b'"[n'
+
+
+class _Text(Part, gc=False):
+    text: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
+
+
+class _CalledFunction(msgspec.Struct, gc=False):
+    name: str = ""
+    arguments: msgspec.Raw = NULL
+
+
+class _ToolCall(CallHead, gc=False):
+    function: _CalledFunction | None = None
+
+
+class SkimmedMessage(Turn, gc=False):
+    """As ``WrittenMessage``."""
+
+    content: msgspec.Raw = NULL
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _CalledFunction | None = None
+    reasoning_content: msgspec.Raw = NULL
+
+
+class Unskimmable(ValueError):
+    """Something stands where a text should: who reads the body says what."""
+
+
+class Skimmed(msgspec.Struct):
+    """What messages come to. ``size`` is bytes of text, and those of its escapes."""
+
+    turns: int = 0
+    size: int = 0
+    images: int = 0
+    needs: set[Capability] = msgspec.field(default_factory=set)
+
+
+_parts = msgspec.json.Decoder(list[_Text])
+_more = attrgetter("tool_calls", "function_call", "audio", "reasoning_content")
+_NO_MORE = (None, None, None, NULL)
+
+
+def skimmed(messages: Iterable[SkimmedMessage]) -> Skimmed:
+    """Looks through the messages of a body. Raises ``Unskimmable``, what ``msgspec`` does, and
+    ``InvalidRequest`` where an image has no URL.
+    """
+    turns = size = 0
+    others = []
+    for message in messages:
+        turns += 1
+        content = message.content
+        # Nearly all of a long talk are no more than a text.
+        if (
+            memoryview(content)[0] == _TEXT
+            and _more(message) == _NO_MORE
+            and message.role not in OF_TOOLS
+        ):
+            size += len(content) - 2
+        else:
+            others.append(message)
+    found = Skimmed(turns, size)
+    for message in others:
+        _look_through(message, found)
+    return found
+
+
+def _look_through(message: SkimmedMessage, found: Skimmed) -> None:
+    parts: Sequence[_Text] = ()
+    if memoryview(message.content)[0] == _LIST:
+        parts = _parts.decode(message.content)
+        texts = [text for part in parts for text in (part.text, part.refusal)]
+    else:
+        texts = [message.content]
+    texts.append(message.reasoning_content)
+    calls, function = message.tool_calls, message.function_call
+    called = [call.function for call in calls or () if call.function is not None]
+    if function is not None:
+        called.append(function)
+    texts += [one.arguments for one in called]
+    found.size += sum(map(_length, texts)) + sum(len(one.name) for one in called)
+    found.images += sum(part.type == "image_url" for part in parts)
+    found.needs.update(turn_needs(message, parts, calls, called=function is not None))
+
+
+def _length(written: msgspec.Raw) -> int:
+    """Bytes of a text between its quotes."""
+    kind = memoryview(written)[0]
+    if kind == _TEXT:
+        return len(written) - 2
+    if kind == _NULL:
+        return 0
+    raise Unskimmable("no text stands where one should")
