@@ -61,7 +61,8 @@ def canonical(fields: Mapping[str, object]) -> bytes:
     """
     try:
         written = _SORTED.encode(fields)
-    except UnicodeEncodeError:
+    except ValueError:
+        # Half a surrogate pair, or a whole number of more digits than Python writes.
         return _AS_GIVEN.encode(_mended(fields))
     if _NUMBER.search(written) or (not written.isascii() and _BEYOND.search(written)):
         return _AS_GIVEN.encode(_mended(fields))

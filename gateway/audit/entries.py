@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.audit.chain import Kind
+from gateway.audit.chain import Kind, canonical
 from gateway.audit.happening import Happening
 from gateway.audit.record import Record
 
@@ -17,6 +17,13 @@ MOST_TEXT = 1000
 """Characters of a text that an app or a vendor chose. The rest is not written down: no reader, and
 no verifier, takes a line of any length, and so nobody else may say how long one is.
 """
+
+UNWRITABLE = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
+"""What is raised of a value that cannot be written. What the machine lacks is none of it."""
+UNKNOWN = "unknown"
+"""In place of a text that could not be written, and that each line must have."""
 
 _NOTHING: tuple[object, ...] = (None, [], (), {}, "")
 
@@ -28,14 +35,43 @@ def entry(told: Record | Happening) -> Entry:
     fields: dict[str, Any] = msgspec.to_builtins(told, order="deterministic")
     if isinstance(told, Happening):
         return Kind.EVENT, fields
-    targets = fields.pop("targets")
-    kept = given(fields)
-    return Kind.REQUEST, {**kept, "targets": targets} if targets else kept
+    return Kind.REQUEST, _of_request(fields)
 
 
-def event(name: str, subject: str = "", **detail: str | int) -> Entry:
+def in_part(told: Record | Happening) -> tuple[Entry, Happening]:
+    """Of what ``entry`` makes nothing that can be written: what of it can be, and be read again;
+    and the event that names the other fields, each with the type of its error.
+    """
+    fields: dict[str, Any] = {}
+    unwritten: dict[str, str] = {}
+    for field in msgspec.structs.fields(told):
+        try:
+            value = msgspec.to_builtins(getattr(told, field.name), order="deterministic")
+            canonical({field.name: value})
+            msgspec.convert(value, field.type)
+        except UNWRITABLE as error:
+            unwritten[field.name] = type(error).__name__
+        else:
+            fields[field.name] = value
+    fields.setdefault("at", msgspec.to_builtins(datetime.now(UTC)))
+    words = ("id", "api") if isinstance(told, Record) else ("event",)
+    fields |= {word: UNKNOWN for word in words if word in unwritten}
+    incomplete = event("audit.incomplete", str(fields[words[0]]), **unwritten)
+    if isinstance(told, Happening):
+        return (Kind.EVENT, fields), incomplete
+    return (Kind.REQUEST, _of_request(fields | {"unwritten": sorted(unwritten)})), incomplete
+
+
+def event(name: str, subject: str = "", **detail: str | int) -> Happening:
     """Of what the log tells of itself."""
-    return entry(Happening(name, datetime.now(UTC), subject=subject, detail=detail))
+    return Happening(name, datetime.now(UTC), subject=subject, detail=detail)
+
+
+def _of_request(fields: dict[str, Any]) -> dict[str, Any]:
+    """Targets are the configuration's, and there in full."""
+    targets = fields.pop("targets", None)
+    kept = given(fields)
+    return {**kept, "targets": targets} if targets else kept
 
 
 def given(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Lines:
             written = _ENCODER.encode(
                 _line(head, record, msgspec.Raw(labels), msgspec.Raw(targets))
             )
-        except UnicodeEncodeError:
+        except ValueError:
             return line(head, *entry(record))
         # With no more than that in all, no text in it is longer than it may be.
         if len(written) - len(labels) - len(targets) > MOST_TEXT or _great(record):

@@ -19,8 +19,9 @@ import structlog
 
 from gateway.audit.chain import Head, digest, line, link
 from gateway.audit.checkpoint import Signer, made
-from gateway.audit.entries import Entry, event
+from gateway.audit.entries import UNWRITABLE, entry, event, in_part
 from gateway.audit.files import APPENDING, append_all, locked
+from gateway.audit.happening import Happening
 from gateway.audit.lines import Lines
 from gateway.audit.record import Record
 from gateway.audit.rules import Fsync, Rules
@@ -66,7 +67,7 @@ class Log:
         self._rules = rules or Rules()
         self._place = _UNSEEN
         self._lines = Lines()
-        self._found: list[Entry] = []
+        self._found: list[Happening] = []
         self._uncopied: list[bytes] = []
         self._signer: Signer | None = None
         self._log = structlog.get_logger("gateway.audit")
@@ -76,7 +77,7 @@ class Log:
                 self._signer = made(folder) if signing_key is None else Signer(signing_key)
                 self._signer.show(folder)
 
-    def append(self, entries: Sequence[Entry | Record], *, sign: bool = False) -> None:
+    def append(self, entries: Sequence[Record | Happening], *, sign: bool = False) -> None:
         """Write one batch, and a checkpoint where one is due or it is to ``sign``. Raises
         ``OSError``: then nothing of the batch is in the log.
         """
@@ -87,7 +88,7 @@ class Log:
         """While this process alone may write. Raises ``OSError``."""
         return locked(self.folder / LOCK)
 
-    def put(self, entries: Sequence[Entry | Record], *, sign: bool = False) -> None:
+    def put(self, entries: Sequence[Record | Happening], *, sign: bool = False) -> None:
         """``append`` for who holds the lock."""
         self._catch_up()
         full = self._full()
@@ -176,16 +177,19 @@ class Log:
         self._log.error("audit.shortened", lines=was.seq, left=now.seq)
         self._found.append(event("audit.shortened", seq=was.seq, hash=was.hash, left=now.seq))
 
-    def _write(self, entries: Sequence[Entry | Record], *, sign: bool = False) -> bool:
+    def _write(self, entries: Sequence[Record | Happening], *, sign: bool = False) -> bool:
         """Whether a checkpoint was written."""
         place, now = self._place, time.time()
-        end, lines = place.head, []
+        end, lines = place.head, list[bytes]()
         for one in entries:
-            if isinstance(one, Record):
-                written, end = self._lines.line(end, one)
-            else:
-                written, end = line(end, *one)
-            lines.append(written)
+            try:
+                if isinstance(one, Record):
+                    written, end = self._lines.line(end, one)
+                else:
+                    written, end = line(end, *entry(one))
+                lines.append(written)
+            except UNWRITABLE:
+                end = self._write_in_part(end, one, lines)
         unsigned, signed = place.unsigned + len(lines), False
         if self._signer is not None and unsigned and (sign or self._due(place, unsigned, now)):
             written, end = self._signer.line(end, _written(now))
@@ -202,6 +206,15 @@ class Log:
         if signed:
             self._copy(lines[-1])
         return signed
+
+    def _write_in_part(self, end: Head, one: Record | Happening, lines: list[bytes]) -> Head:
+        """What can be written of a defect of ours: it must not hold up what comes behind it."""
+        part, incomplete = in_part(one)
+        self._log.error("audit.incomplete", of=incomplete.subject, fields=dict(incomplete.detail))
+        for told in (part, entry(incomplete)):
+            written, end = line(end, *told)
+            lines.append(written)
+        return end
 
     def _due(self, place: _Place, unsigned: int, now: float) -> bool:
         since = now - place.signed_at
@@ -268,7 +281,7 @@ class Log:
             yield path
 
 
-def _deleted(path: Path) -> Entry:
+def _deleted(path: Path) -> Happening:
     first, last = first_line(path), tail(path).last
     return event(
         "audit.deleted",

@@ -53,7 +53,7 @@ _CHANGES = {
     "unloaded": (11, "Deactivate", _SUCCESS),
     "crashed": (11, "Deactivate", _FAILURE),
 }
-_LOST = frozenset({"torn", "shortened", "lost", "unclean_end"})
+_LOST = frozenset({"torn", "shortened", "lost", "incomplete", "unclean_end"})
 """What is no good news of the log itself."""
 _ENTITIES = {"policy": (5, "Policy"), "operator": (2, "User")}
 _MAPPED = frozenset(

@@ -153,7 +153,8 @@ class Record(msgspec.Struct):
     ``needs`` are the capabilities that the request took, sorted. ``drill`` is the id of the drill
     that it was part of. ``origin`` is ``canary``, ``drill`` or ``eval`` where the gateway asked by
     itself, and no app; ``repeats`` the request that a canary asked once more, and ``differs`` the
-    words, sorted, for what its answer did otherwise than the app's.
+    words, sorted, for what its answer did otherwise than the app's. ``unwritten`` names the fields
+    that could not be written: only the log fills it.
     """
 
     id: str
@@ -188,6 +189,7 @@ class Record(msgspec.Struct):
     origin: str | None = None
     repeats: str | None = None
     differs: tuple[str, ...] = ()
+    unwritten: tuple[str, ...] = ()
 
     def failed(self, error: GatewayError) -> None:
         """It ended in an error that went back."""

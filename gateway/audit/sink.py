@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from gateway.audit.attendance import Mark, Present, ended, enter
-from gateway.audit.entries import Entry, entry, event
+from gateway.audit.entries import event
 from gateway.audit.happening import Happening
 from gateway.audit.log import Log
 from gateway.audit.record import Record
@@ -168,7 +169,7 @@ class LogSink:
     def _enter(self) -> Present:
         """Tell of this process, and of those that ended without a word."""
         started = event("gateway.started", self._role, pid=os.getpid())
-        mark = Mark(self._role, os.getpid(), str(started[1]["at"]))
+        mark = Mark(self._role, os.getpid(), started.at.isoformat())
         with self._into.locked():
             gone = ended(self._into.folder)
             present = enter(self._into.folder, mark)
@@ -234,7 +235,7 @@ class LogSink:
             with self._counting:
                 untold = +self._untold
             lost = [event("audit.lost", "", **untold)] if untold else []
-            if not self._written([*lost, *map(_told, some)]):
+            if not self._written([*lost, *some]):
                 return
             with self._counting:
                 self._untold -= untold
@@ -243,7 +244,7 @@ class LogSink:
             if not self._waiting:
                 return
 
-    def _written(self, entries: list[Entry | Record], *, sign: bool = False) -> bool:
+    def _written(self, entries: Sequence[Record | Happening], *, sign: bool = False) -> bool:
         self._writing_since = time.monotonic()
         try:
             self._into.append(entries, sign=sign)
@@ -279,15 +280,11 @@ def append(folder: Path, *told: Happening) -> None:
     try:
         log = Log(folder, signs=False)
         try:
-            log.append([entry(one) for one in told])
+            log.append(told)
         finally:
             log.close()
     except OSError as error:
         raise StateError(f"the audit log in {folder} cannot be written: {error.strerror}") from None
-
-
-def _told(one: Record | Happening) -> Entry | Record:
-    return one if isinstance(one, Record) else entry(one)
 
 
 def _said(error: OSError, before: str | None, what: str) -> str:
@@ -298,7 +295,7 @@ def _said(error: OSError, before: str | None, what: str) -> str:
     return problem
 
 
-def _unclean(mark: Mark) -> Entry:
+def _unclean(mark: Mark) -> Happening:
     """Of a process that ended without a word."""
     seconds = f"{BATCH_SECONDS:g} s"
     return event(

@@ -155,6 +155,12 @@ COLUMNS = (
         "what that answer did otherwise, with commas between",
         lambda record: ", ".join(record.differs),
     ),
+    Column(
+        "unwritten",
+        Type.TEXT,
+        "fields that could not be written, with commas between",
+        lambda record: ", ".join(record.unwritten),
+    ),
     Column("policy", Type.TEXT, "the revision that decided", _field("policy")),
     Column("traceparent", Type.TEXT, "the app's trace", _field("traceparent")),
     Column("event", Type.TEXT, "what happened", None, lambda event: event.happening.event),

@@ -25,7 +25,9 @@ TEXT = st.text(st.characters(), max_size=8) | st.sampled_from(
     ["", "\ud83d", 'say "no\\thing"', "é" * 500, "x" * (MOST_TEXT + 1), '":1234567890123456']
 )
 WORD = st.none() | TEXT
-COUNT = st.none() | st.integers(-1, 10**6) | st.sampled_from([GREATEST, GREATEST + 1, 10**20])
+COUNT = (
+    st.none() | st.integers(-1, 10**6) | st.sampled_from([GREATEST, GREATEST + 1, 10**20, 10**5000])
+)
 LABELS = st.builds(
     Labels, WORD, WORD, WORD, WORD, st.frozensets(TEXT, max_size=3), st.none() | st.just(Labels())
 )

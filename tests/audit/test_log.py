@@ -17,7 +17,8 @@ import pytest
 from gateway.audit import files
 from gateway.audit.chain import Kind, digest
 from gateway.audit.checkpoint import public_key, vouches
-from gateway.audit.entries import Entry, event
+from gateway.audit.entries import event
+from gateway.audit.happening import Happening
 from gateway.audit.log import LOCK, Log
 from gateway.audit.rules import Fsync, Rules
 from gateway.audit.segments import FIRST_LOOK
@@ -47,7 +48,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 QUIET = Rules(checkpoint_lines=1_000_000, checkpoint_seconds=3600)
 
 
-def told(*numbers: int) -> list[Entry]:
+def told(*numbers: int) -> list[Happening]:
     return [event("test.told", str(number)) for number in numbers]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -23,13 +24,17 @@ from gateway.audit.files import locked
 from gateway.audit.happening import Happening
 from gateway.audit.log import LOCK, Log
 from gateway.audit.prompts import prompt_hmac
-from gateway.audit.record import Record
+from gateway.audit.reader import BadLine, Request, log_files, read_log
+from gateway.audit.record import AttemptRecord, Record
 from gateway.audit.rules import Rules
 from gateway.audit.sink import UNFORESEEN, LogSink, append
 from gateway.audit.transcript import Keeps, Transcript
+from gateway.audit.trusted import trusted
+from gateway.audit.verify import verify
 from gateway.background import Background
 from gateway.errors import AuditUnavailable, StateError
 from tests.audit.disks import fill, small_disk
+from tests.audit.logs import judged
 from tests.audit.verifier import verified
 from tests.waiting import until
 
@@ -350,6 +355,51 @@ def test_a_writer_that_fails_as_nobody_foresaw_is_begun_again(tmp_path: Path) ->
         "audit.lost",
         "gateway.stopped",
     ]
+
+
+def broken(id: str) -> Record:
+    """With what its types forbid, and only a defect of ours would put there."""
+    told = record(id)
+    told.model, told.outcome, told.cost = "m", "served", math.nan  # type: ignore[assignment]
+    told.targets = (judged("openai/gpt-4o"),)
+    told.attempts.append(AttemptRecord("openai/gpt-4o", object(), 1, "r"))  # type: ignore[arg-type]
+    return told
+
+
+def test_a_record_that_cannot_be_written_holds_up_none(tmp_path: Path) -> None:
+    """What of it can be is there under its id, with the names of the rest; and an event tells of it
+    to who verifies the log.
+    """
+    background = Background()
+    sink = LogSink(Log(tmp_path, RULES), "serving", background=background)
+    detail = {"name": object()}
+    made = Happening("key.made", datetime.now(UTC), subject="k", detail=detail)  # type: ignore[arg-type]
+    for told in (record("1"), broken("2"), made, record("3")):
+        sink.write(told)
+    sink.close()
+    assert background.failures == {"audit": 0}
+    assert [one["id"] for one in lines(tmp_path, "request")] == ["1", "2", "3"]
+    (part,) = (one for one in lines(tmp_path, "request") if one["id"] == "2")
+    assert part["unwritten"] == ["attempts", "cost"]
+    assert (part["model"], part["outcome"]) == ("m", "served")
+    assert [one["target"] for one in part["targets"]] == ["openai/gpt-4o"]
+    (event,) = (one for one in lines(tmp_path, "event") if one["event"] == "key.made")
+    assert (event["subject"], "detail" in event) == ("k", False)
+    read = [one for one in read_log(log_files(tmp_path)) if isinstance(one, BadLine)]
+    assert not read
+    noted = verify(log_files(tmp_path), trusted(tmp_path)).noted
+    assert [(one.event, one.subject, one.detail) for one in noted] == [
+        ("audit.incomplete", "2", {"attempts": "TypeError", "cost": "ValidationError"}),
+        ("audit.incomplete", "key.made", {"detail": "TypeError"}),
+    ]
+
+
+def test_nothing_of_a_record_but_that_it_was_there(tmp_path: Path) -> None:
+    """Not even its id, its time and its path could be written: it is no line less."""
+    Log(tmp_path, RULES).append([Record(object(), object(), object())])  # type: ignore[arg-type]
+    (one,) = (one for one in read_log(log_files(tmp_path)) if isinstance(one, Request))
+    assert (one.record.id, one.record.api) == ("unknown", "unknown")
+    assert one.record.unwritten == ("api", "at", "id")
 
 
 def test_a_writer_that_goes_on_failing_keeps_no_process_from_its_end(tmp_path: Path) -> None:
