@@ -1,10 +1,11 @@
 """What a serving process tells the command line of itself: which policy and which configuration it
-has in force, and why not the newest.
+has in force, and why not the newest; and what has failed in the background.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway import __version__
@@ -17,7 +18,7 @@ from gateway.telling import Telling
 
 
 class Announcing:
-    """``telling`` writes it down, and again where it could not."""
+    """``telling`` writes it down. ``works`` tells what has failed of late."""
 
     def __init__(
         self,
@@ -26,12 +27,15 @@ class Announcing:
         policy_dir: Path,
         policies: PolicyStore,
         configuration: ConfigurationStore[Configured],
+        works: Callable[[], Mapping[str, str]],
     ) -> None:
         self._file = Announcement(run_dir)
         self._options = options
         self._policy_dir = str(policy_dir)
         self._policies = policies
         self._configuration = configuration
+        self._works = works
+        self._told: Presence | None = None
         self.telling = Telling(self.begin, "gateway.policy", "not_told")
 
     @property
@@ -41,7 +45,14 @@ class Announcing:
 
     def begin(self) -> None:
         """The first time, when it must be there. Raises ``StateError``."""
-        self._file.publish(self._presence())
+        presence = self._presence()
+        self._file.publish(presence)
+        self._told = presence
+
+    def again(self) -> None:
+        """To be called every so often: tells what is otherwise than was told last, or was not."""
+        if self._presence() != self._told:
+            self.telling.tell()
 
     def withdraw(self) -> None:
         """The process ends."""
@@ -59,4 +70,5 @@ class Announcing:
             problem=self._policies.problem,
             configuration_problem=self.problem,
             version=__version__,
+            background=self._works(),
         )

@@ -88,7 +88,7 @@ class Gateway:
             Watched(run / FILE), self._store, first, make=self._make, enact=self._enact
         )
         self._announcing = Announcing(
-            run, options, settings.policy.dir, self._store, self._configuration
+            run, options, settings.policy.dir, self._store, self._configuration, self._works
         )
         self._background = Background()
         self._audit = audit_sink(settings, "serving", os.environ, self._background)
@@ -319,7 +319,7 @@ class Gateway:
         ]
         problem = self._announcing.problem
         audit = self._audit.standing
-        works = {**self._shared.background(), **self._background.problems}
+        works = self._works()
         degraded = any((self._store.problem, problem, audit.problem, works))
         starting = any(
             not model.ready and not model.on_demand and not self._local.coming(model.name)
@@ -353,6 +353,10 @@ class Gateway:
             background=works,
         )
 
+    def _works(self) -> dict[str, str]:
+        """What has failed in the background of late, here or in the main process."""
+        return {**self._shared.background(), **self._background.problems}
+
     def _changed(self) -> None:
         self._enforce()
         self._announcing.telling.tell()
@@ -378,7 +382,7 @@ class Gateway:
             if change is not None and change <= now:
                 self._enforce()
             seen = now
-            self._announcing.telling.again()
+            self._announcing.again()
 
     def _usable(self, channel: str) -> bool:
         """Whether policy leaves any configured target of a channel to anybody at this instant."""

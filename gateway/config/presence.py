@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ RUN = "run"
 class Presence(msgspec.Struct, frozen=True):
     """One serving process: apps reach it at ``url``, operators at ``admin_url``. ``revision`` is
     the policy's, ``problem`` says why the newest one on disk is not in force; ``configuration`` and
-    its problem are the same of the configuration. ``version`` is the gateway's.
+    its problem are the same of the configuration. ``version`` is the gateway's; ``background`` what
+    of its work has failed of late, or of the main process's, and why.
     """
 
     pid: int
@@ -37,6 +39,7 @@ class Presence(msgspec.Struct, frozen=True):
     problem: str | None = None
     configuration_problem: str | None = None
     version: str = "an older one"
+    background: Mapping[str, str] = {}
 
 
 class Announcement:

@@ -122,7 +122,7 @@ def test_an_address_of_another_machine_cannot_be_listened_on(checkout: Checkout)
     assert (subject, "Cannot assign" in message) == ("192.0.2.1:8080", True)
 
 
-def announce(checkout: Checkout, **fields: str) -> None:
+def announce(checkout: Checkout, **fields: Any) -> None:
     """As if this process were a gateway that serves."""
     settings = load_settings(checkout.config, {}, {})
     presence = Presence(
@@ -152,6 +152,15 @@ def test_what_runs_otherwise_than_its_files_is_told_of(checkout: Checkout) -> No
     told = checkout.only("in-force")
     assert ["policy" in row[2] for row in told] == [True, False]
     assert [row[0] for row in told] == ["warning", "warning"]
+
+
+def test_work_that_failed_in_a_gateway_that_runs_is_told_of(checkout: Checkout) -> None:
+    announce(checkout)
+    assert checkout.only("background") == []
+    announce(checkout, background={"metrics": "TypeError: see the log"})
+    ((level, subject, message),) = checkout.only("background", 1)
+    assert (level, subject) == ("error", "metrics")
+    assert message.endswith("begun again: TypeError: see the log")
 
 
 def test_a_gateway_of_another_version_is_told_of(checkout: Checkout) -> None:

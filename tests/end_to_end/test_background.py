@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,9 @@ def test_what_fails_is_told_and_begun_again(tmp_path: Path) -> None:
         assert _counted(gateway, "gateway_background_failures_total", "canaries") >= 1
         told = "metrics failed in the background, and was begun again: TypeError: see the log"
         assert told in gateway.run("status").stdout
+        doctor = partial(gateway.run, "doctor", "--only", "background")
+        until(lambda: "metrics: it failed in the background" in doctor().stdout)
+        assert doctor().returncode == 1
     failed = [one for one in _log(gateway) if one.get("event") == "background.failed"]
     assert {one["work"] for one in failed} >= {"canaries", "metrics"}
     assert all("exception" in one for one in failed)

@@ -150,6 +150,19 @@ def in_force(found: Examined) -> Iterator[Told]:
 
 
 @check("server")
+def background(found: Examined) -> Iterator[Told]:
+    """Work in the background of a gateway that runs, which has failed within the last minute."""
+    works = {work: said for one in found.running.processes for work, said in one.background.items()}
+    for work, said in sorted(works.items()):
+        yield error(
+            work,
+            f"it failed in the background, and was begun again: {said}",
+            "see the log of the gateway for background.failed: gateway status shows whether it "
+            "goes on",
+        )
+
+
+@check("server")
 def version(found: Examined) -> Iterator[Told]:
     """A gateway that runs in another version than the one that is installed."""
     others = {one.version for one in found.running.processes} - {__version__}
@@ -161,4 +174,4 @@ def version(found: Examined) -> Iterator[Told]:
         )
 
 
-CHECKS = (workers, descriptors, python, bodies, deadline, swap, port, in_force, version)
+CHECKS = (workers, descriptors, python, bodies, deadline, swap, port, in_force, background, version)
