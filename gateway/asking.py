@@ -93,9 +93,10 @@ async def asking(
         policy_sources(version.settings), version.settings.state.dir, version.load
     )
     policies.start()
-    audit = audit_sink(version.settings, "eval", os.environ)
+    background = Background()
+    audit = audit_sink(version.settings, "eval", os.environ, background)
     try:
-        async with _Ways(version, policies, targets).open() as ways:
+        async with _Ways(version, policies, targets, background).open() as ways:
             yield Questions(version, ways, Journal(_Priced(audit, version.prices)), labels, logs)
     finally:
         audit.close()
@@ -106,8 +107,15 @@ class _Ways:
     force here as soon as in a gateway.
     """
 
-    def __init__(self, version: Configured, policies: PolicyStore, targets: Sequence[str]) -> None:
+    def __init__(
+        self,
+        version: Configured,
+        policies: PolicyStore,
+        targets: Sequence[str],
+        background: Background,
+    ) -> None:
         settings, inventory = version.settings, version.inventory
+        self.background = background
         self._policies = policies
         self._targets = [inventory.target(target) for target in targets]
         self._judge = Judge(
@@ -128,8 +136,9 @@ class _Ways:
             self._usable,
             self._judge,
             settings.translate.python,
+            background,
         )
-        self.local = LocalBackend({})
+        self.local = LocalBackend({}, background)
         kinds: dict[str, Backend] = {
             "openai": relay,
             "anthropic": ByDialect(relay, self._translate),
@@ -147,7 +156,7 @@ class _Ways:
     async def open(self) -> AsyncIterator[_Ways]:
         stop = asyncio.Event()
         watching = asyncio.create_task(
-            Background().keep(
+            self.background.keep(
                 "policy", lambda: self._policies.watch(lambda _: self._enforce(), stop)
             )
         )
@@ -230,6 +239,7 @@ class Questions:
                 [model],
                 Path(folder),
                 self._settings.state.dir,
+                self._ways.background,
                 accept=inventory.check_weights,
                 gpu_budget=inventory.gpu_budget,
                 logs=self._logs,

@@ -24,7 +24,7 @@ def audit_folder(settings: Settings) -> Path:
 
 
 def audit_sink(
-    settings: Settings, role: str, environ: Mapping[str, str], background: Background | None = None
+    settings: Settings, role: str, environ: Mapping[str, str], background: Background
 ) -> LogSink:
     """For a process that is there as ``role`` (``main``, ``serving``). Raises ``StateError`` where
     the log cannot be written, or a key is none.
@@ -47,10 +47,10 @@ def audit_sink(
     return LogSink(
         log,
         role,
+        background,
         most=section.most_waiting,
         refuse=section.on_failure == "refuse",
         keeps=kept,
-        background=background,
     )
 
 

@@ -96,15 +96,15 @@ class Keeping:
         self._works = BackgroundTally(self._counts, background)
         self._supervisor = Supervisor(
             list(inventory.local.values()),
-            run_dir=run_dir,
-            state_dir=settings.state.dir,
+            run_dir,
+            settings.state.dir,
+            background,
             accept=inventory.check_weights,
             budget=inventory.local_budget,
             gpu_budget=inventory.gpu_budget,
             idle=inventory.idle_unload,
             told=recording.model,
             logs=settings.telemetry.process_logs,
-            background=background,
         )
         self._policies = policies
         self._recording = recording

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gateway.background import Background
 from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings
 from gateway.dialled import with_credentials
@@ -32,17 +33,19 @@ async def measure_local(inventory: Inventory, prompt_tokens: int) -> dict[str, C
     """Start the local models one after the other, measure each by itself, and end it again."""
     state_dir = inventory.settings.state.dir
     found = {}
+    background = Background()
     with tempfile.TemporaryDirectory(prefix="gateway-measure-") as folder:
         for name, model in inventory.local.items():
             supervisor = Supervisor(
                 [model],
                 Path(folder),
                 state_dir,
+                background,
                 accept=inventory.check_weights,
                 gpu_budget=inventory.gpu_budget,
             )
             await supervisor.start()
-            backend = LocalBackend(supervisor.sockets())
+            backend = LocalBackend(supervisor.sockets(), background)
             await backend.start()
             try:
                 if not await backend.wait_ready(name, MEASURED_WITHIN):

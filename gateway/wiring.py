@@ -116,7 +116,7 @@ class Gateway:
         self.names = self._admitting.names
         self.apart = options.admin_port
         self.responses = SqliteResponseStore(settings.state.dir, _limits(first.settings))
-        self._local = LocalBackend(first.sockets, first.on_demand, self._background)
+        self._local = LocalBackend(first.sockets, self._background, first.on_demand)
         self._servers = Servers(first.inventory.sovereign)
         self._judge = self._judge_of(first)
         self._relay: RelayBackend | None = None

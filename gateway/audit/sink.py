@@ -82,11 +82,11 @@ class LogSink:
         self,
         log: Log,
         role: str,
+        background: Background,
         *,
         most: int = 10_000,
         refuse: bool = False,
         keeps: Keeps | None = None,
-        background: Background | None = None,
     ) -> None:
         self._into = log
         self._role = role
@@ -110,7 +110,6 @@ class LogSink:
                 "make the folder writable or set state.dir"
             ) from error
         self._going, self._ending = True, threading.Event()
-        background = background or Background()
         self._thread = background.thread("audit", self._drain, self._ending)
         self._thread.start()
 

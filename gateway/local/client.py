@@ -85,12 +85,12 @@ class LocalBackend:
     def __init__(
         self,
         sockets: Mapping[str, Path],
+        background: Background,
         on_demand: Collection[str] = frozenset(),
-        background: Background | None = None,
     ) -> None:
         self._sockets = dict(sockets)
         self._on_demand = frozenset(on_demand)
-        self._links = Links(background or Background())
+        self._links = Links(background)
 
     async def start(self) -> None:
         """Begin to connect; does not wait for any worker."""

@@ -67,6 +67,7 @@ class Supervisor:
         models: Sequence[LocalModel],
         run_dir: Path,
         state_dir: Path,
+        background: Background,
         python: str = sys.executable,
         accept: Accept | None = None,
         *,
@@ -75,9 +76,8 @@ class Supervisor:
         idle: float | None = None,
         told: Callable[[ModelStatus], None] = lambda _: None,
         logs: Logs = Logs(),  # noqa: B008 - frozen
-        background: Background | None = None,
     ) -> None:
-        self._background = background or Background()
+        self._background = background
         self._told = told
         self._wanted = Wanted(tuple(models), budget, idle)
         self._wanted_dir = run_dir

@@ -62,7 +62,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_process_tells_that_it_is_there_and_that_it_goes(tmp_path: Path) -> None:
-    sink = LogSink(Log(tmp_path, RULES), "serving")
+    sink = LogSink(Log(tmp_path, RULES), "serving", Background())
     sink.write(record("one"))
     sink.close()
     told = [(line.get("event"), line.get("id")) for line in verified(tmp_path)]
@@ -79,7 +79,7 @@ def test_a_process_tells_that_it_is_there_and_that_it_goes(tmp_path: Path) -> No
 
 
 def test_a_record_has_what_was_filled_and_nothing_else(tmp_path: Path) -> None:
-    sink = LogSink(Log(tmp_path, RULES), "serving")
+    sink = LogSink(Log(tmp_path, RULES), "serving", Background())
     filled = record("one")
     filled.labels = filled.labels.__class__(team="a", tags=frozenset("zyx"))
     filled.status = 200
@@ -95,7 +95,7 @@ def test_a_record_has_what_was_filled_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_full_disk_costs_no_record(small: Path) -> None:
     """What was being written is taken back as a whole; it is all there when there is room."""
-    sink = LogSink(Log(small / "audit", RULES), "serving")
+    sink = LogSink(Log(small / "audit", RULES), "serving", Background())
     filler = fill(small)
     for number in range(300):
         sink.write(record(str(number)))
@@ -112,7 +112,7 @@ def test_a_full_disk_costs_no_record(small: Path) -> None:
 
 def test_what_is_too_much_to_wait_is_counted_and_told(small: Path) -> None:
     """The oldest go, but for what the last block of the file still had room for."""
-    sink = LogSink(Log(small / "audit", RULES), "serving", most=10)
+    sink = LogSink(Log(small / "audit", RULES), "serving", Background(), most=10)
     filler = fill(small)
     for begin in range(0, 60, 5):
         # No more than may wait to be taken: those would be turned away themselves.
@@ -133,7 +133,7 @@ def test_what_is_too_much_to_wait_is_counted_and_told(small: Path) -> None:
 
 
 def test_who_is_to_refuse_does_so_until_it_can_be_written(small: Path) -> None:
-    sink = LogSink(Log(small / "audit", RULES), "serving", refuse=True)
+    sink = LogSink(Log(small / "audit", RULES), "serving", Background(), refuse=True)
     sink.check()
     filler = fill(small)
     sink.write(long())
@@ -149,12 +149,12 @@ def test_who_is_to_refuse_does_so_until_it_can_be_written(small: Path) -> None:
 
 
 def test_what_is_given_up_at_the_end_is_told_by_the_next_start(small: Path) -> None:
-    sink = LogSink(Log(small / "audit", RULES), "serving")
+    sink = LogSink(Log(small / "audit", RULES), "serving", Background())
     filler = fill(small)
     sink.write(long())
     sink.close()
     filler.unlink()
-    LogSink(Log(small / "audit", RULES), "main").close()
+    LogSink(Log(small / "audit", RULES), "main", Background()).close()
     (told,) = (x for x in verified(small / "audit") if x.get("event") == "audit.unclean_end")
     assert (told["subject"], told["detail"]["pid"]) == ("serving", os.getpid())
     assert "test.long" not in {line.get("event") for line in verified(small / "audit")}
@@ -164,7 +164,7 @@ def test_a_disk_that_is_full_at_the_start_is_said(small: Path) -> None:
     Log(small / "audit", RULES)
     fill(small)
     with pytest.raises(StateError, match=r"cannot be written \(No space left on device\)"):
-        LogSink(Log(small / "audit", RULES), "serving")
+        LogSink(Log(small / "audit", RULES), "serving", Background())
     assert not list((small / "audit" / "running").iterdir())
 
 
@@ -173,7 +173,7 @@ def test_a_writer_that_is_held_up_is_no_silence(
 ) -> None:
     """A disk that does not answer counts as one that says no."""
     monkeypatch.setattr("gateway.audit.sink.STUCK", 0.3)
-    sink = LogSink(Log(tmp_path, RULES), "serving", refuse=True)
+    sink = LogSink(Log(tmp_path, RULES), "serving", Background(), refuse=True)
     with locked(tmp_path / LOCK):
         sink.write(record("one"))
         until(lambda: sink.standing.problem is not None)
@@ -186,7 +186,7 @@ def test_a_writer_that_is_held_up_is_no_silence(
 
 
 def _serve(folder: Path) -> None:
-    sink = LogSink(Log(folder, Rules(checkpoint_lines=20)), "serving")
+    sink = LogSink(Log(folder, Rules(checkpoint_lines=20)), "serving", Background())
     number = 0
     while True:
         sink.write(record(f"{os.getpid()}.{number}"))
@@ -216,7 +216,7 @@ def test_processes_that_are_killed_leave_a_log_that_verifies(tmp_path: Path) -> 
             os.kill(writer.pid or 0, signal.SIGKILL)
         for writer in writers:
             writer.join(10)
-    LogSink(Log(tmp_path, RULES), "main").close()
+    LogSink(Log(tmp_path, RULES), "main", Background()).close()
     told = verified(tmp_path)
     ended = [x["detail"]["pid"] for x in told if x.get("event") == "audit.unclean_end"]
     assert len(ended) == len(set(ended)) == 12
@@ -233,8 +233,8 @@ def test_processes_that_are_killed_leave_a_log_that_verifies(tmp_path: Path) -> 
 
 
 def test_who_ends_is_not_taken_for_killed_while_it_is_there(tmp_path: Path) -> None:
-    one = LogSink(Log(tmp_path, RULES), "serving")
-    other = LogSink(Log(tmp_path, RULES), "serving")
+    one = LogSink(Log(tmp_path, RULES), "serving", Background())
+    other = LogSink(Log(tmp_path, RULES), "serving", Background())
     one.close()
     other.close()
     assert "audit.unclean_end" not in {line.get("event") for line in verified(tmp_path)}
@@ -245,7 +245,7 @@ def test_a_command_appends_without_a_gateway_and_beside_one(tmp_path: Path) -> N
         "vendor.banned", datetime.now(UTC), "local:op", "openai", "why \ud800", {"n": 1}
     )
     append(tmp_path / "state" / "audit", told)
-    sink = LogSink(Log(tmp_path / "state" / "audit", RULES), "serving")
+    sink = LogSink(Log(tmp_path / "state" / "audit", RULES), "serving", Background())
     append(tmp_path / "state" / "audit", told)
     sink.close()
     both = [x for x in verified(tmp_path / "state" / "audit") if x.get("actor") == "local:op"]
@@ -258,7 +258,7 @@ def test_a_command_appends_without_a_gateway_and_beside_one(tmp_path: Path) -> N
 
 
 def test_prompts_are_known_by_their_hmac_alone(tmp_path: Path) -> None:
-    sink = LogSink(Log(tmp_path, RULES), "serving", keeps=Keeps(key=b"k" * 32))
+    sink = LogSink(Log(tmp_path, RULES), "serving", Background(), keeps=Keeps(key=b"k" * 32))
     for id, body in (("one", b'{"messages": ["secret words"]}'), ("two", b"no json")):
         transcript = sink.begin()
         assert transcript is not None
@@ -277,7 +277,9 @@ def test_prompts_are_known_by_their_hmac_alone(tmp_path: Path) -> None:
 def test_contents_are_sealed_and_the_record_has_their_digest(tmp_path: Path) -> None:
     pem, public = generate()
     contents = Contents(tmp_path / "content", recipient(public, tmp_path))
-    sink = LogSink(Log(tmp_path / "audit", RULES), "serving", keeps=Keeps(contents=contents))
+    sink = LogSink(
+        Log(tmp_path / "audit", RULES), "serving", Background(), keeps=Keeps(contents=contents)
+    )
     transcript = sink.begin()
     assert transcript is not None
     transcript.request = b'{"messages": ["secret words"]}'
@@ -303,7 +305,9 @@ def test_contents_that_cannot_be_written_are_told_and_refused(small: Path, tmp_p
     """
     _, public = generate()
     keeps = Keeps(contents=Contents(small / "content", recipient(public, tmp_path)))
-    sink = LogSink(Log(tmp_path / "audit", RULES), "serving", refuse=True, keeps=keeps)
+    sink = LogSink(
+        Log(tmp_path / "audit", RULES), "serving", Background(), refuse=True, keeps=keeps
+    )
     filler = fill(small)
     sink.write(record("one"), sink.begin())
     until(lambda: sink.standing.problem is not None)
@@ -336,7 +340,11 @@ def test_a_writer_that_fails_as_nobody_foresaw_is_begun_again(tmp_path: Path) ->
     """
     background = Background()
     sink = LogSink(
-        Log(tmp_path, RULES), "serving", refuse=True, keeps=_Faulty(), background=background
+        Log(tmp_path, RULES),
+        "serving",
+        background,
+        refuse=True,
+        keeps=_Faulty(),
     )
     sink.check()
     sink.write(record("1"), sink.begin())
@@ -371,7 +379,7 @@ def test_a_record_that_cannot_be_written_holds_up_none(tmp_path: Path) -> None:
     to who verifies the log.
     """
     background = Background()
-    sink = LogSink(Log(tmp_path, RULES), "serving", background=background)
+    sink = LogSink(Log(tmp_path, RULES), "serving", background)
     detail = {"name": object()}
     made = Happening("key.made", datetime.now(UTC), subject="k", detail=detail)  # type: ignore[arg-type]
     for told in (record("1"), broken("2"), made, record("3")):
@@ -403,7 +411,7 @@ def test_nothing_of_a_record_but_that_it_was_there(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_goes_on_failing_keeps_no_process_from_its_end(tmp_path: Path) -> None:
-    sink = LogSink(Log(tmp_path, RULES), "serving", keeps=_Faulty())
+    sink = LogSink(Log(tmp_path, RULES), "serving", Background(), keeps=_Faulty())
     for number in range(20):
         sink.write(record(str(number)), sink.begin())
     sink.close()

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.audit.rules import Fsync, Rules
 from gateway.auditing import audit_sink, rules
+from gateway.background import Background
 from gateway.config.auditing import AuditSection
 from gateway.config.fixed import with_fixed
 from gateway.config.settings import Settings, load_settings
@@ -85,7 +86,7 @@ def test_a_key_for_prompts_that_could_be_found_by_trying(
 ) -> None:
     settings = read(config, "{prompt_hmac: {key: '${HMAC}'}}")
     with pytest.raises(StateError, match=r"at \$\{HMAC\} is missing or too short: expected at lea"):
-        audit_sink(settings, "main", environ)
+        audit_sink(settings, "main", environ, Background())
 
 
 def test_a_folder_that_cannot_be_written(config: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_folder_that_cannot_be_written(config: Path) -> None:
     settings.state.dir.mkdir(parents=True, exist_ok=True)
     (settings.state.dir / "audit").touch()
     with pytest.raises(StateError, match=r"cannot be written \(File exists\): make the folder"):
-        audit_sink(settings, "main", {})
+        audit_sink(settings, "main", {}, Background())
 
 
 def test_the_page_tells_the_defaults(config: Path) -> None:

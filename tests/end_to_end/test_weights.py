@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
 from gateway.config.settings import load_settings
 from gateway.errors import ModelFileError
 from gateway.inventory import Inventory
@@ -36,7 +37,9 @@ async def check(folder: Path, **written: str) -> None:
     path.write_text(text)
     found = Inventory(load_settings(folder / "gateway.yaml", {}, {}))
     (model,) = found.local.values()
-    supervisor = Supervisor([model], folder / "run", folder / "state", accept=found.check_weights)
+    supervisor = Supervisor(
+        [model], folder / "run", folder / "state", Background(), accept=found.check_weights
+    )
     await supervisor.start()
     await supervisor.stop()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
 from gateway.domain.call import Api, Call, Chat, Message, Sampling
 from gateway.domain.local_model import LocalModel, Manifest, Pooling
 from gateway.local.client import LocalBackend
@@ -57,7 +58,7 @@ def running(model: LocalModel) -> Iterator[Running]:
 @pytest.fixture
 async def backend(running: Running) -> AsyncIterator[LocalBackend]:
     running.wait_ready(30)
-    backend = LocalBackend(running.supervisor.sockets())
+    backend = LocalBackend(running.supervisor.sockets(), Background())
     await backend.start()
     assert await backend.wait_ready("smollm2", 30)
     yield backend

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.background import Background
 from gateway.domain.call import Api, Call, Task
 from gateway.domain.decision import Labels
 from gateway.domain.events import Event
@@ -36,7 +37,7 @@ class Running:
     """A supervisor in a thread with its own loop, as `gateway serve` has it."""
 
     def __init__(self, model: LocalModel, folder: Path) -> None:
-        self.supervisor = Supervisor([model], folder / "run", folder / "state")
+        self.supervisor = Supervisor([model], folder / "run", folder / "state", Background())
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()

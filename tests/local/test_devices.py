@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from gateway.background import Background
 from gateway.domain.events import Finished
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
@@ -101,6 +102,7 @@ async def started(model: LocalModel, folder: Path, list_: str, **fields: object)
         [model],
         folder / "r",
         folder / "s",
+        Background(),
         python=python(folder, list_, counting=True),
         **fields,  # type: ignore[arg-type]
     )
@@ -141,7 +143,7 @@ async def test_a_number_of_layers_needs_a_build_that_has_gpus(
 async def without(supervisor: Supervisor, make_call: MakeCall) -> ModelStatus:
     """The status once the model answers."""
     status = await supervisor.wait_ready("smollm2", 30)
-    backend = LocalBackend(supervisor.sockets())
+    backend = LocalBackend(supervisor.sockets(), Background())
     await backend.start()
     assert await backend.wait_ready("smollm2", 30)
     events = await collect(backend, make_call("Hi", max_tokens=2))

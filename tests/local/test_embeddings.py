@@ -10,6 +10,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
+from gateway.background import Background
 from gateway.domain.call import Chat, Completion, Embedding, Message, Sampling
 from gateway.domain.events import (
     Delta,
@@ -153,7 +154,7 @@ def running_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 @pytest.fixture
 async def encoder(running_encoder: Running) -> AsyncIterator[LocalBackend]:
-    backend = LocalBackend(running_encoder.supervisor.sockets())
+    backend = LocalBackend(running_encoder.supervisor.sockets(), Background())
     await backend.start()
     assert await backend.wait_ready("smollm2", 30)
     yield backend

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from gateway.background import Background
 from gateway.domain.events import Delta, Event, Finished
 from gateway.domain.local_model import LocalModel
 from gateway.errors import ModelFileError
@@ -137,13 +138,18 @@ class House:
         self.models = [replace(small, name="one"), replace(small, name="two")]
         size = needs(read_header(model.manifest.path), 256, 2).total
         self.supervisor = Supervisor(
-            self.models, folder / "run", folder / "state", budget=size * 3 // 2, idle=idle
+            self.models,
+            folder / "run",
+            folder / "state",
+            Background(),
+            budget=size * 3 // 2,
+            idle=idle,
         )
-        self.backend = LocalBackend({})
+        self.backend = LocalBackend({}, Background())
 
     async def open(self) -> None:
         await self.supervisor.start()
-        self.backend = LocalBackend(self.supervisor.sockets(), ["one", "two"])
+        self.backend = LocalBackend(self.supervisor.sockets(), Background(), ["one", "two"])
         await self.backend.start()
 
     async def close(self) -> None:

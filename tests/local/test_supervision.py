@@ -28,6 +28,7 @@ from tests.waiting import until
 ORPHANING = """
 import asyncio, sys, threading
 from pathlib import Path
+from gateway.background import Background
 from gateway.domain.local_model import LocalModel, Manifest
 from gateway.local.supervisor import Supervisor
 
@@ -35,7 +36,7 @@ async def main():
     path, sha256, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     manifest = Manifest("m", path, sha256, "huggingface", "m", "Apache-2.0", 8192)
     model = LocalModel("m", manifest, context=256, slots=1, queue=0)
-    supervisor = Supervisor([model], run_dir=folder / "run", state_dir=folder / "state")
+    supervisor = Supervisor([model], folder / "run", folder / "state", Background())
     await supervisor.start()
     await supervisor.wait_ready("m", 60)
     print("worker", supervisor.status()[0].pid, flush=True)
@@ -56,7 +57,9 @@ def alive(pid: int) -> bool:
 
 async def test_three_crashes_give_the_model_up(model: LocalModel, tmp_path: Path) -> None:
     """A worker that never comes up is tried three times with growing pauses, then no more."""
-    supervisor = Supervisor([model], tmp_path / "r", tmp_path / "s", python="/bin/false")
+    supervisor = Supervisor(
+        [model], tmp_path / "r", tmp_path / "s", Background(), python="/bin/false"
+    )
     began = time.monotonic()
     await supervisor.start()
     status = await supervisor.wait_ready(model.name, 20)
@@ -72,7 +75,7 @@ async def test_three_crashes_give_the_model_up(model: LocalModel, tmp_path: Path
 async def test_altered_file_starts_nothing(model: LocalModel, tmp_path: Path) -> None:
     """A file that is not the pinned one is refused before any socket or process is made."""
     wrong = replace(model, manifest=replace(model.manifest, sha256="0" * 64))
-    supervisor = Supervisor([wrong], run_dir=tmp_path / "run", state_dir=tmp_path / "state")
+    supervisor = Supervisor([wrong], tmp_path / "run", tmp_path / "state", Background())
     with pytest.raises(ModelFileError, match=f"expected sha256 {'0' * 64}, got b179c952"):
         await supervisor.start()
     assert supervisor.status() == ()
@@ -86,9 +89,9 @@ async def test_a_manifest_may_name_another_template(
     path = tmp_path / "list.jinja"
     path.write_text("1, 2, 3, 4, 5,")
     own = replace(model, manifest=replace(model.manifest, template=path))
-    supervisor = Supervisor([own], tmp_path / "r", tmp_path / "s")
+    supervisor = Supervisor([own], tmp_path / "r", tmp_path / "s", Background())
     await supervisor.start()
-    backend = LocalBackend(supervisor.sockets())
+    backend = LocalBackend(supervisor.sockets(), Background())
     await backend.start()
     assert await backend.wait_ready(model.name, 30)
     events = await collect(backend, make_call("What is the capital of France?", max_tokens=9))
@@ -103,7 +106,7 @@ async def test_a_wrong_template_starts_nothing(model: LocalModel, tmp_path: Path
     path = tmp_path / "wrong.jinja"
     path.write_text("{{ bos_token }}\n{% for m in messages %}")
     wrong = replace(model, manifest=replace(model.manifest, template=path))
-    supervisor = Supervisor([wrong], tmp_path / "r", tmp_path / "s")
+    supervisor = Supervisor([wrong], tmp_path / "r", tmp_path / "s", Background())
     with pytest.raises(ModelFileError, match=r"wrong\.jinja, line 2: no Jinja template"):
         await supervisor.start()
     assert not supervisor.sockets()
@@ -112,7 +115,7 @@ async def test_a_wrong_template_starts_nothing(model: LocalModel, tmp_path: Path
 async def test_long_folder_is_replaced(model: LocalModel, tmp_path: Path) -> None:
     """Where the kernel takes no socket path so long, a short folder serves, and is removed."""
     run_dir = tmp_path / ("x" * 120)
-    supervisor = Supervisor([model], run_dir, tmp_path / "s", python="/bin/false")
+    supervisor = Supervisor([model], run_dir, tmp_path / "s", Background(), python="/bin/false")
     await supervisor.start()
     path = supervisor.sockets()[model.name]
     assert len(os.fsencode(path)) < 100
@@ -156,9 +159,7 @@ async def test_what_nobody_foresaw_ends_no_model_for_ever(
             raise LookupError
 
     background = Background()
-    supervisor = Supervisor(
-        [model], tmp_path / "r", tmp_path / "s", told=told, background=background
-    )
+    supervisor = Supervisor([model], tmp_path / "r", tmp_path / "s", background, told=told)
     await supervisor.start()
     pid = (await supervisor.wait_ready(model.name, 60)).pid
     assert pid is not None
@@ -176,11 +177,11 @@ async def test_a_worker_without_a_file_to_spare_takes_connections_later(
     model: LocalModel, tmp_path: Path
 ) -> None:
     """It may have no file more for a while: who connects then waits, and is not forgotten."""
-    supervisor = Supervisor([model], tmp_path / "r", tmp_path / "s")
+    supervisor = Supervisor([model], tmp_path / "r", tmp_path / "s", Background())
     await supervisor.start()
     pid = (await supervisor.wait_ready(model.name, 60)).pid
     assert pid is not None
-    backend = LocalBackend(supervisor.sockets())
+    backend = LocalBackend(supervisor.sockets(), Background())
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, limits[1]))
     await backend.start()

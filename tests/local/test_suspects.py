@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
 from gateway.domain.call import Call, Chat, Message
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Started
 from gateway.domain.local_model import LocalModel
@@ -61,7 +62,7 @@ async def test_a_request_that_ends_two_workers_ends_no_third(
     """Those that were there with it are answered, the model is not given up, and whoever asks the
     same again is told at once.
     """
-    backend = LocalBackend(own.supervisor.sockets())
+    backend = LocalBackend(own.supervisor.sockets(), Background())
     await backend.start()
     assert await backend.wait_ready("smollm2", 30)
     killer = make_call("story " * 450, max_tokens=4)

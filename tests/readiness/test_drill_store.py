@@ -16,6 +16,7 @@ from gateway.audit.log import Log
 from gateway.audit.record import Record
 from gateway.audit.rules import Rules
 from gateway.audit.sink import LogSink
+from gateway.background import Background
 from gateway.domain.drilled import End, Held
 from gateway.errors import NotThere, Refused, StateError
 from gateway.readiness.drill.reporting import Reports, records
@@ -162,7 +163,7 @@ def request(id: str, at: datetime, of: str | None) -> Record:
 
 
 def written(folder: Path, told: Sequence[Record | Happening]) -> None:
-    sink = LogSink(Log(folder, Rules()), "test")
+    sink = LogSink(Log(folder, Rules()), "test", Background())
     for one in told:
         sink.write(one)
     sink.close()

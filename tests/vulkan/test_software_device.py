@@ -15,6 +15,7 @@ import pytest
 import structlog
 from msgspec import structs
 
+from gateway.background import Background
 from gateway.domain.events import Delta, Event, Finished, Usage
 from gateway.domain.local_model import LocalModel
 from gateway.local.client import LocalBackend
@@ -47,9 +48,9 @@ async def serving(
     model: LocalModel, folder: Path, **fields: int
 ) -> AsyncIterator[tuple[ModelStatus, LocalBackend]]:
     """The model, loaded and ready, and what asks it."""
-    supervisor = Supervisor([model], folder / "r", folder / "s", **fields)  # type: ignore[arg-type]
+    supervisor = Supervisor([model], folder / "r", folder / "s", Background(), **fields)  # type: ignore[arg-type]
     await supervisor.start()
-    backend = LocalBackend(supervisor.sockets())
+    backend = LocalBackend(supervisor.sockets(), Background())
     await backend.start()
     try:
         status = await supervisor.wait_ready(model.name, READY_WITHIN)

@@ -57,9 +57,9 @@ class TranslateBackend:
         usable: Callable[[str], bool],
         judge: Answerable,
         python: Path,
-        background: Background | None = None,
+        background: Background,
     ) -> None:
-        self._background = background or Background()
+        self._background = background
         self.links = {
             channel.name: Link(channel, python, guard, partial(usable, channel.name))
             for channel in channels

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from gateway.background import Background
 from gateway.domain.call import Api, Call, Chat, Embedding
 from gateway.domain.events import Event, Failed, FailureKind, Finished, Relayed, Started, Usage
 from gateway.domain.identity import Identity, Locality
@@ -211,6 +212,7 @@ async def bench(
         lambda name: name not in denied,
         NoDeepSeek(denied),
         PYTHON,
+        Background(),
     )
     await backend.start()
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
 from gateway.domain.events import Failed, FailureKind, Relayed
 from gateway.upstream.guard import EgressGuard
 from gateway.upstream.translate.backend import TranslateBackend, Translated
@@ -196,7 +197,12 @@ async def test_litellm_is_not_installed(tmp_path: Path) -> None:
     begin = Begin("anthropic", {"api_key": KEY}, {}, None, "agent", 1.0)
     channel = Translated("vendor", begin, {("api.anthropic.com", 443): endpoint})
     backend = TranslateBackend(
-        [channel], EgressGuard(), lambda _: True, NoDeepSeek(), tmp_path / "bin" / "python"
+        [channel],
+        EgressGuard(),
+        lambda _: True,
+        NoDeepSeek(),
+        tmp_path / "bin" / "python",
+        Background(),
     )
     await backend.start()
     made = Bench(backend, MODEL)
