@@ -26,8 +26,8 @@ from typing import TypeAlias, cast
 from gateway.domain.events import FailureKind
 from gateway.upstream.answer import BODY, DONE, HEAD, IDLE, AnswerReader
 from gateway.upstream.fault import AttemptFault, StaleConnection
-from gateway.upstream.sent import Sent, joined
 from gateway.upstream.tls import told
+from gateway.wire.sent import Sent, joined
 
 Through: TypeAlias = Callable[[Sequence[bytes]], float | None]
 """Takes pieces of a body, as they were sent, from the socket's own call, and says until when (loop

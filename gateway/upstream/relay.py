@@ -28,13 +28,13 @@ from gateway.upstream.guard import EgressGuard
 from gateway.upstream.media import JSON, TEXT, ByteRelay, is_json, sound
 from gateway.upstream.pool import Pool
 from gateway.upstream.sending import Request, Sender, read_refusal
-from gateway.upstream.sent import Sent, joined
 from gateway.upstream.servers import Servers
 from gateway.upstream.stream import StreamRelay
 from gateway.upstream.tls import system_trust
 from gateway.upstream.ways import Way, way
 from gateway.wire.relay import AnswerFailed
 from gateway.wire.routed import tell
+from gateway.wire.sent import Sent, joined
 from gateway.wire.sse import MOST_EVENT
 
 __all__ = ["Channel", "RelayBackend"]

@@ -19,8 +19,8 @@ from gateway.upstream.fault import AttemptFault, NoKeyLeft, StaleConnection
 from gateway.upstream.guard import Permit
 from gateway.upstream.keys import Keys
 from gateway.upstream.pool import Pool
-from gateway.upstream.sent import Sent
 from gateway.wire.relay import Speech
+from gateway.wire.sent import Sent
 
 MOST_ERROR = 64 * 1024
 ERROR_BODY_WAIT = 5.0

@@ -12,9 +12,7 @@ from gateway.domain.target import Target
 from gateway.errors import CapabilityMissing
 from gateway.upstream.channel import Channel
 from gateway.upstream.fault import AttemptFault
-from gateway.upstream.sent import Sent
 from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech
-from gateway.wire.model_name import model_parts
 from gateway.wire.openai_completions_relay import CompletionSpeech
 from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
 from gateway.wire.openai_passed import PassingSpeech
@@ -22,6 +20,7 @@ from gateway.wire.openai_passing import NEEDS
 from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.openai_responses_relay import InputTokensSpeech, ResponsesSpeech
 from gateway.wire.relay import Speech
+from gateway.wire.sent import Sent
 
 _SPEECHES: Mapping[Api, Speech] = {
     Api.CHAT: OpenAISpeech(),
@@ -54,18 +53,9 @@ def way(channel: Channel, target: Target, call: Call) -> Way:
     if api is None or speech is None:
         raise AttemptFault("this channel cannot be asked for that", FailureKind.INCAPABLE)
     try:
-        body = _in_parts(api, call, target) or speech.request(call, target)
+        body = speech.request(call, target)
     except CapabilityMissing as missing:
         kind = FailureKind.INCAPABLE
         raise AttemptFault(missing.message, kind, param=missing.param) from None
     typed = call.typed or api is not call.api or call.begun is not None
     return Way(speech, channel.heads_for(call, api), body, typed)
-
-
-def _in_parts(api: Api, call: Call, target: Target) -> Sent | None:
-    """The body with the target's model in its place, and no copy of it, where nothing else of it
-    changes.
-    """
-    if not call.alone or api is not call.api or call.begun is not None:
-        return None
-    return model_parts(call.body, call.model, target.model)

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gateway.wire.sent import Sent
+
 _MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _QUOTED = b'"model"'
 _KEY = re.compile(rb'"model"[ \t\r\n]*:', re.IGNORECASE)
@@ -32,13 +34,10 @@ _STYLES = ((b",", b":"), (b", ", b": "))
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = False) -> bytes:
+def with_model(body: bytes, present: str | None, wanted: str) -> bytes:
     """``body`` with its top-level model, which is ``present``, made ``wanted``; ``body`` itself
-    where nothing changes. Raises ``ValueError`` for what is no JSON object. With ``alone``, which
-    is as in ``Call``, a long one is not gone through where its model is near an end.
+    where nothing changes. Raises ``ValueError`` for what is no JSON object.
     """
-    if alone and (parts := model_parts(body, present, wanted)) is not None:
-        return b"".join(parts)
     if len(body) >= LONG:
         if (placed := _placed(body, wanted)) is not None:
             return placed
@@ -57,17 +56,15 @@ def with_model(body: bytes, present: str | None, wanted: str, *, alone: bool = F
     return msgspec.json.encode(members)
 
 
-def model_parts(
-    body: bytes, present: str | None, wanted: str
-) -> tuple[bytes | memoryview, ...] | None:
-    """As ``with_model``, of a body in which the model is alone: what is to be sent one after the
-    other, which copies nothing of it; ``None`` where the model is near neither end.
+def model_parts(body: bytes, present: str, wanted: str) -> Sent | None:
+    """As ``with_model``, of a body in which the model is alone (as in ``Call``): in pieces, which
+    copies nothing of it and goes through none of it; ``None`` where the model is near neither end.
     """
-    place = None if present is None else _near_an_end(body, present)
+    place = _near_an_end(body, present)
     if place is None:
         return None
     if present == wanted:
-        return (body,)
+        return body
     whole = memoryview(body)
     return whole[: place[0]], msgspec.json.encode(wanted)[1:-1], whole[place[1] :]
 

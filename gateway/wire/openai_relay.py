@@ -13,7 +13,7 @@ from gateway.domain.call import Api, Begun, Call, Chat
 from gateway.domain.events import Called, Delta, Likely, Piece, Reasoned, Scored
 from gateway.domain.identity import Locality
 from gateway.domain.target import Target
-from gateway.wire.model_name import with_model
+from gateway.wire.model_name import model_parts, with_model
 from gateway.wire.openai_request import PREFIXED, written
 from gateway.wire.openai_told import (
     ChunkReader,
@@ -25,6 +25,7 @@ from gateway.wire.openai_told import (
     vendor_error,
 )
 from gateway.wire.relay import Answer, Chunk, VendorError
+from gateway.wire.sent import Sent
 from gateway.wire.sse import event
 
 _NULL = msgspec.Raw(b"null")
@@ -121,13 +122,14 @@ _CHAT = Api.CHAT
 class OpenAISpeech:
     """Implements ``Speech`` for chat completions."""
 
-    def request(self, call: Call, target: Target) -> bytes:
+    def request(self, call: Call, target: Target) -> Sent:
         if call.api is not _CHAT:
             return written(call, target)
-        body = with_model(call.body, call.model, target.model, alone=call.alone)
-        if call.begun is None or not isinstance(call.task, Chat):
-            return body
-        return _going_on(body, call.task, call.begun, target)
+        if call.begun is not None and isinstance(call.task, Chat):
+            body = with_model(call.body, call.model, target.model)
+            return _going_on(body, call.task, call.begun, target)
+        parts = model_parts(call.body, call.model, target.model) if call.alone else None
+        return parts or with_model(call.body, call.model, target.model)
 
     def answer(self, body: bytes, asked: str, *, typed: bool) -> Answer:
         return _answer(body, asked, typed)

@@ -11,6 +11,7 @@ import msgspec
 from gateway.domain.call import Call
 from gateway.domain.events import FinishReason, Piece, Usage
 from gateway.domain.target import Target
+from gateway.wire.sent import Sent
 
 if TYPE_CHECKING:
     from gateway.wire.likeness import Likeness
@@ -101,7 +102,7 @@ class Speech(Protocol):
     app speaks another dialect, or has the beginning of the answer already.
     """
 
-    def request(self, call: Call, target: Target) -> bytes:
+    def request(self, call: Call, target: Target) -> Sent:
         """The body to send. Raises ``ValueError`` for what is no JSON object, and
         ``CapabilityMissing`` where it cannot be said to that target.
         """

@@ -23,6 +23,7 @@ from gateway.errors import InvalidRequest
 from gateway.local.abilities import CAPABILITIES
 from gateway.wire.openai_chat import parse
 from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.sent import joined
 from tests.surfaces.chat_parameters import PLAIN, ROWS, TOOLS
 from tests.surfaces.rows import Effect, Row, literals, members
 
@@ -68,7 +69,7 @@ def test_a_vendor_gets_it_as_it_was_written(row: Row) -> None:
     request = parse(body(row))
     target = Target("lab", "real", Identity("lab", "openai", "m", (), Locality.CLOUD, ()))
     call = Call("r", Api.CHAT, "mine", request.stream, body(row), request.chat, 0, 60)
-    sent: dict[str, Any] = json.loads(OpenAISpeech().request(call, target))
+    sent: dict[str, Any] = json.loads(joined(OpenAISpeech().request(call, target)))
     assert sent == {**PLAIN, **row.sends, "model": "real"}
 
 

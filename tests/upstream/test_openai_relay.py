@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.call import Api, Call
 from gateway.domain.events import FinishReason, Usage
+from gateway.domain.identity import Identity, Locality
+from gateway.domain.target import Target
 from gateway.errors import InvalidRequest
 from gateway.wire import model_name, openai_chat
 from gateway.wire.model_name import LONG
 from gateway.wire.model_name import with_model as rewrite
 from gateway.wire.openai_relay import ChatReader, OpenAISpeech
 from gateway.wire.relay import Answer, VendorError
+from gateway.wire.sent import joined
 
 
 def read_answer(body: bytes) -> Answer:
@@ -179,6 +183,14 @@ _HIDDEN = [
 ]
 
 
+def sent_of(body: bytes, wanted: str) -> bytes:
+    """What a target whose model is ``wanted`` is sent of a chat."""
+    asked = openai_chat.parse(body)
+    identity = Identity("lab", "openai", "m", (), Locality.CLOUD, ())
+    call = Call("r", Api.CHAT, asked.model, False, body, asked.chat, 0, 60, alone=asked.alone)
+    return joined(OpenAISpeech().request(call, Target("lab", wanted, identity)))
+
+
 @given(
     st.lists(st.sampled_from(_HIDDEN) | st.tuples(_KEYS, _VALUES), max_size=4),
     st.lists(st.sampled_from(_HIDDEN) | st.tuples(_KEYS, _VALUES), max_size=4),
@@ -201,10 +213,10 @@ def test_where_the_model_is_alone_a_long_body_is_as_if_it_had_been_gone_through(
     names = [json.loads(key).lower() for key, _ in pairs]
     spelled = [json.loads(key) for key, _ in pairs]
     assert parsed.alone == (names.count("model") == 1 and "model" in spelled)
-    renamed = rewrite(body, parsed.model, wanted, alone=parsed.alone)
+    renamed = sent_of(body, wanted)
     assert json.loads(renamed) == json.loads(rewrite(body, parsed.model, wanted))
-    sent = json.loads(renamed, object_pairs_hook=_Pairs)
-    assert [value for key, value in sent if key.lower() == "model"] == [wanted]
+    top = json.loads(renamed, object_pairs_hook=_Pairs)
+    assert [value for key, value in top if key.lower() == "model"] == [wanted]
 
 
 @pytest.mark.parametrize("behind", [False, True])
@@ -214,7 +226,7 @@ def test_a_long_body_is_not_gone_through_where_its_model_is_alone_and_near_an_en
     members = ['"model": "m"', f"{_MESSAGES[0]}: {_MESSAGES[1]}", '"stream": false']
     body = ("{" + ", ".join(members[::-1] if behind else members) + "}").encode()
     monkeypatch.setattr(model_name, "_placed", None)
-    renamed = rewrite(body, "m", "n", alone=openai_chat.parse(body).alone)
+    renamed = sent_of(body, "n")
     assert renamed == body.replace(b'"model": "m"', b'"model": "n"')
 
 

@@ -31,6 +31,7 @@ from gateway.upstream.translate.spawning import ADVICE
 from gateway.wire.openai_embeddings_relay import EmbeddingSpeech
 from gateway.wire.openai_relay import OpenAISpeech
 from gateway.wire.relay import Speech
+from gateway.wire.sent import joined
 
 __all__ = ["ByDialect", "TranslateBackend", "Translated"]
 
@@ -195,7 +196,7 @@ class TranslateBackend:
         if not await link.wait(clock.patience):
             raise AttemptFault(NOT_UP, FailureKind.WORKER_LOST)
         try:
-            body = _speech(call).request(call, target)
+            body = joined(_speech(call).request(call, target))
             asked = link.ask(target.model, body, embeds=_embeds(call))
         except CapabilityMissing as missing:
             kind = FailureKind.INCAPABLE
