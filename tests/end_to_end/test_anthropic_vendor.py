@@ -40,6 +40,8 @@ TOLD: list[BetaMessageParam] = [
 ]
 COLD = {"temperature": 0}
 WORDS = ("The city", " of", " Paris")
+FLOWING = tuple(f"{number} {'é日本 ' if number % 9 == 0 else 'word'}, " for number in range(120))
+"""Of a stream that flows: pieces that are alike but for what they say."""
 FAILS = ("break_off", "stall_mid_stream", "error_event")
 
 
@@ -155,6 +157,26 @@ def test_a_vendors_stream_is_relayed(bench: Bench) -> None:
     assert message.model == "claude"
     record = bench.gateway.last_record()
     assert (record["prompt_tokens"], record["completion_tokens"]) == (9, 4)
+
+
+def test_a_stream_that_flows_arrives_whole(bench: Bench) -> None:
+    """Each piece by itself, as a model writes: those go the short way to the app, thoughts before
+    them and a call behind. What is known of the answer is in the record.
+    """
+    said = "".join(FLOWING)
+    options: dict[str, Any] = {"thinking": "hm hm", "tool": ("f", {"a": 1}), "pings": 3}
+    bench.anthropic.behave("answer", words=FLOWING, pause=0.003, **options)
+    kinds, message = streamed(bench, "claude")
+    one_message(kinds)
+    assert kinds.count("content_block_delta") == len(FLOWING) + 3 + 3
+    assert text(message) == said
+    assert [block.type for block in message.content] == ["thinking", "text", "tool_use"]
+    assert message.usage.output_tokens == 4
+    record = bench.gateway.last_record()
+    assert (record["outcome"], record["served_by"]) == ("served", "anthropic/claude-real")
+    assert record["sent_characters"] == len(said)
+    counts = ("prompt_tokens", "completion_tokens", "cached_tokens")
+    assert [record[name] for name in counts] == [9, 4, 2]
 
 
 def test_tokens_are_counted_by_the_vendor_where_it_serves(bench: Bench) -> None:

@@ -31,6 +31,8 @@ OTHER = """\
 """
 QUESTION = "In which country is the city of Paris?"
 WORDS = ("The city", " of", " Paris")
+FLOWING = tuple(f"{number} {'é日本 ' if number % 9 == 0 else 'word'}, " for number in range(120))
+"""Of a stream that flows: pieces that are alike but for what they say."""
 FAILS = ("break_off", "stall_mid_stream", "error_event")
 COLD: dict[str, Any] = {"temperature": 0, "max_output_tokens": 24}
 
@@ -159,6 +161,29 @@ def test_a_vendors_response_is_relayed(bench: Bench) -> None:
     assert kept == response
     record = bench.gateway.last_record()
     assert (record["prompt_tokens"], record["completion_tokens"]) == (7, 4)
+
+
+def test_a_stream_that_flows_arrives_whole(bench: Bench) -> None:
+    """Each piece by itself, as a model writes: those go the short way to the app, thoughts before
+    them and a call behind. What is known of the answer is in the record, and what is kept is it.
+    """
+    text = "".join(FLOWING)
+    options: dict[str, Any] = {"thinking": "hm hm", "tool": ("f", {"a": 1})}
+    bench.vendor.behave("answer", words=FLOWING, pause=0.003, **options)
+    asked: dict[str, Any] = {"input": QUESTION} | COLD
+    events = list(bench.client.responses.create(model="both", stream=True, **asked))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert tuple(deltas) == FLOWING
+    response = events[-1].response
+    assert told(response) == text
+    assert [item.type for item in response.output] == ["reasoning", "message", "function_call"]
+    record = bench.gateway.last_record()
+    assert (record["outcome"], record["served_by"]) == ("served", "openai/gpt-4o")
+    assert record["sent_characters"] == len(text)
+    counts = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+    assert [record[name] for name in counts] == [7, 4, 2, 3]
+    same(bench.client.responses.retrieve(response.id), response)
 
 
 def test_a_vendors_stream_is_relayed(bench: Bench) -> None:
