@@ -85,17 +85,24 @@ class WrittenMessage(Turn, gc=False):
     """A message as it stands in a body."""
 
     content: str | list[_Text] | None = None
+    refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _CalledFunction | None = None
     reasoning_content: str | None = None
 
 
 def messages_needs(messages: Iterable[WrittenMessage]) -> Iterator[Capability]:
-    """What a target must be able to do to be given these messages."""
-    for message in messages:
+    """What a target must be able to do to be given these messages. Raises InvalidRequest where one
+    lacks what it must say.
+    """
+    for place, message in enumerate(messages):
         calls, function = message.tool_calls, message.function_call
         if isinstance(message.content, list):
             yield from turn_needs(message, message.content, calls, called=function is not None)
+        elif message.content is None:
+            instead = calls or function or message.refusal or message.reasoning_content
+            check_empty(message, place, says=bool(instead))
+            yield from turn_needs(message, (), calls, called=function is not None)
         # Nearly all of a long talk are no more than a text.
         elif not (
             calls is None
@@ -104,6 +111,19 @@ def messages_needs(messages: Iterable[WrittenMessage]) -> Iterator[Capability]:
             and message.role not in OF_TOOLS
         ):
             yield from turn_needs(message, (), calls, called=function is not None)
+
+
+def check_empty(turn: Turn, place: int, *, says: bool) -> None:
+    """Of a turn without content, the one at ``place``: an assistant's may do without where it
+    ``says`` something else, and what a function of the older kind gave may be nothing. Raises
+    InvalidRequest.
+    """
+    if turn.role == "function" or (turn.role == "assistant" and (says or turn.audio is not None)):
+        return
+    param = f"messages[{place}].content"
+    raise InvalidRequest(
+        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )
 
 
 def turn_needs(
@@ -154,7 +174,7 @@ def typed_message(message: WrittenMessage) -> Message:
     if isinstance(message.content, list):
         content, images = _content(message.content)
     else:
-        content = message.content or ""
+        content = (message.refusal or "") if message.content is None else message.content
     return Message(
         _ROLES.get(message.role, message.role),
         content,

@@ -11,7 +11,14 @@ from operator import attrgetter
 import msgspec
 
 from gateway.domain.target import Capability
-from gateway.wire.openai_messages import OF_TOOLS, CallHead, Part, Turn, turn_needs
+from gateway.wire.openai_messages import (
+    OF_TOOLS,
+    CallHead,
+    Part,
+    Turn,
+    check_empty,
+    turn_needs,
+)
 from gateway.wire.openai_parameters import NULL
 
 _TEXT, _LIST, _NULL = b'"[n'
@@ -35,6 +42,7 @@ class SkimmedMessage(Turn, gc=False):
     """As ``WrittenMessage``."""
 
     content: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
     tool_calls: list[_ToolCall] | None = None
     function_call: _CalledFunction | None = None
     reasoning_content: msgspec.Raw = NULL
@@ -54,13 +62,13 @@ class Skimmed(msgspec.Struct):
 
 
 _parts = msgspec.json.Decoder(list[_Text])
-_more = attrgetter("tool_calls", "function_call", "audio", "reasoning_content")
-_NO_MORE = (None, None, None, NULL)
+_more = attrgetter("tool_calls", "function_call", "audio", "refusal", "reasoning_content")
+_NO_MORE = (None, None, None, NULL, NULL)
 
 
 def skimmed(messages: Iterable[SkimmedMessage]) -> Skimmed:
     """Looks through the messages of a body. Raises ``Unskimmable``, what ``msgspec`` does, and
-    ``InvalidRequest`` where an image has no URL.
+    ``InvalidRequest`` where an image has no URL, or a turn lacks what it must say.
     """
     turns = size = 0
     others = []
@@ -75,22 +83,28 @@ def skimmed(messages: Iterable[SkimmedMessage]) -> Skimmed:
         ):
             size += len(content) - 2
         else:
-            others.append(message)
+            others.append((turns - 1, message))
     found = Skimmed(turns, size)
-    for message in others:
-        _look_through(message, found)
+    for place, message in others:
+        _look_through(message, place, found)
     return found
 
 
-def _look_through(message: SkimmedMessage, found: Skimmed) -> None:
+def _look_through(message: SkimmedMessage, place: int, found: Skimmed) -> None:
     parts: Sequence[_Text] = ()
-    if memoryview(message.content)[0] == _LIST:
-        parts = _parts.decode(message.content)
-        texts = [text for part in parts for text in (part.text, part.refusal)]
-    else:
-        texts = [message.content]
-    texts.append(message.reasoning_content)
     calls, function = message.tool_calls, message.function_call
+    refused, thought = _length(message.refusal), _length(message.reasoning_content)
+    kind = memoryview(message.content)[0]
+    texts: list[msgspec.Raw] = []
+    if kind == _LIST:
+        parts = _parts.decode(message.content)
+        texts += [text for part in parts for text in (part.text, part.refusal)]
+    elif kind == _NULL:
+        check_empty(message, place, says=bool(refused or thought or calls or function))
+        found.size += refused
+    else:
+        texts.append(message.content)
+    found.size += thought
     called = [call.function for call in calls or () if call.function is not None]
     if function is not None:
         called.append(function)

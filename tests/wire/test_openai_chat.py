@@ -90,7 +90,7 @@ def test_what_needs_nothing() -> None:
 
 
 def test_messages_are_read_in_all_their_shapes() -> None:
-    """Parts are joined, developer is system, no content is an empty turn."""
+    """Parts are joined, developer is system, a refusal is what was said."""
     parsed = parse(
         body(
             messages=[
@@ -99,15 +99,25 @@ def test_messages_are_read_in_all_their_shapes() -> None:
                     "role": "user",
                     "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
                 },
-                {"role": "assistant"},
+                {"role": "assistant", "content": None, "refusal": "no"},
             ],
             max_completion_tokens=7,
             stop="x",
         )
     )
     read = [(message.role, message.content) for message in parsed.chat.messages]
-    assert read == [("system", "be brief"), ("user", "ab"), ("assistant", "")]
+    assert read == [("system", "be brief"), ("user", "ab"), ("assistant", "no")]
     assert (parsed.chat.max_tokens, parsed.chat.stop) == (7, ("x",))
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "tool", "assistant"])
+@pytest.mark.parametrize("content", [{}, {"content": None}])
+def test_a_turn_without_content_is_a_mistake(role: str, content: dict[str, Any]) -> None:
+    """But an assistant's that calls, refuses or has spoken."""
+    with pytest.raises(InvalidRequest, match=r"parameter: 'messages\[1\].content'") as caught:
+        parse(body(messages=[*HELLO, {"role": role, **content}]))
+    assert (caught.value.status, caught.value.code) == (400, "missing_required_parameter")
+    assert caught.value.param == "messages[1].content"
 
 
 def test_functions_come_with_their_schemas_as_they_were_written() -> None:

@@ -14,6 +14,7 @@ from gateway.errors import InvalidRequest
 from gateway.wire.model_name import LONG
 from gateway.wire.openai_chat import ChatRequest, parse
 from gateway.wire.openai_relay import OpenAISpeech
+from gateway.wire.sent import joined
 from tests.wire.test_openai_passing import TARGET
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -21,8 +22,12 @@ TEXT = 'def read(path):\n\treturn "naïve – C:\\temp"\n'
 CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"at": "é"}'}}
 MESSAGES: dict[str, list[dict[str, Any]]] = {
     "texts": [{"role": "system", "content": TEXT}, {"role": "user", "content": "x"}],
-    "null": [{"role": "user", "content": "x"}, {"role": "assistant", "content": None}],
-    "nothing": [{"role": "assistant"}, {"role": "user", "content": ""}],
+    "nothing": [{"role": "assistant", "content": ""}, {"role": "user", "content": ""}],
+    "a refusal": [{"role": "assistant", "content": None, "refusal": TEXT}],
+    "a text beside a refusal": [{"role": "assistant", "content": "x", "refusal": None}],
+    "nothing but thoughts": [{"role": "assistant", "reasoning_content": TEXT}],
+    "nothing but audio": [{"role": "assistant", "audio": {"id": "a"}}],
+    "a function that gave nothing": [{"role": "function", "name": "look", "content": None}],
     "parts": [
         {
             "role": "user",
@@ -92,6 +97,11 @@ def test_it_tells_what_reading_tells(messages: list[dict[str, Any]]) -> None:
         {"content": [{"type": "text", "text": 3}]},
         {"content": ["x"]},
         {"content": "x", "reasoning_content": []},
+        {"content": "x", "refusal": 3},
+        {"content": None},
+        {},
+        {"role": "tool", "tool_call_id": "c"},
+        {"role": "assistant", "refusal": ""},
         {"content": [{"type": "image_url"}]},
         {"content": "x", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
         {"content": "x", "role": "nobody"},
@@ -144,7 +154,7 @@ def test_nothing_is_read_for_a_vendor_of_the_dialect() -> None:
     assert ask(unread).prompt > 0
     assert Sent(unread, continuation=True).rest() is unread
     sent = OpenAISpeech().request(unread, TARGET)
-    assert json.loads(sent) == json.loads(body) | {"model": TARGET.model}
+    assert json.loads(joined(sent)) == json.loads(body) | {"model": TARGET.model}
 
 
 def test_it_is_read_once() -> None:
