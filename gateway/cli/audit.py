@@ -18,8 +18,9 @@ from gateway.cli.audit_export import export
 from gateway.cli.audit_lines import query_, tail
 from gateway.cli.audit_log import log_argument, log_of
 from gateway.cli.options import config_option, format_option
-from gateway.cli.text import counted, plain
+from gateway.cli.text import counted
 from gateway.cli.waiting import Bytes
+from gateway.printed import plain
 
 
 @click.group()

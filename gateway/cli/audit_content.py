@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from gateway.audit.content import private_key, unseal
-from gateway.cli.text import plain
 from gateway.errors import StateError
+from gateway.printed import plain
 
 
 @click.command("open-content")

@@ -16,7 +16,8 @@ from gateway.audit.reader import BadLine, Checkpoint, Event, Line, Request, last
 from gateway.audit.sentence import data, sentence
 from gateway.cli.audit_log import log_argument, log_of
 from gateway.cli.options import Moment, config_option, format_option
-from gateway.cli.text import counted, plain
+from gateway.cli.text import counted
+from gateway.printed import plain
 
 LOOK_EVERY = 0.25
 """Seconds between two looks for new lines."""

@@ -19,7 +19,6 @@ from gateway.cli.drill_text import about, markdown, text
 from gateway.cli.options import config_option, format_option
 from gateway.cli.remote import local_actor, record, running_gateway
 from gateway.cli.settled import settings_in_force
-from gateway.cli.text import plain
 from gateway.config.settings import Settings
 from gateway.domain.drill import PATIENCE
 from gateway.domain.drilled import Held, Report
@@ -27,6 +26,7 @@ from gateway.errors import StateError
 from gateway.http.drills import DrillState
 from gateway.inventory import Inventory
 from gateway.operating.drilling import Practised, drill_state
+from gateway.printed import plain
 from gateway.readiness.capacity import kept
 from gateway.readiness.drill.reporting import Reports
 from gateway.readiness.drill.store import Drills

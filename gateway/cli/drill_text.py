@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.cli.text import cell, plain
 from gateway.domain.drill import Drill
 from gateway.domain.drilled import AppPart, Load, Report, Spread
+from gateway.printed import cell, plain
 
 MOST_ROWS = 20
 Row = Sequence[str]

@@ -13,7 +13,8 @@ import click
 import msgspec
 
 from gateway.access.prices import MILLION
-from gateway.cli.text import cell, counted, plain
+from gateway.cli.text import counted
+from gateway.printed import cell, plain
 from gateway.readiness.evaluation.table import Comparison, Count, Row, Table, Times
 
 NOTHING = "–"

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from gateway.cli.asking import Remote, either, named
 from gateway.cli.remote import local_actor, moment, record, running_gateway
 from gateway.cli.settled import settings_in_force
-from gateway.cli.text import plain
 from gateway.operating.keys import Keys
+from gateway.printed import plain
 
 Model = TypeVar("Model", bound=BaseModel)
 _SPAN = re.compile(r"(\d{1,4})([hdwy])\Z")

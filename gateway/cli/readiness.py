@@ -14,8 +14,9 @@ import msgspec
 from gateway.cli.options import config_option, format_option, policy_option
 from gateway.cli.remote import running_gateway
 from gateway.cli.settled import settings_in_force
-from gateway.cli.text import counted, plain
+from gateway.cli.text import counted
 from gateway.config.settings import Settings
+from gateway.printed import plain
 from gateway.scoring import reckoned
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-from gateway.cli.text import COLOURS, counted, plain
+from gateway.cli.text import COLOURS, counted
+from gateway.printed import plain
 from gateway.readiness.scan.finding import Finding, Said
 from gateway.readiness.scan.report import Report, Row
 

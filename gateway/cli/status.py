@@ -12,7 +12,8 @@ import click
 from gateway.cli.options import config_option, format_option, policy_option
 from gateway.cli.remote import running_gateway
 from gateway.cli.settled import settings_in_force
-from gateway.cli.text import GB, counted, plain
+from gateway.cli.text import GB, counted
+from gateway.printed import plain
 
 ANSWER_WITHIN = 5.0
 """Seconds."""

@@ -17,16 +17,6 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def plain(text: str) -> str:
-    """Without what a terminal would obey: apps choose some of the words of a log."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def cell(text: str) -> str:
-    """Plain text in a table of Markdown: nothing in it ends the cell."""
-    return plain(text).replace("\\", "\\\\").replace("|", "\\|")
-
-
 def say_error(error: GatewayError) -> None:
     """An error's message, to stderr."""
     click.secho("error: ", fg="red", bold=True, err=True, nl=False)

@@ -293,6 +293,7 @@ def test_markdown_and_text_tell_the_summary_first(tree: Path) -> None:
     assert "amazon (anthropic)" in text
     assert "not determined, and not cleared: the account says which developer's model" in text
     assert "\x1b[31m" not in text + page
+    assert "- `src/\ufffd[31mred'|.py:1`" in page
     assert "| amazon (anthropic) | 1 | 1 | 1 channel | deny (anthropic) |" in page
 
 

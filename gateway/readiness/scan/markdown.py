@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.printed import cell, span
 from gateway.readiness.scan.finding import Finding
 from gateway.readiness.scan.report import Report, Row
 
@@ -22,7 +23,7 @@ def _lines(report: Report) -> Iterator[str]:
     policy = f"policy `{report.revision[:12]}`" if report.revision else "no policy"
     yield (
         f"{len(report.findings)} findings in {report.files} files of "
-        f"{', '.join(f'`{_cell(root)}`' for root in report.roots)}{about}; catalog "
+        f"{', '.join(span(root) for root in report.roots)}{about}; catalog "
         f"{report.catalog}, signals {report.signals}, {policy}; {report.at.date()}."
     )
     yield ""
@@ -30,8 +31,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for row in report.rows():
         reach = ", ".join(f"{count} {reach}" for reach, count in sorted(row.reach.items()))
-        said = f"{row.said} ({_cell(row.rule)})" if row.rule else row.said or "not asked"
-        yield f"| {_cell(row.title)} | {len(row.findings)} | {row.files} | {reach} | {said} |"
+        said = f"{row.said} ({cell(row.rule)})" if row.rule else row.said or "not asked"
+        yield f"| {cell(row.title)} | {len(row.findings)} | {row.files} | {reach} | {said} |"
     for row in report.rows():
         yield from _places(row)
     if report.suppressed:
@@ -41,18 +42,18 @@ def _lines(report: Report) -> Iterator[str]:
         yield "## Could not be read"
         yield ""
         for one in report.unread:
-            yield f"- `{_cell(one.path)}`: {one.reason}{' (in part)' if one.partly else ''}"
+            yield f"- {span(one.path)}: {one.reason}{' (in part)' if one.partly else ''}"
     if report.skipped:
         yield ""
         yield "## Not looked at"
         yield ""
         for skipped in report.skipped:
-            yield f"- `{_cell(skipped.path)}`: {skipped.reason}"
+            yield f"- {span(skipped.path)}: {skipped.reason}"
 
 
 def _places(row: Row) -> Iterator[str]:
     yield ""
-    yield f"## {_cell(row.title)}"
+    yield f"## {cell(row.title)}"
     yield ""
     unsaid = {one.undetermined for one in row.findings if one.undetermined}
     for why in sorted(unsaid):
@@ -67,11 +68,11 @@ def _places(row: Row) -> Iterator[str]:
 
 def _place(one: Finding) -> str:
     where = f"{one.path}:{one.line}" if one.line else one.path
-    parts = [f"`{_cell(where)}` {one.signal} `{_cell(one.value)}`, confidence {one.confidence}"]
+    parts = [f"{span(where)} {one.signal} {span(one.value)}, confidence {one.confidence}"]
     if one.count > 1:
         parts.append(f"{one.count} times")
     if one.via:
-        parts.append("by " + " > ".join(map(_cell, one.via)))
+        parts.append("by " + " > ".join(map(cell, one.via)))
     return ", ".join(parts)
 
 
@@ -80,13 +81,4 @@ def _suppressed(report: Report) -> Iterator[str]:
     yield "## Suppressed"
     yield ""
     for one in report.suppressed:
-        yield f"- {_place(one.finding)}, until {one.by.until}: {_cell(one.by.reason)}"
-
-
-def _cell(text: str) -> str:
-    """Without what would be more than text in a table or in a span of code."""
-    return (
-        "".join(c if c.isprintable() else "\ufffd" for c in text)
-        .replace("|", "\\|")
-        .replace("`", "'")
-    )
+        yield f"- {_place(one.finding)}, until {one.by.until}: {cell(one.by.reason)}"
