@@ -28,10 +28,10 @@ from gateway.audit.sink import AuditSink
 from gateway.audit.transcript import Transcript
 from gateway.auditing import audit_sink
 from gateway.background import Background
+from gateway.config.channels import LOCAL
 from gateway.config.presence import run_dir, serving
 from gateway.config.publication import Publication, published
 from gateway.config.reload import PolicyStore
-from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings
 from gateway.config.shipped import load_routers
 from gateway.configured import Configured

@@ -11,10 +11,12 @@ from pathlib import Path
 from msgspec import structs
 
 from gateway.config.apis import capabilities
+from gateway.config.channels import LOCAL
+from gateway.config.local_models import LocalModelSection
 from gateway.config.manifests import local_manifests, local_model
 from gateway.config.policy_files import PolicyLoader
 from gateway.config.reload import PolicyStore
-from gateway.config.sections import LOCAL, GroupSection, LocalModelSection
+from gateway.config.sections import GroupSection
 from gateway.config.settings import Settings, is_pattern
 from gateway.config.shipped import load_catalog
 from gateway.config.signing import PublicKey

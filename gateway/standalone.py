@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.background import Background
-from gateway.config.sections import LOCAL
+from gateway.config.channels import LOCAL
 from gateway.config.settings import Settings
 from gateway.dialled import with_credentials
 from gateway.domain.call import Backend, Call

@@ -21,11 +21,11 @@ from gateway.audit.journal import Journal
 from gateway.audit.sink import Standing as AuditStanding
 from gateway.auditing import audit_sink
 from gateway.background import Background
+from gateway.config.channels import LOCAL
 from gateway.config.configuration import ConfigurationStore, Watched
 from gateway.config.presence import run_dir
 from gateway.config.publication import FILE, decode, published
 from gateway.config.reload import PolicyStore
-from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.config.shipped import load_routers
 from gateway.configured import Configured

@@ -20,9 +20,9 @@ from gateway.cli.eval_text import WRITERS
 from gateway.cli.options import Said, config_option, policy_option
 from gateway.cli.settled import settings_of
 from gateway.cli.text import say_error
+from gateway.config.channels import LOCAL
 from gateway.config.documents import read_bytes
 from gateway.config.schema import nearest
-from gateway.config.sections import LOCAL
 from gateway.config.settings import Settings, load_settings
 from gateway.dialled import with_credentials
 from gateway.domain.decision import Labels

@@ -27,12 +27,12 @@ from gateway.auditing import audit_sink
 from gateway.background import Background
 from gateway.cli.app import app
 from gateway.cli.options import config_option, policy_option
+from gateway.config.addresses import is_loopback
 from gateway.config.configuration import Watched
 from gateway.config.credential import renew
 from gateway.config.places import folders
 from gateway.config.presence import RUN, address, run_dir
 from gateway.config.publication import published
-from gateway.config.sections import is_loopback
 from gateway.config.settings import Settings, is_pattern, load_settings
 from gateway.configured import revision
 from gateway.configuring import check_channels

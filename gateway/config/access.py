@@ -14,9 +14,9 @@ from pydantic_core import PydanticCustomError
 from gateway.access.keys import LABELS, Limits
 from gateway.access.oidc import Rules
 from gateway.access.tokens import ALGORITHMS, Issued, KeySet
+from gateway.config.addresses import is_loopback
 from gateway.config.proxying import ProxySection
 from gateway.config.schema import Closed, Number, Text, Whole
-from gateway.config.sections import is_loopback
 from gateway.config.tls import TlsSection
 from gateway.errors import StateError
 

@@ -17,12 +17,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.config.access import AccessSection
 from gateway.config.admin import AdminSection
 from gateway.config.auditing import AuditSection
+from gateway.config.channels import LOCAL, ChannelName, ChannelSection
 from gateway.config.documents import (
     Document,
     Steps,
     parse_document,
     read_document,
 )
+from gateway.config.local_models import LocalSection
 from gateway.config.origins import Layer, environment_layer, flag_layer, merge, unplaced
 from gateway.config.places import PATHS, defaults, make_absolute, mapping
 from gateway.config.prices import PricesSection
@@ -30,10 +32,6 @@ from gateway.config.proxying import DIRECT
 from gateway.config.readiness import ReadinessSection
 from gateway.config.schema import Finding, Flag, findings, nearest, place
 from gateway.config.sections import (
-    LOCAL,
-    ChannelName,
-    ChannelSection,
-    LocalSection,
     ModelSection,
     PolicySection,
     ResponsesSection,

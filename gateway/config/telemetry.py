@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.config.addresses import base_address, is_loopback
 from gateway.config.cors import Header
 from gateway.config.schema import Closed, Flag, Number, Text
 from gateway.config.secrets import Secret
-from gateway.config.sections import base_address, is_loopback
 from gateway.processes.logs import Format, Level, Logs
 
 _NOT_OURS = frozenset({"*", "connection", "content-length", "content-type", "host", "user-agent"})

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.config.channels import ChannelSection
 from gateway.config.proxying import DIRECT
-from gateway.config.sections import ChannelSection
 from gateway.config.settings import Settings
 from gateway.domain.providers import PROVIDERS, Provider
 from gateway.errors import StateError

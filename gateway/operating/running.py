@@ -16,7 +16,7 @@ from gateway.access.following import LOOK_EVERY
 from gateway.access.operators import Actor, OperatorRole
 from gateway.audit.reader import Request, last, last_texts
 from gateway.auditing import audit_folder
-from gateway.config.sections import LOCAL
+from gateway.config.channels import LOCAL
 from gateway.domain.decision import Labels
 from gateway.domain.identity import Role
 from gateway.engine.routes import Route

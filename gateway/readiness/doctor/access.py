@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gateway.access.keys import Key
 from gateway.access.operators import OperatorRole
-from gateway.config.sections import is_loopback
+from gateway.config.addresses import is_loopback
 from gateway.readiness.doctor.examined import SOON, Examined
 from gateway.readiness.doctor.finding import Told, check, error, info, warning
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gateway.config.sections import is_loopback
+from gateway.config.addresses import is_loopback
 from gateway.domain.providers import PROVIDERS
 from gateway.readiness.doctor.examined import Examined
 from gateway.readiness.doctor.finding import Told, check, error, info, warning

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gateway.access.keys import Key
 from gateway.audit.verified import Fault
+from gateway.config.channels import ChannelSection
 from gateway.config.presence import Presence
-from gateway.config.sections import ChannelSection
 from gateway.config.settings import Settings
 from gateway.domain.local_model import LocalModel
 from gateway.domain.target import Target

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from gateway.audit.record import Record
-from gateway.config.sections import LOCAL
+from gateway.config.channels import LOCAL
 from gateway.domain.drill import Drill
 from gateway.domain.drilled import End, Load, Moved, Report
 from gateway.readiness.capacity import Capacity
