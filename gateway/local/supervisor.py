@@ -7,13 +7,11 @@ it waits in the backlog for the next worker. Times are in seconds.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,26 +20,16 @@ import structlog
 from gateway.background import Background
 from gateway.domain.local_model import LocalModel
 from gateway.errors import StartupError
-from gateway.local.attendance import PING_EVERY, attend
+from gateway.local.attendance import attend
 from gateway.local.files import Accept, verify_model
 from gateway.local.gpus import Gpus
 from gateway.local.keeper import CRASHES, WITHIN, Keeper, ModelState, ModelStatus
-from gateway.local.layout import Layout
-from gateway.local.machine import free_memory
-from gateway.local.place import Placed
-from gateway.local.residency import (
-    Resident,
-    Room,
-    check_budget,
-    idle_since,
-    lay_out,
-    make_room,
-)
-from gateway.local.spawning import knock, listen, socket_folder
+from gateway.local.loading import Loading
+from gateway.local.residency import Room, check_budget
+from gateway.local.spawning import listen, socket_folder
 from gateway.local.wanted import Checked, Wanted, least
 from gateway.processes.logs import Logs
 
-COMING = (ModelState.STARTING, ModelState.RESTARTING)
 THERE = (ModelState.READY, ModelState.UNLOADED)
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
@@ -90,8 +78,9 @@ class Supervisor:
         self._made: Counter[str] = Counter()
         self._gpus = Gpus(python, gpu_budget)
         self._looked = False
-        self._loading = asyncio.Lock()
-        self._moved = asyncio.Event()
+        self._loading = Loading(
+            self._gpus, lambda: self._keepers, self._leaving, lambda: self._wanted
+        )
         self._folders: list[Path] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
@@ -103,7 +92,7 @@ class Supervisor:
         socket cannot be made.
         """
         self.change(self._wanted, await self.prepare(self._wanted))
-        self.begin(self._background.keep("idle models", self._unload_idle))
+        self.begin(self._background.keep("idle models", self._loading.unload_idle))
 
     async def prepare(self, wanted: Wanted) -> tuple[Checked, ...]:
         """Check the files of these models, and that they fit. Changes nothing. Raises
@@ -142,7 +131,7 @@ class Supervisor:
                 same[one.model.name].model = one.model
         self._wanted = wanted
         for name, keeper in made.items():
-            keeper.at_once = name in before and not self._fits_beside(before[name], keeper)
+            keeper.at_once = name in before and not self._loading.fits_beside(before[name], keeper)
         self._keepers = {one.model.name: {**same, **made}[one.model.name] for one in checked}
         left: dict[str, asyncio.Task[None]] = {}
         for name, keeper in before.items():
@@ -265,7 +254,13 @@ class Supervisor:
             for one in checked:
                 path = folder / f"{files[one.model.name]}.sock"
                 keeper = Keeper(
-                    one.model, listen(path), path, one.needs, one.template, self._moved, self._told
+                    one.model,
+                    listen(path),
+                    path,
+                    one.needs,
+                    one.template,
+                    self._loading.moved,
+                    self._told,
                 )
                 preload = one.model.preload
                 keeper.state = ModelState.STARTING if preload else ModelState.UNLOADED
@@ -285,18 +280,6 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(self._background.over("local models"))
         return task
-
-    def _fits_beside(self, before: Keeper, keeper: Keeper) -> bool:
-        """Whether a model can be loaded while the worker that it replaces still runs. It is not
-        where that one has layers on devices: it would have to do with what is left there.
-        """
-        if not before.loaded or before.layout.gpu_layers:
-            return False
-        if not keeper.model.preload:
-            return True
-        taken, budget = sum(one.memory for one in self._residents()), self._wanted.budget
-        needed = keeper.needs.total
-        return needed <= free_memory() and (budget is None or taken + needed <= budget)
 
     def _awaits_heir(self, name: str) -> bool:
         """Whether whoever has the name now is not there yet, and is to be waited for."""
@@ -331,9 +314,9 @@ class Supervisor:
         delay = FIRST_DELAY
         while True:
             if not keeper.model.preload and keeper.state is not ModelState.RESTARTING:
-                await self._asked_for(keeper)
+                await self._loading.asked_for(keeper)
             else:
-                await self._lay_out(keeper)
+                await self._loading.lay_out(keeper)
             started = time.monotonic()
             try:
                 why = await attend(keeper, self._python, self._logs)
@@ -366,90 +349,3 @@ class Supervisor:
             )
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
-
-    async def _asked_for(self, keeper: Keeper) -> None:
-        """Wait until somebody wants the model, and until there is room for it."""
-        keeper.become(ModelState.UNLOADED)
-        await knock(keeper.listener)
-        async with self._loading:
-            rooms = await self._rooms(keeper)
-            while True:
-                loaded = self._residents()
-                plan = make_room(
-                    loaded, keeper.needs, keeper.model.gpu_layers, self._wanted.budget, rooms
-                )
-                if plan is not None and not plan.unload:
-                    break
-                self._moved.clear()
-                for name in plan.unload if plan is not None else ():
-                    self._keepers[name].retire()
-                await self._moved.wait()
-                if len(self._residents()) != len(loaded):
-                    rooms = await self._rooms(keeper)
-            self._placed(keeper, plan.placed, rooms)
-            # At work until it says that it is not: nobody is loaded only to be unloaded.
-            keeper.retiring, keeper.busy = False, True
-            keeper.become(ModelState.STARTING)
-
-    async def _lay_out(self, keeper: Keeper) -> None:
-        """Of a model that is to be in memory whatever else is, or was there and has its place."""
-        rooms = await self._rooms(keeper)
-        others = [one for one in self._residents() if one.name != keeper.model.name]
-        placed = lay_out(keeper.needs, keeper.model.gpu_layers, rooms, others)
-        self._placed(keeper, placed, rooms)
-
-    async def _rooms(self, keeper: Keeper) -> tuple[Room, ...]:
-        """The devices, without what those will take of them that are only being loaded."""
-        if keeper.model.gpu_layers == 0 or keeper.without:
-            return ()
-        rooms = await self._gpus.look()
-        loading = [
-            share
-            for other in self._keepers.values()
-            if other is not keeper and other.laid_out and other.state in COMING
-            for share in other.layout.devices
-        ]
-        return tuple(
-            Room(
-                room.name,
-                room.free - sum(share.bytes for share in loading if share.device == room.name),
-                room.limit,
-            )
-            for room in rooms
-        )
-
-    def _placed(self, keeper: Keeper, placed: Placed, rooms: Sequence[Room]) -> None:
-        note = keeper.without
-        if not rooms and not note and keeper.model.gpu_layers != 0 and self._gpus.supported:
-            note = "there is no device"
-        keeper.layout = Layout.of(placed, tuple(room.name for room in rooms), note)
-        keeper.laid_out = True
-        if self._gpus.supported and keeper.model.gpu_layers != 0:
-            self._log.log(
-                logging.WARNING if note else logging.INFO,
-                "local_model_placed",
-                model=keeper.model.name,
-                gpu_layers=placed.gpu_layers,
-                layers=placed.layers,
-                **{share.device: share.bytes for share in keeper.layout.devices},
-                **({"reason": note} if note else {}),
-            )
-
-    async def _unload_idle(self) -> None:
-        while True:
-            idle = self._wanted.idle
-            await asyncio.sleep(PING_EVERY if idle is None else min(idle / 4, PING_EVERY))
-            if idle is None:
-                continue
-            for name in idle_since(self._residents(), time.monotonic() - idle):
-                self._keepers[name].retire()
-
-    def _residents(self) -> list[Resident]:
-        """Who is in memory, or about to be; who leaves is nobody's to unload."""
-        found = [
-            keeper.resident
-            for keeper in self._keepers.values()
-            if keeper.loaded or keeper.model.preload or keeper.state in COMING
-        ]
-        leaving = [keeper.resident for keeper in self._leaving if keeper.loaded]
-        return [*found, *(replace(one, always=True) for one in leaving)]
