@@ -9,8 +9,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -33,6 +33,7 @@ from gateway.config.credential import renew
 from gateway.config.places import folders
 from gateway.config.presence import RUN, address, run_dir
 from gateway.config.publication import published
+from gateway.config.reload import PolicyStore
 from gateway.config.settings import Settings, is_pattern, load_settings
 from gateway.configured import revision
 from gateway.configuring import check_channels
@@ -94,13 +95,7 @@ def serve(
     _tell_who_may_ask(settings)
     if settings.offline:
         click.echo("offline: nothing is dialled that is not declared local or sovereign", err=True)
-    listening = [_listen(settings.server.host, settings.server.port)]
-    if settings.admin.port is not None:
-        listening.append(_listen(settings.admin.host, settings.admin.port))
-    url, admin_url = (
-        address(*listening[0].getsockname()[:2]),
-        address(*listening[-1].getsockname()[:2]),
-    )
+    listening = _listening(settings)
     renew(run_dir(settings))
     shared = Shared.begin(run_dir(settings))
     overrides = {key: value for key, value in flags.items() if value is not None}
@@ -108,12 +103,31 @@ def serve(
         config=config.absolute(),
         overrides={**overrides, "policy.dir": settings.policy.dir},
         text=text,
-        url=url,
-        admin_url=admin_url,
+        url=address(*listening[0].getsockname()[:2]),
+        admin_url=address(*listening[-1].getsockname()[:2]),
         admin_port=listening[1].getsockname()[1] if len(listening) > 1 else None,
         shared=shared.folder,
     )
     signal.signal(signal.SIGTERM, _end)
+    with _kept(inventory, policies, text, shared, read, problem):
+        announcing = (options.url, options.admin_url, settings)
+        threading.Thread(target=_announce, args=announcing, daemon=True).start()
+        _run(options, settings, listening)
+
+
+@contextmanager
+def _kept(
+    inventory: Inventory,
+    policies: PolicyStore,
+    text: bytes,
+    shared: Shared,
+    read: Callable[[bytes], Settings],
+    problem: str | None,
+) -> Iterator[None]:
+    """What the main process does while others serve, as ``Keeping`` and ``Scoring`` tell; then all
+    is put away.
+    """
+    settings = inventory.settings
     with ExitStack() as ending:
         ending.callback(shared.end)
         background = Background()
@@ -140,9 +154,7 @@ def serve(
         )
         scoring.start()
         ending.callback(scoring.stop)
-        announcing = (url, admin_url, settings)
-        threading.Thread(target=_announce, args=announcing, daemon=True).start()
-        _run(options, settings, listening)
+        yield
 
 
 def _end(*_: object) -> NoReturn:
@@ -224,6 +236,14 @@ def _run(options: ServeOptions, settings: Settings, listening: list[socket.socke
         uvicorn.Server(server).run(sockets=listening)
     else:
         Multiprocess(server, sockets=listening).run()
+
+
+def _listening(settings: Settings) -> list[socket.socket]:
+    """For apps and, where that is another, for operators. Raises StartupError."""
+    listening = [_listen(settings.server.host, settings.server.port)]
+    if settings.admin.port is not None:
+        listening.append(_listen(settings.admin.host, settings.admin.port))
+    return listening
 
 
 def _listen(host: str, port: int) -> socket.socket:
