@@ -151,6 +151,10 @@ class Inlet(asyncio.BufferedProtocol):
         return self._connection.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # What is still looked into as it ends up in a circle of references is complained of by
+        # Python 3.13.
+        if self._large is not None:
+            self._large.drop()
         self._connection.connection_lost(exc)
 
     def pause_writing(self) -> None:

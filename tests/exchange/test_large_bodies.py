@@ -228,3 +228,31 @@ def test_a_body_is_right_while_somebody_looks_into_it() -> None:
     assert large.came(19_998)
     assert large.value() == b"12" + written(19_998)
     assert room == written(19_998)
+
+
+@LOOPS
+def test_what_came_of_a_body_that_broke_off_is_let_go(loop: Loop) -> None:
+    """Though somebody still has the exchange."""
+    gone: list[Exchange] = []
+
+    async def reads(exchange: Exchange) -> None:
+        try:
+            await exchange.body()
+        except ClientGone:
+            gone.append(exchange)
+
+    async def test() -> None:
+        async with connected(App(reads, straight=True)) as client:
+            sent = post(written(400_000))[:-100_000]
+            before = tracemalloc.get_traced_memory()[0]
+            await client.ask(sent)
+            await until(lambda: tracemalloc.get_traced_memory()[0] > before + 400_000)
+            client.writer.transport.abort()
+            await until(lambda: bool(gone))
+            await until(lambda: tracemalloc.get_traced_memory()[0] < before + 100_000)
+
+    tracemalloc.start()
+    try:
+        run(loop, test())
+    finally:
+        tracemalloc.stop()
