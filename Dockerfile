@@ -4,8 +4,8 @@
 #   --build-arg BUILD_IMAGE=nvidia/cuda:12.8.1-devel-ubuntu24.04 \
 #   --build-arg RUN_IMAGE=nvidia/cuda:12.8.1-runtime-ubuntu24.04 \
 #   --build-arg CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_CUDA=ON" .
-ARG BUILD_IMAGE=debian:12-slim
-ARG RUN_IMAGE=debian:12-slim
+ARG BUILD_IMAGE=debian:13-slim
+ARG RUN_IMAGE=debian:13-slim
 
 FROM ${BUILD_IMAGE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \

@@ -118,7 +118,7 @@ def test_what_is_no_prompt_has_none(body: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [300, 700, 950, 5000, 100_000])
 def test_no_prompt_is_nested_too_deeply(depth: int) -> None:
-    """It may have none, by how deep this Python goes: whatever writes the log is not ended by it."""
+    """It may have none, by the Python: but whatever writes the log is not ended by it."""
     for inside in (b"1", b"1.5", b'"\\ud800"'):
         nested = b'{"input":' + b"[" * depth + inside + b"]" * depth + b"}"
         assert prompt_hmac(KEY, nested) is None or depth < 100_000
