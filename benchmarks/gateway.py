@@ -89,11 +89,13 @@ def start(
     vendor: str,
     *,
     name: str = "gateway",
+    core: int | None = None,
     everywhere: bool = False,
 ) -> Gateway:
-    """Start one in front of the vendor's URL, on the server's core or on all, and wait until it is
-    ready. Its files are in a folder of that name; it ends with the ground.
+    """Start one in front of the vendor's URL, on the server's core, on another or on all, and wait
+    until it is ready. Its files are in a folder of that name; it ends with the ground.
     """
+    own = ground.server_core if core is None else core
     folder = ground.folder / name
     first, *others = policy_files(arrangement.rules).items()
     running = RunningGateway(
@@ -101,7 +103,7 @@ def start(
         arrangement.configuration(vendor),
         policy=first[1],
         flags=("--workers", str(arrangement.workers)),
-        popen=ground.popen(None if everywhere else ground.server_core),
+        popen=ground.popen(None if everywhere else own),
         started=ground.adopt,
     )
     for file, text in others:

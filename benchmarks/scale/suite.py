@@ -99,7 +99,9 @@ def _workers_table(rows: Sequence[Row]) -> str:
         "Everything on. One worker shares one core with a load generator and the vendor, two "
         "workers share two with twice the load: each has the same neighbours, as many clients and "
         "the same part of a core. Two gateways of one worker each share nothing but the machine: "
-        "what two workers lack to those, they take from each other. Ratios are those of the "
+        "what two workers lack to those, they take from each other. What the three lack to two "
+        "gateways of which each has a load and a vendor on its own core is what it takes that "
+        "bytes go from core to core, which those of one worker do not. Ratios are those of the "
         "rounds, and of requests a second without what others had of the cores.\n",
         "| workers | requests/s to one | cost to one | requests/s | µs of the gateway a request "
         "| of the cores: workers | idle | others | MB resident | ready after |",
@@ -107,7 +109,7 @@ def _workers_table(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         cells = [
-            f"{row['workers']}, on {row['cores']}{_apart(row)}",
+            f"{row['workers']}, on {row['cores']}{_of(row)}",
             f"{ratio(one, row, 'undisturbed'):.2f}",
             f"{ratio(one, row, 'cost_us'):.2f}",
             f"{middle(row, 'rates'):,.0f}",
@@ -122,8 +124,10 @@ def _workers_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _apart(row: Row) -> str:
-    return f", of {row['gateways']} gateways" if row["gateways"] > 1 else ""
+def _of(row: Row) -> str:
+    if row["gateways"] == 1:
+        return ""
+    return f", of {row['gateways']} gateways{', each on its own' if row['apart'] else ''}"
 
 
 def _axis_table(axis: str, rows: Sequence[Row]) -> str:

@@ -7,10 +7,11 @@ where workers do not wait for each other and a request takes no more of the proc
 with one. Both are measured besides: in a closed loop there is always something to do, so a core
 that idles is one on which everybody waits for somebody.
 
-Two processes on two cores may be slower than one on one for what is none of their doing: cores that
-share caches, clocks or an execution unit, and sockets between cores. What it comes to is told by
-two gateways of one worker each, which share the machine and nothing else: what two workers lack to
-those is what they take from each other.
+Two processes on two cores may be slower than one on one for what is none of their doing. Two things
+tell what it comes to. Two gateways of one worker each, on the same cores as two workers, share the
+machine and nothing else: what two workers lack to those is what they take from each other. And two
+gateways of which each has its vendor and its load on its own core: what the others lack to those is
+what it takes that bytes go from core to core, as they do not where one worker is measured.
 """
 
 from __future__ import annotations
@@ -47,35 +48,32 @@ the share of the cores that nobody has.
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """So many workers on so many cores, on ``core`` where that is one: of one gateway, or each of
-    one of its own.
+    """So many workers on so many cores, of one gateway, or each of one of its own. Each of
+    ``loads`` is whom it asks, and on which core it is (``None``: on all).
     """
 
     workers: int
     cores: frozenset[int]
-    core: int | None
     gateways: tuple[Gateway, ...]
-
-    @property
-    def asked(self) -> tuple[Gateway, ...]:
-        """Whom each of the loads asks."""
-        return self.gateways * (self.workers // len(self.gateways))
+    loads: tuple[tuple[Gateway, int | None], ...]
 
 
 def measure(ground: Ground, *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """A row for one worker, one for two, and one for two that are gateways of their own, with the
-    ``FIGURES`` of each round.
+    """A row for one worker, one for two, one for two that are gateways of their own, and one for
+    two of those of which each keeps to a core, with the ``FIGURES`` of each round.
     """
     crews = [
         _started(ground, 1, 1, ground.server_core),
         _started(ground, 1, 2, None),
         _started(ground, 2, 1, None),
+        _apart(ground),
     ]
     rows: list[dict[str, Any]] = [
         {
             "workers": crew.workers,
             "gateways": len(crew.gateways),
             "cores": len(crew.cores),
+            "apart": len({core for _, core in crew.loads}) > 1,
             "ready_after": max(one.process.ready_after for one in crew.gateways),
             **{name: [] for name in FIGURES},
         }
@@ -96,19 +94,33 @@ def measure(ground: Ground, *, seconds: float, rounds: int) -> list[dict[str, An
 
 def _started(ground: Ground, gateways: int, workers: int, core: int | None) -> Crew:
     """So many gateways, each of so many workers, in front of one vendor."""
-    cores = ground.cores if core is None else frozenset({core})
     vendor = f"{start_vendor(ground, core)}/v1"
-    started = [
+    started = tuple(
         start(
             ground,
             Arrangement(workers=workers),
             vendor,
-            name=f"workers-{gateways}-{workers}-{number}",
+            # As many as have been started: no other has the same files.
+            name=f"workers-{len(ground.started)}",
+            core=core,
             everywhere=core is None,
         )
-        for number in range(gateways)
-    ]
-    return Crew(gateways * workers, cores, core, tuple(started))
+        for _ in range(gateways)
+    )
+    cores = ground.cores if core is None else frozenset({core})
+    loads = tuple((one, core) for one in started * workers)
+    return Crew(gateways * workers, cores, started, loads)
+
+
+def _apart(ground: Ground) -> Crew:
+    """Two gateways, each with its vendor and its load on a core of its own."""
+    one, other = (_started(ground, 1, 1, core) for core in (ground.server_core, ground.load_core))
+    return Crew(
+        one.workers + other.workers,
+        one.cores | other.cores,
+        one.gateways + other.gateways,
+        one.loads + other.loads,
+    )
 
 
 def _ask(ground: Ground, crew: Crew, seconds: float) -> dict[str, float]:
@@ -117,13 +129,14 @@ def _ask(ground: Ground, crew: Crew, seconds: float) -> dict[str, float]:
     watch = Watch(ground, processes, crew.cores, SHARE * seconds)
 
     def put(number: int) -> Asked:
+        gateway, core = crew.loads[number]
         return ask(
             ground,
-            crew.asked[number],
+            gateway,
             seconds=seconds,
             clients=CLIENTS,
             meanwhile=watch if number == 0 else nothing,
-            popen=ground.popen(crew.core),
+            popen=ground.popen(core),
         )
 
     before = sum(process.cpu_seconds() for process in processes)
@@ -192,11 +205,15 @@ def ratio(one: dict[str, Any], two: dict[str, Any], what: str) -> float:
     return float(statistics.median(b / a for a, b in zip(one[what], two[what], strict=True)))
 
 
-def goal(one: dict[str, Any], two: dict[str, Any], apart: dict[str, Any]) -> Goal:
-    """Not measured where there is but one core. ``apart`` is of two that share nothing."""
+def goal(
+    one: dict[str, Any], two: dict[str, Any], shared: dict[str, Any], apart: dict[str, Any]
+) -> Goal:
+    """Not measured where there is but one core. ``shared`` and ``apart`` are of two gateways that
+    have nothing in common, on the same two cores and each on its own.
+    """
     found = ratio(one, two, "undisturbed")
     alone = two["cores"] < 2
-    holds_back = "the machine has one core" if alone else _holds_back(one, two, apart)
+    holds_back = "the machine has one core" if alone else _holds_back(one, two, shared, apart)
     return Goal(
         "two workers, with their load and vendor on two cores",
         f"≥ {WANTED} × one, with its load and vendor on one core",
@@ -207,12 +224,16 @@ def goal(one: dict[str, Any], two: dict[str, Any], apart: dict[str, Any]) -> Goa
     )
 
 
-def _holds_back(one: dict[str, Any], two: dict[str, Any], apart: dict[str, Any]) -> str:
+def _holds_back(
+    one: dict[str, Any], two: dict[str, Any], shared: dict[str, Any], apart: dict[str, Any]
+) -> str:
     return (
-        f"two gateways that share nothing come to {ratio(one, apart, 'undisturbed'):.2f} × on "
-        f"these cores; a request takes {ratio(one, two, 'cost_us'):.2f} × the processor time of "
-        f"one worker's, and {ratio(one, apart, 'cost_us'):.2f} × there; of the two cores "
-        f"{middle(two, 'workers_share'):.0%} are the workers', {middle(two, 'idle'):.0%} idle, "
-        f"{middle(two, 'others'):.0%} are others' (left out of the ratio), the rest is load and "
-        "vendor"
+        f"two gateways that share nothing come to {ratio(one, shared, 'undisturbed'):.2f} × on "
+        f"these cores, and to {ratio(one, apart, 'undisturbed'):.2f} × where each has its load "
+        "and vendor on its own core, as one worker has, and no bytes leave it; a request takes "
+        f"{ratio(one, two, 'cost_us'):.2f} × the processor time of one worker's, and "
+        f"{ratio(one, shared, 'cost_us'):.2f} × and {ratio(one, apart, 'cost_us'):.2f} × there; of "
+        f"the two cores {middle(two, 'workers_share'):.0%} are the workers', "
+        f"{middle(two, 'idle'):.0%} idle, {middle(two, 'others'):.0%} are others' (left out of the "
+        "ratio), the rest is load and vendor"
     )
