@@ -264,7 +264,7 @@ class Call(msgspec.Struct, frozen=True):
     whatever becomes of it, its target is as healthy as before.
 
     ``alone`` says that it is known of ``body`` that its top level has one model, and nothing that
-    is spelled like it.
+    is spelled like it; and that a target of its dialect is to be sent all else as it stands.
 
     Once a stream flows, a backend may give ``onward`` what it would yield next, alone and while it
     is waited for, and need not yield it where that says that it was taken: so a chunk costs no turn

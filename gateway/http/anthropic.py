@@ -52,7 +52,7 @@ class Messages(AnthropicManners, Surface):
             model=request.model,
             stream=request.stream,
             body=body,
-            asked=request.chat,
+            asked=request.asked,
             received=arrival.received,
             deadline=arrival.deadline,
             labels=arrival.caller.labels,
@@ -62,6 +62,7 @@ class Messages(AnthropicManners, Surface):
             needs=request.needs,
             session=request.user,
             betas=betas(arrival.head),
+            alone=request.alone,
         )
 
     def writer(self, call: Call) -> MessageWriter:

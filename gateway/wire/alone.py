@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from itertools import product
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.wire.openai_parameters import Parameters
 
-_B = TypeVar("_B", bound=Parameters)
+class _Named(Protocol):
+    model: str
+
+
+_B = TypeVar("_B", bound=_Named)
 _OTHERS = tuple(
     spelling
     for letters in product(*zip("model", "MODEL", strict=True))

@@ -79,7 +79,7 @@ def block_needs(blocks: Iterable[WrittenBlock]) -> Iterator[Capability]:
             case "text" | "thinking" | "redacted_thinking" | "search_result":
                 pass
             case "image":
-                yield from _image_needs(block)
+                yield from image_needs(block.source)
             case "tool_use":
                 yield Capability.TOOLS
             case "tool_result":
@@ -99,9 +99,10 @@ def block_needs(blocks: Iterable[WrittenBlock]) -> Iterator[Capability]:
                 yield Capability.OTHER_CONTENT
 
 
-def _image_needs(block: WrittenBlock) -> Iterator[Capability]:
+def image_needs(source: WrittenSource | str | None) -> Iterator[Capability]:
+    """What a target must be able to do to be given an image that is there."""
     yield Capability.IMAGES
-    match block.source:
+    match source:
         case WrittenSource(type="base64", media_type=media):
             if (media or "").lower() not in MEDIA_TYPES:
                 yield Capability.OTHER_IMAGES

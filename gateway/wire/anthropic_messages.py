@@ -8,7 +8,8 @@ major version. ``output_format`` at the top is what ``output_config.format`` was
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,9 +23,11 @@ from gateway.domain.call import (
     Tool,
     ToolChoice,
     Tools,
+    Unread,
 )
 from gateway.domain.target import Capability
 from gateway.errors import InvalidRequest
+from gateway.wire.alone import Reading
 from gateway.wire.anthropic_content import (
     WrittenBlock,
     WrittenMessage,
@@ -33,7 +36,10 @@ from gateway.wire.anthropic_content import (
     missing,
     turns,
 )
+from gateway.wire.anthropic_skimmed import SkimmedBlock, SkimmedMessage, skimmed
+from gateway.wire.model_name import LONG
 from gateway.wire.openai_parameters import EFFORTS
+from gateway.wire.skimmed import Unskimmable, spelt_out
 from gateway.wire.whole import Whole
 
 _NULL = msgspec.Raw(b"null")
@@ -98,13 +104,11 @@ class _Thread(msgspec.Struct):
     type: str
 
 
-class _Body(msgspec.Struct):
+class _Around(msgspec.Struct, kw_only=True):
     """What the gateway must know of a request. Other parameters pass through untouched."""
 
     model: str
-    messages: list[WrittenMessage]
     max_tokens: Whole | None = None
-    system: str | list[WrittenBlock] | None = None
     stream: bool | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -124,20 +128,38 @@ class _Body(msgspec.Struct):
     thread: _Thread | None = None
 
 
+class _Body(_Around, kw_only=True):
+    messages: list[WrittenMessage]
+    system: str | list[WrittenBlock] | None = None
+
+
+class _SkimmedBody(_Around, kw_only=True):
+    messages: list[SkimmedMessage]
+    system: str | list[SkimmedBlock] | None = None
+
+
 class MessagesRequest(msgspec.Struct, frozen=True):
-    """A parsed body: what the engine needs beside the bytes themselves. ``user`` is the app's own
-    name for whoever asks it; ``discreet`` says that thoughts are not to be told.
+    """A parsed body: what the engine needs beside the bytes themselves. ``asked`` and ``alone`` are
+    as in ``Call``; ``user`` is the app's own name for whoever asks it; ``discreet`` says that
+    thoughts are not to be told.
     """
 
     model: str
     stream: bool
-    chat: Chat
+    asked: Chat | Unread
     needs: frozenset[Capability]
     user: str | None = None
     discreet: bool = False
+    alone: bool = False
+
+    @property
+    def chat(self) -> Chat:
+        """The whole chat. Raises ``InvalidRequest`` as ``Unread`` does."""
+        return self.asked.chat if isinstance(self.asked, Unread) else self.asked
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_long = Reading(_SkimmedBody)
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_tokens", 0, float("inf")),
     ("temperature", 0.0, 1.0),
@@ -153,24 +175,56 @@ def parse(body: bytes, *, counting: bool = False) -> MessagesRequest:
     """Read the body of a request for a message or, where ``counting``, for the count of its tokens.
     Raises ``InvalidRequest`` that names the parameter.
     """
+    # What only counts is rare, and often counted by who reads it.
+    if len(body) >= LONG and not counting and (skimmed := _skimmed(body)) is not None:
+        return skimmed
+    parsed = _read(body)
+    _check(parsed, parsed.messages, counting=counting)
+    return _request(parsed, _chat(parsed), _messages_needs(parsed), alone=False)
+
+
+def _read(body: bytes) -> _Body:
     try:
-        parsed = _decoder.decode(body)
+        return _decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             f"The body is not valid JSON: {error}. Send one JSON object.", code="invalid_json"
         ) from None
-    if parsed.max_tokens is None and not counting:
-        raise missing("max_tokens")
-    _check(parsed)
+
+
+def _skimmed(body: bytes) -> MessagesRequest | None:
+    """Of a long body; ``None`` where it is to be read as all are, which says what is wrong."""
+    try:
+        parsed, alone = _long.read(body)
+        found = skimmed(parsed.messages, parsed.system)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unskimmable):
+        return None
+    _check(parsed, parsed.messages, counting=False)
+    whole = partial(_whole, body)
+    if parsed.messages[-1].role == "assistant" or spelt_out(body):
+        return _request(parsed, whole(), found.needs, alone=alone)
+    asked = Unread(_around(parsed, ()), found.turns, found.size, found.images, whole)
+    return _request(parsed, asked, found.needs, alone=alone)
+
+
+def _whole(body: bytes) -> Chat:
+    return _chat(_read(body))
+
+
+def _request(
+    body: _Around, asked: Chat | Unread, needs: Iterable[Capability], *, alone: bool
+) -> MessagesRequest:
+    """``needs`` are those of the messages."""
     return MessagesRequest(
-        model=parsed.model,
-        stream=bool(parsed.stream),
-        chat=_chat(parsed),
-        needs=frozenset(_needs(parsed)),
-        user=parsed.metadata.user_id if parsed.metadata is not None else None,
-        discreet=parsed.thinking is not None and parsed.thinking.display == "omitted",
+        model=body.model,
+        stream=bool(body.stream),
+        asked=asked,
+        needs=frozenset((*needs, *_needs(body))),
+        user=body.metadata.user_id if body.metadata is not None else None,
+        discreet=body.thinking is not None and body.thinking.display == "omitted",
+        alone=alone,
     )
 
 
@@ -184,10 +238,12 @@ def _invalid(text: str) -> InvalidRequest:
     return fault(param, message, "invalid_type") if param else InvalidRequest(message)
 
 
-def _check(body: _Body) -> None:
+def _check(body: _Around, messages: Sequence[object], *, counting: bool) -> None:
+    if body.max_tokens is None and not counting:
+        raise missing("max_tokens")
     if not body.model:
         raise fault("model", "String should have at least 1 character")
-    if not body.messages:
+    if not messages:
         raise fault("messages", "at least one message is required", "empty_array")
     for name, low, high in _RANGES:
         value = getattr(body, name)
@@ -207,7 +263,14 @@ def _check(body: _Body) -> None:
             )
 
 
-def _needs(body: _Body) -> Iterator[Capability]:
+def _messages_needs(body: _Body) -> Iterator[Capability]:
+    for content in (body.system, *(message.content for message in body.messages)):
+        if isinstance(content, list):
+            yield from block_needs(content)
+
+
+def _needs(body: _Around) -> Iterator[Capability]:
+    """What a target must be able to do for what stands around the messages."""
     choice = body.tool_choice.type if body.tool_choice is not None else "auto"
     if body.tools and choice != "none":
         yield Capability.TOOLS
@@ -228,11 +291,6 @@ def _needs(body: _Body) -> Iterator[Capability]:
     # begin another.
     if body.thread is not None and body.thread.type != "create":
         yield Capability.THREADS
-    for message in body.messages:
-        if isinstance(message.content, list):
-            yield from block_needs(message.content)
-    if isinstance(body.system, list):
-        yield from block_needs(body.system)
 
 
 def _chat(body: _Body) -> Chat:
@@ -245,8 +303,12 @@ def _chat(body: _Body) -> Chat:
     last = messages[-1]
     if body.messages[-1].role == "assistant" and not last.calls:
         messages, prefill = messages[:-1], last.content
+    return _around(body, tuple(messages), prefill)
+
+
+def _around(body: _Around, messages: tuple[Message, ...], prefill: str = "") -> Chat:
     return Chat(
-        messages=tuple(messages),
+        messages=messages,
         sampling=Sampling(temperature=body.temperature, top_p=body.top_p, top_k=body.top_k),
         max_tokens=body.max_tokens or None,
         stop=tuple(body.stop_sequences or ()),
@@ -257,7 +319,7 @@ def _chat(body: _Body) -> Chat:
     )
 
 
-def _tools(body: _Body) -> Tools | None:
+def _tools(body: _Around) -> Tools | None:
     listed = body.tools or []
     own = tuple(_tool(tool, f"tools.{number}") for number, tool in enumerate(listed) if tool.own)
     choice = body.tool_choice or _ToolChoice("auto")
@@ -288,12 +350,12 @@ def _tool(tool: _Tool, path: str) -> Tool:
     return Tool(tool.name, tool.description or "", schema, bool(tool.strict))
 
 
-def _format(body: _Body) -> _Format | None:
+def _format(body: _Around) -> _Format | None:
     configured = body.output_config.format if body.output_config is not None else None
     return configured or body.output_format
 
 
-def _shape(body: _Body) -> Shape | None:
+def _shape(body: _Around) -> Shape | None:
     """A schema always holds: the API knows no other kind."""
     wanted = _format(body)
     if wanted is None:
@@ -304,7 +366,7 @@ def _shape(body: _Body) -> Shape | None:
     return Shape(ShapeKind.JSON_SCHEMA, schema)
 
 
-def _template(body: _Body) -> str:
+def _template(body: _Around) -> str:
     """Variables for a chat template: whether the model should think, and how much."""
     variables: dict[str, object] = {}
     effort = body.output_config.effort if body.output_config is not None else None

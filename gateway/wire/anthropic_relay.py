@@ -19,8 +19,9 @@ from gateway.domain.events import Called, Delta, FinishReason, Piece, Reasoned, 
 from gateway.domain.target import Target
 from gateway.wire import sse
 from gateway.wire.likeness import LikenessReader
-from gateway.wire.model_name import with_model
+from gateway.wire.model_name import model_parts, with_model
 from gateway.wire.relay import Answer, Chunk, VendorError
+from gateway.wire.sent import Sent
 
 _REASONS = {
     "end_turn": FinishReason.STOP,
@@ -122,7 +123,11 @@ _thoughts = msgspec.json.Decoder(dict[str, Any])
 class AnthropicSpeech:
     """Implements ``Speech`` for messages."""
 
-    def request(self, call: Call, target: Target) -> bytes:
+    def request(self, call: Call, target: Target) -> Sent:
+        if call.alone and call.begun is None:
+            parts = model_parts(call.body, call.model, target.model)
+            if parts is not None:
+                return parts
         body = with_model(call.body, call.model, target.model)
         if _UNSIGNED.search(body):
             body = _without_unsigned(body)

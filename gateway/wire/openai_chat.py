@@ -33,7 +33,7 @@ from gateway.wire.openai_parameters import (
     stops,
     thinking,
 )
-from gateway.wire.openai_skimmed import SkimmedMessage, Unskimmable, skimmed
+from gateway.wire.openai_skimmed import SkimmedMessage, skimmed
 from gateway.wire.openai_tools import (
     NamedFunction,
     WrittenChoice,
@@ -42,6 +42,7 @@ from gateway.wire.openai_tools import (
     tool_needs,
     typed_tools,
 )
+from gateway.wire.skimmed import Unskimmable, spelt_out
 from gateway.wire.whole import Whole
 
 
@@ -102,9 +103,6 @@ _NEEDY = says(
     *("n", "logprobs", "web_search_options", "moderation", "modalities"),
 )
 """Parameters that take more of a target than that it chats."""
-_ESCAPED = b"\\u"
-_PROBED = 8 * 1024
-"""Bytes of a body, from its beginning, its middle and its end."""
 BODY = _Body
 BOUNDS = _RANGES.all
 """For whoever documents it, as is ``BODY``."""
@@ -128,7 +126,7 @@ def _skimmed(body: bytes) -> ChatRequest | None:
         return None
     _check(parsed, parsed.messages)
     whole = partial(_whole, body)
-    if parsed.continue_final_message or _spelt_out(body):
+    if parsed.continue_final_message or spelt_out(body):
         return _request(parsed, whole(), found.needs, alone=alone)
     asked = Unread(_around(parsed, ()), found.turns, found.size, found.images, whole)
     return _request(parsed, asked, found.needs, alone=alone)
@@ -136,17 +134,6 @@ def _skimmed(body: bytes) -> ChatRequest | None:
 
 def _whole(body: bytes) -> Chat:
     return _chat(read(_decoder, body))
-
-
-def _spelt_out(body: bytes) -> bool:
-    """Whether letters beyond ASCII are written as their numbers, of which the length of a text says
-    little: an app writes them all so, or none.
-    """
-    if not body.isascii():
-        return False
-    middle = len(body) // 2
-    probes = body[:_PROBED], body[middle : middle + _PROBED], body[-_PROBED:]
-    return any(_ESCAPED in probe for probe in probes)
 
 
 def _request(

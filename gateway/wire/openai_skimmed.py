@@ -1,7 +1,4 @@
-"""The messages of a long chat of the OpenAI dialect, looked through: what a target must be able to
-do to be given them, and how much text they hold. The texts stay as they are written until somebody
-wants to read them: to decode them takes longer than all else that is done for a request.
-"""
+"""The messages of a long chat of the OpenAI dialect, looked through."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from operator import attrgetter
 
 import msgspec
 
-from gateway.domain.target import Capability
 from gateway.wire.openai_messages import (
     OF_TOOLS,
     CallHead,
@@ -20,8 +16,7 @@ from gateway.wire.openai_messages import (
     turn_needs,
 )
 from gateway.wire.openai_parameters import NULL
-
-_TEXT, _LIST, _NULL = b'"[n'
+from gateway.wire.skimmed import LIST, NOTHING, TEXT, Skimmed, Unskimmable
 
 
 class _Text(Part, gc=False):
@@ -48,19 +43,6 @@ class SkimmedMessage(Turn, gc=False):
     reasoning_content: msgspec.Raw = NULL
 
 
-class Unskimmable(ValueError):
-    """Something stands where a text should: who reads the body says what."""
-
-
-class Skimmed(msgspec.Struct):
-    """What messages come to. ``size`` is bytes of text, and those of its escapes."""
-
-    turns: int = 0
-    size: int = 0
-    images: int = 0
-    needs: set[Capability] = msgspec.field(default_factory=set)
-
-
 _parts = msgspec.json.Decoder(list[_Text])
 _more = attrgetter("tool_calls", "function_call", "audio", "refusal", "reasoning_content")
 _NO_MORE = (None, None, None, NULL, NULL)
@@ -77,7 +59,7 @@ def skimmed(messages: Iterable[SkimmedMessage]) -> Skimmed:
         content = message.content
         # Nearly all of a long talk are no more than a text.
         if (
-            memoryview(content)[0] == _TEXT
+            memoryview(content)[0] == TEXT
             and _more(message) == _NO_MORE
             and message.role not in OF_TOOLS
         ):
@@ -96,10 +78,10 @@ def _look_through(message: SkimmedMessage, place: int, found: Skimmed) -> None:
     refused, thought = _length(message.refusal), _length(message.reasoning_content)
     kind = memoryview(message.content)[0]
     texts: list[msgspec.Raw] = []
-    if kind == _LIST:
+    if kind == LIST:
         parts = _parts.decode(message.content)
         texts += [text for part in parts for text in (part.text, part.refusal)]
-    elif kind == _NULL:
+    elif kind == NOTHING:
         check_empty(message, place, says=bool(refused or thought or calls or function))
         found.size += refused
     else:
@@ -117,8 +99,8 @@ def _look_through(message: SkimmedMessage, place: int, found: Skimmed) -> None:
 def _length(written: msgspec.Raw) -> int:
     """Bytes of a text between its quotes."""
     kind = memoryview(written)[0]
-    if kind == _TEXT:
+    if kind == TEXT:
         return len(written) - 2
-    if kind == _NULL:
+    if kind == NOTHING:
         return 0
     raise Unskimmable("no text stands where one should")
