@@ -27,6 +27,7 @@ from gateway.domain.target import Capability, Target
 from gateway.local.abilities import CAPABILITIES
 from gateway.wire.anthropic_messages import parse
 from gateway.wire.anthropic_relay import AnthropicSpeech
+from gateway.wire.sent import joined
 from tests.surfaces.message_parameters import FORMER, HEADERS, PLAIN, ROWS
 from tests.surfaces.rows import Effect, Row, literals, members
 
@@ -81,7 +82,7 @@ def test_a_vendor_gets_it_as_it_was_written(row: Row) -> None:
     request = parse(body(row))
     target = Target("lab", "real", Identity("lab", "anthropic", "m", (), Locality.CLOUD, ()))
     call = Call("r", Api.MESSAGES, "mine", request.stream, body(row), request.chat, 0, 60)
-    sent: dict[str, Any] = json.loads(AnthropicSpeech().request(call, target))
+    sent: dict[str, Any] = json.loads(joined(AnthropicSpeech().request(call, target)))
     assert sent == {**PLAIN, **row.sends, "model": "real"}
 
 

@@ -28,6 +28,7 @@ from gateway.upstream.stream import StreamRelay
 from gateway.wire.anthropic_messages import parse
 from gateway.wire.anthropic_relay import AnthropicSpeech, CountSpeech, MessageReader
 from gateway.wire.relay import VendorError
+from gateway.wire.sent import joined
 
 SPEECH = AnthropicSpeech()
 TARGET = Target(
@@ -45,7 +46,7 @@ def call(**fields: Any) -> Call:
 
 
 def sent(call: Call) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(SPEECH.request(call, TARGET))
+    found: dict[str, Any] = json.loads(joined(SPEECH.request(call, TARGET)))
     return found
 
 
