@@ -16,7 +16,10 @@ import structlog
 import watchfiles
 
 POLL_SECONDS = 0.25
-STEP_MS = 20
+STEP_MS = 100
+"""Milliseconds between two looks of the thread that waits for the kernel. For each it takes the
+interpreter's lock from who serves; with 20, a gateway that has nothing to do woke twice as often.
+"""
 DEBOUNCE_MS = 200
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
