@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.access.estimate import ask
 from gateway.domain.call import Api, Call, Chat, Unread
@@ -144,13 +145,7 @@ def test_nothing_is_read_for_a_vendor_of_the_dialect() -> None:
     body = written(MESSAGES["calls"], long=True)
     request = parse(body)
     assert isinstance(request.asked, Unread)
-    unread = call(request, body)
-    unread = Call(
-        *("r", Api.CHAT, "m", True, body),
-        Unread(request.asked.around, request.asked.turns, request.asked.size, 0, read),
-        *(0, 60),
-        alone=request.alone,
-    )
+    unread = call(replace(request, asked=replace(request.asked, read=read)), body)
     assert ask(unread).prompt > 0
     assert Sent(unread, continuation=True).rest() is unread
     sent = OpenAISpeech().request(unread, TARGET)
