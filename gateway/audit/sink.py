@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from gateway.audit.attendance import Mark, Present, ended, enter
@@ -168,7 +169,7 @@ class LogSink:
     def _enter(self) -> Present:
         """Tell of this process, and of those that ended without a word."""
         started = event("gateway.started", self._role, pid=os.getpid())
-        mark = Mark(self._role, os.getpid(), started.at.isoformat())
+        mark = Mark(self._role, os.getpid(), str(msgspec.to_builtins(started.at)))
         with self._into.locked():
             gone = ended(self._into.folder)
             present = enter(self._into.folder, mark)
